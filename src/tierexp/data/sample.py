@@ -1,0 +1,56 @@
+"""One question about one image, and what a data set of them must offer.
+
+A data set answers for sizes without decoding pixels, because the crop count of every sample is
+known before any image is loaded: batches are made of samples with equal counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question.
+
+    Args:
+        sample_id: Unique within its data set.
+        question: As it is put to the model.
+        answers: Every accepted answer, at least one.
+        task: What the question tests, for accuracies per task.
+    """
+
+    sample_id: str
+    question: str
+    answers: tuple[str, ...]
+    task: str
+
+
+class QuestionDataset(Protocol):
+    """Samples in a fixed order."""
+
+    @property
+    def name(self) -> str:
+        """How results and file names call the data set, `_` between words."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """(height, width) in pixels of a sample's image, as it is displayed.
+
+        Raises:
+            ImageDecodeError: Its header cannot be read.
+        """
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """A sample's image, (height, width, 3) RGB.
+
+        Raises:
+            ImageDecodeError: It cannot be decoded.
+        """

@@ -1,0 +1,39 @@
+"""The errors a user can cause, each worth exactly one line on the terminal.
+
+`tierexp.cli` prints them without a traceback and exits with code 2; anything else that
+escapes is a defect of tierexp and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class TierexpError(Exception):
+    """Base of every error that names something the user can put right."""
+
+
+class ConfigError(TierexpError):
+    """A configuration value that cannot work.
+
+    Args:
+        key: The full configuration key, as it is written on the command line (`tier.min_crops`).
+        value: The offending value.
+        allowed: What would have been accepted, in words.
+    """
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{key}={value!r} is not possible: {allowed}")
+
+
+class DataError(TierexpError):
+    """A data file that is missing, malformed, or names something that does not exist."""
+
+
+class ImageDecodeError(TierexpError):
+    """One image that cannot be read; the run counts it as failed and goes on."""
+
+
+class CheckpointError(TierexpError):
+    """A model folder that is not a checkpoint this project can read."""

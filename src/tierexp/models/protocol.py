@@ -1,0 +1,102 @@
+"""What a model takes, what it gives back, and how a run finds it: the contract between data,
+models and evaluation.
+
+A *source* (`ModelSource`) is light: it knows a model's crop geometry and tokenizer and refuses
+impossible settings without importing torch. Only `load` reads weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from tierexp.geometry import CropGeometry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from tierexp.models.text import PromptTokenizer
+
+MaskOrder = Literal["aligned", "shifted"]
+"""Which crop a row of the patch mask belongs to: its own (`aligned`), or, as in the published
+Molmo preprocessor, row i is local crop i's although row 0 is used for the global view
+(`shifted`; the last row is -1)."""
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """A batch of prompts whose images all have the same number of crops.
+
+    Args:
+        input_ids: (B, T) int64, padded on the left.
+        attention_mask: (B, T) bool, False on padding.
+        crops: (B, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing); the global view is
+            crop 0.
+        patch_mask: (B, N, P) float32: the share of each patch's pixels that show the image,
+            -1 in the row of a crop without a mask.
+        image_input_idx: (B, N, K) int64: the position in `input_ids` that each vision token is
+            added to, -100 where it is dropped.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    crops: Tensor
+    patch_mask: Tensor
+    image_input_idx: Tensor
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> ModelInputs:
+        """The same batch on `device`."""
+        moved = {
+            field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
+            for field in fields(self)
+        }
+        return ModelInputs(**moved)
+
+    def pin_memory(self) -> ModelInputs:
+        """The same batch in page-locked memory, as Lightning's data loaders ask for it."""
+        return ModelInputs(
+            **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)}
+        )
+
+
+class VisionLanguageModel(Protocol):
+    """A model on its device, ready to answer."""
+
+    @property
+    def top_k(self) -> int | None:
+        """Experts per token; None for a dense model."""
+
+    @property
+    def num_active_blocks(self) -> int:
+        """Transformer blocks of the decoder that run."""
+
+    def generate(self, inputs: ModelInputs, max_new_tokens: int) -> Tensor:
+        """Greedy answers, (B, L <= max_new_tokens) int64; after the end of text a row holds
+        only end-of-text ids."""
+
+
+class ModelSource(Protocol):
+    """Where a model comes from; what is known of it before its weights are read."""
+
+    @property
+    def name(self) -> str:
+        """How results and charts call the model."""
+
+    @property
+    def geometry(self) -> CropGeometry:
+        """The crops the model was trained on."""
+
+    @property
+    def mask_order(self) -> MaskOrder:
+        """The order of patch-mask rows the model was trained on."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The longest answer that is generated."""
+
+    def tokenizer(self) -> PromptTokenizer:
+        """The tokenizer that goes with the weights."""
+
+    def load(self, device: torch.device) -> VisionLanguageModel:
+        """Read the weights onto `device`."""
