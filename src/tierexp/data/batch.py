@@ -1,0 +1,75 @@
+"""What a data loader hands to the evaluation: model inputs, and what is known of every row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tierexp.data.sample import Sample
+from tierexp.models.protocol import ModelInputs
+from tierexp.tiling import Selection
+
+
+@dataclass(frozen=True)
+class PreparedSample:
+    """One sample whose image has been tiled and cut into crops.
+
+    Args:
+        index: Its place in the data set.
+        sample: The question.
+        image_size: (height, width) of the image as displayed, in pixels.
+        selection: The tiling that was chosen for it.
+        target_resolution: (height, width) of the tiling's windows, in pixels.
+        selected_vision_tokens: The budget: (crops + 1) times the tokens per crop.
+        actual_vision_tokens: Of those, the tokens that see at least one pixel of the image.
+        actual_crop_tokens: The same of the crops alone, without the global view.
+        llm_vision_tokens: What the language model receives.
+        content_kept: Share of the image's area left after cropping to the canvas.
+        padding_fraction: Share of the canvas's area that is padding.
+    """
+
+    index: int
+    sample: Sample
+    image_size: tuple[int, int]
+    selection: Selection
+    target_resolution: tuple[int, int]
+    selected_vision_tokens: int
+    actual_vision_tokens: int
+    actual_crop_tokens: int
+    llm_vision_tokens: int
+    content_kept: float
+    padding_fraction: float
+
+
+@dataclass(frozen=True)
+class FailedSample:
+    """One sample whose image could not be read.
+
+    Args:
+        index: Its place in the data set.
+        sample: The question.
+        reason: Why, in one line.
+    """
+
+    index: int
+    sample: Sample
+    reason: str
+
+
+@dataclass(frozen=True)
+class EvaluationBatch:
+    """Samples of equal crop count, and those that failed on the way.
+
+    Args:
+        inputs: Row i belongs to `prepared[i]`; None when every sample failed.
+        prepared: The samples of the batch.
+        failures: Samples that are not in it because their image could not be read.
+    """
+
+    inputs: ModelInputs | None
+    prepared: tuple[PreparedSample, ...]
+    failures: tuple[FailedSample, ...]
+
+    def pin_memory(self) -> EvaluationBatch:
+        """The same batch in page-locked memory, as Lightning's data loaders ask for it."""
+        inputs = None if self.inputs is None else self.inputs.pin_memory()
+        return EvaluationBatch(inputs, self.prepared, self.failures)
