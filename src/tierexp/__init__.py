@@ -2,5 +2,13 @@
 
 from tierexp.geometry import CropGeometry
 from tierexp.tiers import Threshold, Tier
+from tierexp.tiling import Selection, select_crops, select_tiling
 
-__all__ = ["CropGeometry", "Threshold", "Tier"]
+__all__ = [
+    "CropGeometry",
+    "Selection",
+    "Threshold",
+    "Tier",
+    "select_crops",
+    "select_tiling",
+]

@@ -111,7 +111,8 @@ class CropGeometry:
 
     def kept_patches(self, index: int, count: int) -> tuple[int, int]:
         """Patches `[start, stop)` of crop `index` of `count` along one axis that are not given up
-        to a neighbour: the window, and the outer margins of the first and the last crop."""
+        to a neighbour: the window, and the outer margins of the first and the last crop.
+        """
         leading, trailing = self.overlap_margins
         start = 0 if index == 0 else leading
         stop = self.patches_per_side - (0 if index == count - 1 else trailing)
