@@ -48,6 +48,9 @@ class QuestionDataset(Protocol):
             ImageDecodeError: Its header cannot be read.
         """
 
+    def image_key(self, index: int) -> str:
+        """Equal for samples that ask about the same image, and only for those."""
+
     def image(self, index: int) -> NDArray[np.uint8]:
         """A sample's image, (height, width, 3) RGB.
 

@@ -1,0 +1,61 @@
+"""Rows of equal crop count become a batch; prompts are padded on the left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tierexp.data.batch import EvaluationBatch, FailedSample
+from tierexp.data.prepare import PreparedRow
+from tierexp.models.protocol import ModelInputs
+
+
+def collate_inputs(rows: Sequence[PreparedRow], pad_id: int) -> ModelInputs:
+    """Stack rows of equal crop count; shorter prompts are padded on the left.
+
+    Args:
+        rows: At least one, all with the same number of crops.
+        pad_id: The token that pads.
+
+    Raises:
+        ValueError: Rows of different crop counts.
+    """
+    counts = {len(row.crops) for row in rows}
+    if len(counts) != 1:
+        raise ValueError(f"a batch holds one crop count, not {sorted(counts)}")
+    longest = max(len(row.input_ids) for row in rows)
+    input_ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
+    attention_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+    positions = []
+    for i, row in enumerate(rows):
+        padding = longest - len(row.input_ids)
+        input_ids[i, padding:] = torch.from_numpy(row.input_ids)
+        attention_mask[i, padding:] = True
+        idx = row.image_input_idx
+        positions.append(np.where(idx < 0, idx, idx + padding))
+    return ModelInputs(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        crops=torch.from_numpy(np.stack([row.crops for row in rows])),
+        patch_mask=torch.from_numpy(np.stack([row.patch_mask for row in rows])),
+        image_input_idx=torch.from_numpy(np.stack(positions)),
+    )
+
+
+class Collate:
+    """`collate_fn` of the evaluation's data loader.
+
+    Args:
+        pad_id: The token that pads.
+    """
+
+    def __init__(self, pad_id: int) -> None:
+        self._pad_id = pad_id
+
+    def __call__(self, items: Sequence[PreparedRow | FailedSample]) -> EvaluationBatch:
+        rows = [item for item in items if isinstance(item, PreparedRow)]
+        failures = tuple(item for item in items if isinstance(item, FailedSample))
+        inputs = collate_inputs(rows, self._pad_id) if rows else None
+        return EvaluationBatch(inputs, tuple(row.prepared for row in rows), failures)

@@ -1,0 +1,96 @@
+"""The Lightning DataModule of an evaluation: tier-based preprocessing in worker processes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from tierexp.data.batch import EvaluationBatch
+from tierexp.data.collate import Collate
+from tierexp.data.plan import EvaluationPlan, plan_evaluation
+from tierexp.data.prepare import SamplePreparer
+from tierexp.data.sample import QuestionDataset
+from tierexp.errors import DataError
+from tierexp.imaging.resize import Resize
+from tierexp.models.protocol import ModelSource
+from tierexp.tiers import CropPolicy, Threshold
+
+OnError = Literal["skip", "raise"]
+
+
+class TierDataModule(LightningDataModule):
+    """Samples cut into the crops that a tier selects, in batches of equal crop count.
+
+    Args:
+        dataset: The samples.
+        source: The model they are prepared for: its geometry, tokenizer and mask order.
+        tier: The crop policy.
+        threshold: When a tier's preferred counts suffice.
+        resize: How an image meets its canvas.
+        batch_size: Most samples of a batch.
+        num_workers: Worker processes; 0 prepares in the main process.
+        on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
+    """
+
+    def __init__(
+        self,
+        dataset: QuestionDataset,
+        source: ModelSource,
+        tier: CropPolicy,
+        threshold: Threshold,
+        resize: Resize,
+        batch_size: int = 8,
+        num_workers: int = 2,
+        on_error: OnError = "skip",
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.plan: EvaluationPlan = plan_evaluation(
+            dataset, tier, threshold, source.geometry, batch_size
+        )
+        self._source = source
+        self._resize = resize
+        self._num_workers = num_workers
+        self._on_error = on_error
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of type `EvaluationBatch`."""
+        tokenizer = self._source.tokenizer()
+        preparer = SamplePreparer(
+            self.dataset,
+            self.plan,
+            self._resize,
+            self._source.geometry,
+            tokenizer,
+            self._source.mask_order,
+        )
+        return DataLoader(
+            preparer,  # type: ignore[arg-type]  # map-style by its methods
+            batch_sampler=self.plan,  # type: ignore[arg-type]  # an iterable of index lists
+            collate_fn=Collate(tokenizer.pad_id),
+            num_workers=self._num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def on_before_batch_transfer(self, batch: EvaluationBatch, _index: int) -> EvaluationBatch:
+        """End the run at the first unreadable image, if that is wanted.
+
+        Raises:
+            DataError: A sample failed and `on_error` is `raise`.
+        """
+        if self._on_error == "raise" and batch.failures:
+            first = batch.failures[0]
+            raise DataError(f"sample {first.sample.sample_id}: {first.reason}")
+        return batch
+
+    def transfer_batch_to_device(
+        self, batch: EvaluationBatch, device: torch.device, _index: int
+    ) -> EvaluationBatch:
+        """Move the model inputs; what is recorded of the samples stays on the host."""
+        if batch.inputs is None:
+            return batch
+        inputs = batch.inputs.to(device, non_blocking=True)
+        return EvaluationBatch(inputs, batch.prepared, batch.failures)

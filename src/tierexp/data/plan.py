@@ -1,0 +1,85 @@
+"""Which samples share a batch, decided from image sizes before any image is loaded.
+
+In: a data set and a crop policy. Out: a plan, that is, a selection for every sample and batches
+of equal crop count, so that no batch holds padding crops. The plan depends on nothing but the
+data set, the policy and the batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tierexp.data.sample import QuestionDataset
+from tierexp.errors import ImageDecodeError
+from tierexp.geometry import CropGeometry
+from tierexp.tiers import CropPolicy, Threshold
+from tierexp.tiling import Selection, select_crops_many
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """A selection for every readable sample, and the batches they form.
+
+    Args:
+        selections: By index in the data set.
+        sizes: (height, width) of the image, by index in the data set.
+        unreadable: Why the header of an image cannot be read, by index in the data set.
+        batches: Indices of equal crop count, at most one batch size of them; those of unreadable
+            images are among themselves.
+    """
+
+    selections: Mapping[int, Selection]
+    sizes: Mapping[int, tuple[int, int]]
+    unreadable: Mapping[int, str]
+    batches: tuple[tuple[int, ...], ...]
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def plan_evaluation(
+    dataset: QuestionDataset,
+    tier: CropPolicy,
+    threshold: Threshold,
+    geometry: CropGeometry,
+    batch_size: int,
+) -> EvaluationPlan:
+    """Select a tiling for every sample and group the samples by crop count.
+
+    Args:
+        dataset: Read for image sizes only.
+        tier: The crop policy.
+        threshold: When a tier's preferred counts suffice.
+        geometry: Of the model's crops.
+        batch_size: Most samples of a batch.
+    """
+    sizes: dict[int, tuple[int, int]] = {}
+    unreadable: dict[int, str] = {}
+    for index in range(len(dataset)):
+        try:
+            sizes[index] = dataset.image_size(index)
+        except ImageDecodeError as error:
+            unreadable[index] = str(error)
+    selections: dict[int, Selection] = {}
+    if sizes:
+        heights, widths = np.array(list(sizes.values())).T
+        many = select_crops_many(tier, heights, widths, geometry, threshold)
+        for row, index in enumerate(sizes):
+            rows, cols = many.tilings[row].tolist()
+            selections[index] = Selection(rows * cols, (rows, cols), float(many.mismatch[row]))
+    groups: dict[int, list[int]] = {}
+    for index, selection in selections.items():
+        groups.setdefault(selection.crops, []).append(index)
+    alike = [groups[crops] for crops in sorted(groups)]
+    batches = [
+        tuple(indices[start : start + batch_size])
+        for indices in ([*alike, list(unreadable)] if unreadable else alike)
+        for start in range(0, len(indices), batch_size)
+    ]
+    return EvaluationPlan(selections, sizes, unreadable, tuple(batches))

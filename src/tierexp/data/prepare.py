@@ -1,0 +1,118 @@
+"""From one sample to the arrays a model takes: the tier-based preprocessing.
+
+In: a data set, a plan and an index. Out: crops, patch mask and token layout of one sample, or why
+its image cannot be read. Runs in worker processes; knows nothing about batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.data.batch import FailedSample, PreparedSample
+from tierexp.data.plan import EvaluationPlan
+from tierexp.data.sample import QuestionDataset
+from tierexp.errors import ImageDecodeError
+from tierexp.geometry import CropGeometry
+from tierexp.imaging.preprocess import PreprocessedImage, preprocess
+from tierexp.imaging.resize import Resize
+from tierexp.imaging.tokens import layout_tokens
+from tierexp.models.protocol import MaskOrder
+from tierexp.models.text import PromptTokenizer
+
+
+@dataclass(frozen=True)
+class PreparedRow:
+    """One row of a batch before it is padded.
+
+    Args:
+        crops: (N, S, S, 3) uint8, or float32 in [0, 1] for exact resizing.
+        patch_mask: (N, P) float32.
+        input_ids: (T,) int64.
+        image_input_idx: (N, K) int64.
+        prepared: What is recorded of the sample.
+    """
+
+    crops: NDArray[np.uint8] | NDArray[np.float32]
+    patch_mask: NDArray[np.float32]
+    input_ids: NDArray[np.int64]
+    image_input_idx: NDArray[np.int64]
+    prepared: PreparedSample
+
+
+class SamplePreparer:
+    """Prepares samples of a data set by index; a map-style data set for `DataLoader`.
+
+    Args:
+        dataset: The samples.
+        plan: Their selections.
+        resize: How an image meets its canvas.
+        geometry: Of the model's crops.
+        tokenizer: Of the model.
+        mask_order: Of the model.
+    """
+
+    def __init__(
+        self,
+        dataset: QuestionDataset,
+        plan: EvaluationPlan,
+        resize: Resize,
+        geometry: CropGeometry,
+        tokenizer: PromptTokenizer,
+        mask_order: MaskOrder,
+    ) -> None:
+        self._dataset = dataset
+        self._plan = plan
+        self._resize = resize
+        self._geometry = geometry
+        self._tokenizer = tokenizer
+        self._mask_order = mask_order
+        self._last: tuple[str, PreprocessedImage] | None = None
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> PreparedRow | FailedSample:
+        sample = self._dataset[index]
+        if index in self._plan.unreadable:
+            return FailedSample(index, sample, self._plan.unreadable[index])
+        try:
+            image = self._preprocessed(index)
+        except ImageDecodeError as error:
+            return FailedSample(index, sample, str(error))
+        selection, geometry = self._plan.selections[index], self._geometry
+        layout = layout_tokens(
+            selection.tiling,
+            geometry,
+            self._tokenizer.image_tokens,
+            self._tokenizer.bos_id,
+            self._tokenizer.encode_prompt(sample.question),
+        )
+        prepared = PreparedSample(
+            index=index,
+            sample=sample,
+            image_size=self._plan.sizes[index],
+            selection=selection,
+            target_resolution=geometry.window_resolution(selection.tiling),
+            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
+            actual_vision_tokens=image.actual_vision_tokens,
+            actual_crop_tokens=image.actual_crop_tokens,
+            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            content_kept=image.content_kept,
+            padding_fraction=image.padding_fraction,
+        )
+        return PreparedRow(
+            image.crops, image.patch_mask, layout.input_ids, layout.image_input_idx, prepared
+        )
+
+    def _preprocessed(self, index: int) -> PreprocessedImage:
+        """Questions about one image follow each other, so the last image is worth keeping."""
+        key = self._dataset.image_key(index)
+        if self._last is None or self._last[0] != key:
+            pixels = self._dataset.image(index)
+            tiling = self._plan.selections[index].tiling
+            image = preprocess(pixels, tiling, self._resize, self._geometry, self._mask_order)
+            self._last = key, image
+        return self._last[1]
