@@ -1,0 +1,1 @@
+"""Pixels: decoding, resizing, cutting crops, and where their tokens go in a prompt."""

@@ -1,0 +1,81 @@
+"""An image and its tiling to everything a model needs of it.
+
+In: RGB pixels, the selected tiling, how to resize. Out: crops, patch masks, and the figures that
+results record. Choosing the tiling and laying out tokens is not its business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.geometry import CropGeometry, Tiling
+from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
+from tierexp.imaging.resize import Pixels, Placement, Resize, place, render
+
+
+@dataclass(frozen=True)
+class PreprocessedImage:
+    """N crops and a global view of an image, S pixels a side, P patches each.
+
+    Args:
+        crops: (N + 1, S, S, 3) uint8, or float32 in [0, 1] where exact; the global view first.
+        patch_mask: (N + 1, P) float32: share of each patch's pixels that show the image, -1 in
+            the row of a crop without a mask.
+        tiling: (rows, cols) of crops.
+        placement: Where the image lies on the canvas that the crops were cut from.
+        content_kept: Share of the image's area that is on the canvas.
+        padding_fraction: Share of the canvas's area that is padding.
+        actual_vision_tokens: Tokens, the global view's included, that see a pixel of the image.
+        actual_crop_tokens: The same of the crops alone.
+    """
+
+    crops: Pixels
+    patch_mask: NDArray[np.float32]
+    tiling: Tiling
+    placement: Placement
+    content_kept: float
+    padding_fraction: float
+    actual_vision_tokens: int
+    actual_crop_tokens: int
+
+
+def preprocess(
+    image: NDArray[np.uint8],
+    tiling: Tiling,
+    resize: Resize,
+    geometry: CropGeometry,
+    mask_order: MaskOrder = "aligned",
+) -> PreprocessedImage:
+    """Resize an image to the canvas of its tiling and to the global view, and cut the crops.
+
+    Args:
+        image: (height, width, 3) uint8 RGB.
+        tiling: (rows, cols) of crops.
+        resize: The modes, and whether to compute exactly.
+        geometry: The crops the model was trained on.
+        mask_order: Which crop a row of the mask belongs to, for this model.
+    """
+    height, width = image.shape[:2]
+    view_size = geometry.crop_size, geometry.crop_size
+    placement = place((height, width), geometry.canvas_size(tiling), resize.crops)
+    global_placement = place((height, width), view_size, resize.global_view)
+    crops = cut_crops(
+        render(image, placement, resize.exact),
+        render(image, global_placement, resize.exact),
+        tiling,
+        geometry,
+    )
+    crop_tokens = count_actual_tokens(placement, tiling, geometry)
+    return PreprocessedImage(
+        crops=crops,
+        patch_mask=patch_masks(placement, global_placement, tiling, geometry, mask_order),
+        tiling=tiling,
+        placement=placement,
+        content_kept=placement.content_kept,
+        padding_fraction=placement.padding_fraction,
+        actual_vision_tokens=crop_tokens + count_actual_tokens(global_placement, (1, 1), geometry),
+        actual_crop_tokens=crop_tokens,
+    )

@@ -1,0 +1,218 @@
+"""Bringing an image to a canvas: where it lands, and its resampled pixels.
+
+In: an image's size (or pixels), a canvas size and a resize mode. Out: a `Placement`, the affine
+map between the two, and the canvas. Knows nothing about crops or tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tierexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ResizeMode = Literal["fill", "letterbox", "stretch"]
+"""`fill` covers the canvas and crops what stands out, `letterbox` shows the whole image and pads,
+`stretch` gives up the aspect ratio."""
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+Pixels = NDArray[np.uint8] | NDArray[np.float32]
+"""Colours: uint8, or float32 in [0, 1]."""
+
+_MAX_CROPPED_AREA = 8
+"""Up to this multiple of the visible area, resampling everything and cropping is faster than
+Pillow's resampling of the visible box alone."""
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How images are brought to the sizes a model takes.
+
+    Args:
+        crops: The mode for the canvas that is cut into crops.
+        global_view: The mode for the view of the whole image; Molmo was trained on letterbox.
+        exact: Compute in float32 as the published Molmo preprocessor does, and hand out float32
+            pixels; otherwise uint8, within 1/255 on average and 2/255 at any pixel of that.
+
+    Raises:
+        ConfigError: An unknown mode, or `exact` is not a boolean.
+    """
+
+    crops: ResizeMode = "fill"
+    global_view: ResizeMode = "letterbox"
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        modes = get_args(ResizeMode)
+        for key in ("crops", "global_view"):
+            value = getattr(self, key)
+            if value not in modes:
+                raise ConfigError(f"resize.{key}", value, f"one of {', '.join(modes)}")
+        if not isinstance(self.exact, bool):
+            raise ConfigError("resize.exact", self.exact, "true or false")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image lands on a canvas.
+
+    The image is resampled to `scaled_size`, and its top left corner comes to lie at `offset`;
+    what then stands out of the canvas is cropped, what is left uncovered is padding.
+
+    Args:
+        image_size: (height, width) of the image, in pixels.
+        canvas_size: (height, width) of the canvas, in pixels.
+        scaled_size: (height, width) of the whole image at the canvas's scale, in pixels.
+        offset: (y, x) of the scaled image's corner on the canvas; negative where it is cropped.
+    """
+
+    image_size: Size
+    canvas_size: Size
+    scaled_size: Size
+    offset: tuple[int, int]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Canvas pixels per image pixel, (vertically, horizontally)."""
+        return (
+            self.scaled_size[0] / self.image_size[0],
+            self.scaled_size[1] / self.image_size[1],
+        )
+
+    @property
+    def visible(self) -> tuple[int, int, int, int]:
+        """The part of the canvas that shows the image: (top, left, bottom, right), in pixels."""
+        top, left = max(self.offset[0], 0), max(self.offset[1], 0)
+        bottom = min(self.offset[0] + self.scaled_size[0], self.canvas_size[0])
+        right = min(self.offset[1] + self.scaled_size[1], self.canvas_size[1])
+        return top, left, bottom, right
+
+    @property
+    def content_kept(self) -> float:
+        """Share of the image's area that is on the canvas."""
+        return self._visible_area() / (self.scaled_size[0] * self.scaled_size[1])
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the canvas's area that does not show the image."""
+        return 1 - self._visible_area() / (self.canvas_size[0] * self.canvas_size[1])
+
+    def to_canvas(self, y: float, x: float) -> tuple[float, float]:
+        """The point (y, x) of the image, on the canvas; pixel i spans [i, i + 1)."""
+        scale_y, scale_x = self.scale
+        return y * scale_y + self.offset[0], x * scale_x + self.offset[1]
+
+    def from_canvas(self, y: float, x: float) -> tuple[float, float]:
+        """The point (y, x) of the canvas, on the image: the inverse of `to_canvas`."""
+        scale_y, scale_x = self.scale
+        return (y - self.offset[0]) / scale_y, (x - self.offset[1]) / scale_x
+
+    def _visible_area(self) -> int:
+        top, left, bottom, right = self.visible
+        return (bottom - top) * (right - left)
+
+
+def place(image_size: Size, canvas_size: Size, mode: ResizeMode) -> Placement:
+    """Lay an image on a canvas.
+
+    `fill` scales by the larger of the two quotients of sides and crops around the centre;
+    `letterbox` follows Molmo's published preprocessor to the pixel: the smaller quotient in
+    float32, truncated sizes (at least 1 pixel). Where an odd pixel is cropped or padded, it is
+    at the bottom or on the right.
+
+    Args:
+        image_size: (height, width) of the image, in pixels.
+        canvas_size: (height, width) of the canvas, in pixels.
+        mode: What to do with unequal aspect ratios.
+    """
+    height, width = image_size
+    canvas_height, canvas_width = canvas_size
+    match mode:
+        case "stretch":
+            scaled = canvas_size
+        case "fill" if canvas_height * width >= canvas_width * height:
+            scaled = canvas_height, _rounded(width * canvas_height, height)
+        case "fill":
+            scaled = _rounded(height * canvas_width, width), canvas_width
+        case "letterbox":
+            sides = np.array(image_size, np.float32)
+            scale = (np.array(canvas_size, np.float32) / sides).min()
+            scaled = max(1, int(sides[0] * scale)), max(1, int(sides[1] * scale))
+    # int() truncates towards zero: padded or cropped, an odd pixel is at the bottom and right.
+    offset = int((canvas_height - scaled[0]) / 2), int((canvas_width - scaled[1]) / 2)
+    return Placement(image_size, canvas_size, scaled, offset)
+
+
+def render(image: NDArray[np.uint8], placement: Placement, exact: bool = False) -> Pixels:
+    """Resample an image onto its canvas with an antialiased bilinear (triangle) filter.
+
+    Every mode is antialiased, `stretch` too, although the published Molmo-2 processor does not.
+
+    Args:
+        image: (height, width, 3) uint8.
+        placement: Where it lands; its `image_size` is the image's.
+        exact: Compute in float32.
+
+    Returns:
+        The canvas, (H, W, 3), 0 where it is padding: uint8, or float32 in [0, 1] where exact.
+        It can be a view of a larger array.
+    """
+    top, left, bottom, right = placement.visible
+    scaled_area = placement.scaled_size[0] * placement.scaled_size[1]
+    if scaled_area > _MAX_CROPPED_AREA * (bottom - top) * (right - left):
+        shown = _resample_visible(image, placement, exact)
+    else:
+        y, x = top - placement.offset[0], left - placement.offset[1]
+        scaled = _resample(image, placement.scaled_size, exact)
+        shown = scaled[y : y + bottom - top, x : x + right - left]
+    if shown.shape[:2] == placement.canvas_size:
+        return shown
+    canvas: Pixels = np.zeros((*placement.canvas_size, 3), shown.dtype)
+    canvas[top:bottom, left:right] = shown
+    return canvas
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _resample(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:
+    import torch
+    from torch.nn.functional import interpolate
+
+    def bilinear(pixels: Tensor) -> Tensor:
+        return interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
+
+    # A leading axis before the permutation makes this channels-last in torch's eyes: its uint8
+    # kernel for that layout is twice as fast, and the result comes back as (H, W, 3) in memory.
+    source = torch.from_numpy(np.require(image, requirements=["C", "W"]))
+    batch = source[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
+    result = bilinear(batch.float() / 255).clamp_(0, 1) if exact else bilinear(batch)
+    pixels: Pixels = result.permute(0, 2, 3, 1)[0].numpy()
+    return pixels
+
+
+def _resample_visible(image: NDArray[np.uint8], placement: Placement, exact: bool) -> Pixels:
+    """The visible part alone, for images so long that the rest would fill the memory."""
+    top, left, bottom, right = placement.visible
+    size = right - left, bottom - top
+    y0, x0 = placement.from_canvas(top, left)
+    y1, x1 = placement.from_canvas(bottom, right)
+    box = max(x0, 0.0), max(y0, 0.0), min(x1, image.shape[1]), min(y1, image.shape[0])
+    if not exact:
+        return np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, box))
+    channels = np.moveaxis(image.astype(np.float32) / 255, 2, 0)
+    shown = [
+        np.asarray(Image.fromarray(channel).resize(size, Image.Resampling.BILINEAR, box))
+        for channel in channels
+    ]
+    return np.stack(shown, axis=2).clip(0, 1)
