@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.geometry import CropGeometry, Tiling
-from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
-from tierexp.imaging.resize import Pixels, Placement, Resize, place, render
+from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cover, cut_crops, patch_masks
+from tierexp.imaging.resize import Pixels, Placement, Resize, paste, place, render, resample
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,26 @@ def preprocess(
         geometry: The crops the model was trained on.
         mask_order: Which crop a row of the mask belongs to, for this model.
     """
-    height, width = image.shape[:2]
-    view_size = geometry.crop_size, geometry.crop_size
-    placement = place((height, width), geometry.canvas_size(tiling), resize.crops)
-    global_placement = place((height, width), view_size, resize.global_view)
-    crops = cut_crops(
-        render(image, placement, resize.exact),
-        render(image, global_placement, resize.exact),
-        tiling,
-        geometry,
-    )
-    crop_tokens = count_actual_tokens(placement, tiling, geometry)
+    image_size = image.shape[0], image.shape[1]
+    side, (rows, cols) = geometry.crop_size, tiling
+    placement = place(image_size, geometry.canvas_size(tiling), resize.crops)
+    view_placement = place(image_size, (side, side), resize.global_view)
+
+    shape = rows * cols + 1, side, side, 3
+    crops: Pixels = np.empty(shape, np.float32) if resize.exact else np.empty(shape, np.uint8)
+    paste(resample(image, view_placement, resize.exact), view_placement, crops[0])
+    cut_crops(render(image, placement, resize.exact), tiling, geometry, crops[1:])
+
+    coverage = cover(placement, tiling, geometry)
+    view_coverage = cover(view_placement, (1, 1), geometry)
+    crop_tokens = count_actual_tokens(coverage, geometry)
     return PreprocessedImage(
         crops=crops,
-        patch_mask=patch_masks(placement, global_placement, tiling, geometry, mask_order),
+        patch_mask=patch_masks(coverage, view_coverage, geometry, mask_order),
         tiling=tiling,
         placement=placement,
         content_kept=placement.content_kept,
         padding_fraction=placement.padding_fraction,
-        actual_vision_tokens=crop_tokens + count_actual_tokens(global_placement, (1, 1), geometry),
+        actual_vision_tokens=crop_tokens + count_actual_tokens(view_coverage, geometry),
         actual_crop_tokens=crop_tokens,
     )

@@ -7,6 +7,7 @@ map between the two, and the canvas. Knows nothing about crops or tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -88,7 +89,7 @@ class Placement:
             self.scaled_size[1] / self.image_size[1],
         )
 
-    @property
+    @cached_property
     def visible(self) -> tuple[int, int, int, int]:
         """The part of the canvas that shows the image: (top, left, bottom, right), in pixels."""
         top, left = max(self.offset[0], 0), max(self.offset[1], 0)
@@ -152,10 +153,41 @@ def place(image_size: Size, canvas_size: Size, mode: ResizeMode) -> Placement:
     return Placement(image_size, canvas_size, scaled, offset)
 
 
-def render(image: NDArray[np.uint8], placement: Placement, exact: bool = False) -> Pixels:
-    """Resample an image onto its canvas with an antialiased bilinear (triangle) filter.
+def resample(image: NDArray[np.uint8], placement: Placement, exact: bool = False) -> Pixels:
+    """The visible part of an image at its canvas's scale, by an antialiased bilinear filter.
 
     Every mode is antialiased, `stretch` too, although the published Molmo-2 processor does not.
+
+    Args:
+        image: (height, width, 3) uint8.
+        placement: Where it lands; its `image_size` is the image's.
+        exact: Compute in float32.
+
+    Returns:
+        (bottom - top, right - left, 3) of `placement.visible`: uint8, or float32 in [0, 1] where
+        exact. It can be a view of a larger array.
+    """
+    top, left, bottom, right = placement.visible
+    scaled_area = placement.scaled_size[0] * placement.scaled_size[1]
+    if scaled_area > _MAX_CROPPED_AREA * (bottom - top) * (right - left):
+        return _resample_visible(image, placement, exact)
+    y, x = top - placement.offset[0], left - placement.offset[1]
+    scaled = _resample_whole(image, placement.scaled_size, exact)
+    return scaled[y : y + bottom - top, x : x + right - left]
+
+
+def paste(shown: Pixels, placement: Placement, canvas: Pixels) -> None:
+    """Write what `resample` gives onto a canvas, (H, W, 3) of the same dtype, and 0 around it."""
+    top, left, bottom, right = placement.visible
+    canvas[:top] = 0
+    canvas[bottom:] = 0
+    canvas[top:bottom, :left] = 0
+    canvas[top:bottom, right:] = 0
+    canvas[top:bottom, left:right] = shown
+
+
+def render(image: NDArray[np.uint8], placement: Placement, exact: bool = False) -> Pixels:
+    """Resample an image onto its canvas.
 
     Args:
         image: (height, width, 3) uint8.
@@ -166,18 +198,11 @@ def render(image: NDArray[np.uint8], placement: Placement, exact: bool = False) 
         The canvas, (H, W, 3), 0 where it is padding: uint8, or float32 in [0, 1] where exact.
         It can be a view of a larger array.
     """
-    top, left, bottom, right = placement.visible
-    scaled_area = placement.scaled_size[0] * placement.scaled_size[1]
-    if scaled_area > _MAX_CROPPED_AREA * (bottom - top) * (right - left):
-        shown = _resample_visible(image, placement, exact)
-    else:
-        y, x = top - placement.offset[0], left - placement.offset[1]
-        scaled = _resample(image, placement.scaled_size, exact)
-        shown = scaled[y : y + bottom - top, x : x + right - left]
+    shown = resample(image, placement, exact)
     if shown.shape[:2] == placement.canvas_size:
         return shown
-    canvas: Pixels = np.zeros((*placement.canvas_size, 3), shown.dtype)
-    canvas[top:bottom, left:right] = shown
+    canvas: Pixels = np.empty((*placement.canvas_size, 3), shown.dtype)
+    paste(shown, placement, canvas)
     return canvas
 
 
@@ -185,7 +210,7 @@ def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _resample(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:
+def _resample_whole(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:
     import torch
     from torch.nn.functional import interpolate
 
