@@ -7,7 +7,6 @@ looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -24,72 +23,59 @@ Molmo preprocessor, row i is local crop i's although row 0 is used for the globa
 (`shifted`; the last row is -1)."""
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """How many pixel rows, and how many pixel columns, of every patch show the image.
-
-    The image is a rectangle on its canvas, so what a patch shows of it is the product of the two.
-
-    Args:
-        down: (rows, patches_per_side) int64, for each row of crops.
-        across: (cols, patches_per_side) int64, for each column of crops.
-    """
-
-    down: NDArray[np.int64]
-    across: NDArray[np.int64]
-
-
-def cover(placement: Placement, tiling: Tiling, geometry: CropGeometry) -> Coverage:
-    """The coverage of a canvas's crops.
-
-    Args:
-        placement: The image on the canvas.
-        tiling: (rows, cols) of crops; (1, 1) for the global view.
-        geometry: Patch size, overlap.
-    """
-    top, left, bottom, right = placement.visible
-    down = _patch_edges(tiling[0], geometry).clip(top, bottom)
-    across = _patch_edges(tiling[1], geometry).clip(left, right)
-    return Coverage(down[:, 1:] - down[:, :-1], across[:, 1:] - across[:, :-1])
-
-
 def patch_masks(
-    crops: Coverage,
-    global_view: Coverage,
+    placement: Placement,
+    view_placement: Placement,
+    tiling: Tiling,
     geometry: CropGeometry,
     mask_order: MaskOrder = "aligned",
 ) -> NDArray[np.float32]:
     """The share of each patch's pixels that show the image.
 
     Args:
-        crops: Of the canvas.
-        global_view: Of the global view.
-        geometry: Patch size.
+        placement: The image on the canvas.
+        view_placement: The image on the global view.
+        tiling: (rows, cols) of crops.
+        geometry: Patch size, overlap.
         mask_order: Which crop a row belongs to.
 
     Returns:
-        (N + 1, P) float32 in [0, 1] for N crops, patches row by row; -1 in the last row where
+        (rows * cols + 1, P) float32 in [0, 1], patches row by row; -1 in the last row where
         shifted.
     """
-    local, view = _patch_shares(crops, geometry), _patch_shares(global_view, geometry)
+    crops = tiling[0] * tiling[1]
+    masks = np.empty((crops + 1, geometry.patches_per_crop), np.float32)
     if mask_order == "shifted":
-        return np.concatenate([local, np.full_like(view, -1)])
-    return np.concatenate([view, local])
+        _write_shares(placement, tiling, geometry, masks[:crops])
+        masks[crops] = -1
+    else:
+        _write_shares(view_placement, (1, 1), geometry, masks[:1])
+        _write_shares(placement, tiling, geometry, masks[1:])
+    return masks
 
 
-def count_actual_tokens(coverage: Coverage, geometry: CropGeometry) -> int:
-    """The vision tokens whose pooling window sees at least one pixel of the image. A token of an
-    overlap counts in every crop that has it.
+def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeometry) -> int:
+    """The vision tokens of a canvas's crops whose pooling window sees at least one pixel of the
+    image. A token of an overlap counts in every crop that has it.
 
     Args:
-        coverage: Of a canvas's crops, or of the global view.
-        geometry: Pooling.
+        placement: The image on the canvas.
+        tiling: (rows, cols) of crops; (1, 1) for the global view.
+        geometry: Patch size, overlap, pooling.
     """
+    top, left, bottom, right = placement.visible
+
+    def along(crops: int, start: int, stop: int, pool: int) -> int:
+        window = pool * geometry.patch_size
+        tokens = 0
+        for origin in range(0, crops * geometry.window_size, geometry.window_size):
+            first, end = max(start - origin, 0), min(stop - origin, geometry.crop_size)
+            tokens += max(-(-end // window) - first // window, 0)
+        return tokens
+
     pool_rows, pool_cols = geometry.pooling
-    side = geometry.patches_per_side
-    rows = np.add.reduceat(coverage.down, range(0, side, pool_rows), axis=1)
-    cols = np.add.reduceat(coverage.across, range(0, side, pool_cols), axis=1)
-    return int(np.count_nonzero(rows)) * int(np.count_nonzero(cols))
+    rows, cols = tiling
+    return along(rows, top, bottom, pool_rows) * along(cols, left, right, pool_cols)
 
 
 def cut_crops(canvas: Pixels, tiling: Tiling, geometry: CropGeometry, crops: Pixels) -> None:
@@ -115,17 +101,23 @@ def cut_crops(canvas: Pixels, tiling: Tiling, geometry: CropGeometry, crops: Pix
     crops.reshape(rows, cols, side, side, 3)[...] = windows
 
 
+def _write_shares(
+    placement: Placement, tiling: Tiling, geometry: CropGeometry, shares: NDArray[np.float32]
+) -> None:
+    """Fill (rows * cols, P): a patch shows a rectangle, its pixel rows times its pixel columns."""
+    top, left, bottom, right = placement.visible
+    down = np.maximum(np.minimum(_patch_edges(tiling[0], geometry), bottom), top)
+    across = np.maximum(np.minimum(_patch_edges(tiling[1], geometry), right), left)
+    pixel_rows = (down[:, 1:] - down[:, :-1])[:, None, :, None]
+    pixel_cols = (across[:, 1:] - across[:, :-1])[None, :, None, :]
+    side = geometry.patches_per_side
+    np.multiply(pixel_rows, pixel_cols, out=shares.reshape(*tiling, side, side))
+    shares /= geometry.patch_size**2
+
+
 @cache
-def _patch_edges(crops: int, geometry: CropGeometry) -> NDArray[np.int64]:
+def _patch_edges(crops: int, geometry: CropGeometry) -> NDArray[np.float32]:
     """Where patches begin and end along one axis of a canvas, (crops, patches_per_side + 1)."""
     patch_edges = np.arange(0, geometry.crop_size + 1, geometry.patch_size)
-    edges: NDArray[np.int64] = np.arange(crops)[:, None] * geometry.window_size + patch_edges
-    return edges
-
-
-def _patch_shares(coverage: Coverage, geometry: CropGeometry) -> NDArray[np.float32]:
-    """(rows * cols, P) float32."""
-    down, across = coverage.down.astype(np.float32), coverage.across.astype(np.float32)
-    pixels = down[:, None, :, None] * across[None, :, None, :]  # (rows, cols, side, side)
-    shares: NDArray[np.float32] = pixels / np.float32(geometry.patch_size**2)
-    return shares.reshape(-1, geometry.patches_per_crop)
+    edges = np.arange(crops)[:, None] * geometry.window_size + patch_edges
+    return edges.astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.geometry import CropGeometry, Tiling
-from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cover, cut_crops, patch_masks
+from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.resize import Pixels, Placement, Resize, paste, place, render, resample
 
 
@@ -68,16 +68,15 @@ def preprocess(
     paste(resample(image, view_placement, resize.exact), view_placement, crops[0])
     cut_crops(render(image, placement, resize.exact), tiling, geometry, crops[1:])
 
-    coverage = cover(placement, tiling, geometry)
-    view_coverage = cover(view_placement, (1, 1), geometry)
-    crop_tokens = count_actual_tokens(coverage, geometry)
+    crop_tokens = count_actual_tokens(placement, tiling, geometry)
+    view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)
     return PreprocessedImage(
         crops=crops,
-        patch_mask=patch_masks(coverage, view_coverage, geometry, mask_order),
+        patch_mask=patch_masks(placement, view_placement, tiling, geometry, mask_order),
         tiling=tiling,
         placement=placement,
         content_kept=placement.content_kept,
         padding_fraction=placement.padding_fraction,
-        actual_vision_tokens=crop_tokens + count_actual_tokens(view_coverage, geometry),
+        actual_vision_tokens=crop_tokens + view_tokens,
         actual_crop_tokens=crop_tokens,
     )

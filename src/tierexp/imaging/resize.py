@@ -145,8 +145,8 @@ def place(image_size: Size, canvas_size: Size, mode: ResizeMode) -> Placement:
         case "fill":
             scaled = _rounded(height * canvas_width, width), canvas_width
         case "letterbox":
-            sides = np.array(image_size, np.float32)
-            scale = (np.array(canvas_size, np.float32) / sides).min()
+            sides = np.float32(height), np.float32(width)
+            scale = min(np.float32(canvas_height) / sides[0], np.float32(canvas_width) / sides[1])
             scaled = max(1, int(sides[0] * scale)), max(1, int(sides[1] * scale))
     # int() truncates towards zero: padded or cropped, an odd pixel is at the bottom and right.
     offset = int((canvas_height - scaled[0]) / 2), int((canvas_width - scaled[1]) / 2)
