@@ -1,0 +1,9 @@
+"""Evaluate one tier of a vision-language model; `python eval.py --help` says how."""
+
+from __future__ import annotations
+
+from tierexp.cli import launch
+from tierexp.evaluation.run import evaluate
+
+if __name__ == "__main__":
+    launch(evaluate, config_name="eval")

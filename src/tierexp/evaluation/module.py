@@ -1,0 +1,188 @@
+"""The Lightning module of an evaluation: generate, decode, score, record.
+
+In: batches of samples of equal crop count. Out: a record of every sample, and the aggregates that
+are logged under `test/...`. Knows nothing about files, consoles or how images became crops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from time import perf_counter
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from torch import nn
+from torchmetrics import MeanMetric, Metric
+from typing_extensions import override
+
+from tierexp.data.batch import EvaluationBatch, PreparedSample
+from tierexp.evaluation.metrics import exact_match, wilson_interval
+from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange
+from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.models.protocol import VisionLanguageModel
+
+_MEANS = {
+    "accuracy": "accuracy",
+    "mismatch_mean": "aspect_ratio_mismatch",
+    "utilization_mean": "utilization",
+    "crop_utilization_mean": "crop_utilization",
+    "selected_crops_mean": "selected_crops",
+    "selected_vision_tokens_mean": "selected_vision_tokens",
+    "actual_vision_tokens_mean": "actual_vision_tokens",
+    "llm_vision_tokens_mean": "llm_vision_tokens",
+    "content_kept_mean": "content_kept",
+    "padding_fraction_mean": "padding_fraction",
+}
+"""Logged name to the attribute of a `SampleResult` it is the mean of."""
+
+
+class TierEvaluation(LightningModule):
+    """Scores a model's answers to a data set at one tier.
+
+    Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
+    `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
+    their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
+    `test/images_per_second`.
+
+    Args:
+        setup: The tier, the data set and the model, whose weights are read when a run starts.
+    """
+
+    def __init__(self, setup: EvaluationSetup) -> None:
+        super().__init__()
+        self._setup = setup
+        self._tokenizer = setup.source.tokenizer()
+        dataset = setup.dataset
+        self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
+        self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})
+        self._task_accuracies = nn.ModuleList(MeanMetric() for _ in self._tasks)
+        self._samples: dict[int, SampleResult] = {}
+        self._failures: dict[int, Failure] = {}
+        self._started = 0.0
+        self.seconds = 0.0
+        """How long the evaluation took, model loading excluded."""
+
+    @property
+    def indexed_samples(self) -> list[tuple[int, SampleResult]]:
+        """What was measured so far with its place in the data set, in the data set's order."""
+        return sorted(self._samples.items(), key=itemgetter(0))
+
+    @property
+    def samples(self) -> list[SampleResult]:
+        """What was measured so far, in the data set's order."""
+        return [result for _, result in self.indexed_samples]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Samples that could not be evaluated so far, in the data set's order."""
+        return [self._failures[index] for index in sorted(self._failures)]
+
+    @property
+    def facts(self) -> RunFacts:
+        """What holds for every sample; known once the model is loaded."""
+        setup = self._setup
+        return RunFacts(
+            dataset=setup.dataset.name,
+            model=setup.source.name,
+            tier=setup.tier.name,
+            tier_range=TierRange(setup.tier.min_crops, setup.tier.max_crops),
+            resize_to_fill=setup.resize.crops == "fill",
+            top_k=self._model.top_k,
+            num_active_blocks=self._model.num_active_blocks,
+        )
+
+    @override
+    def setup(self, stage: str) -> None:
+        """Read the weights onto the trainer's device."""
+        self._model: VisionLanguageModel = self._setup.source.load(
+            self.trainer.strategy.root_device
+        )
+
+    @override
+    def on_test_start(self) -> None:
+        """Start the clock."""
+        self._started = perf_counter()
+
+    @override
+    def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
+        """Answer the questions of one batch and record what came of them."""
+        for failed in batch.failures:
+            self._failures[failed.index] = Failure(failed.sample.sample_id, failed.reason)
+        if batch.inputs is not None:
+            limit = self._setup.source.max_new_tokens
+            tokens = self._model.generate(batch.inputs, limit)  # (B, L)
+            predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
+            results = [
+                self._record(prepared, prediction)
+                for prepared, prediction in zip(batch.prepared, predictions, strict=True)
+            ]
+            self._update_means(results)
+        self.seconds = perf_counter() - self._started
+
+    @override
+    def on_test_epoch_end(self) -> None:
+        """Log what is not a mean."""
+        samples = self.samples
+        figures = {
+            "num_samples": float(len(samples)),
+            "num_failed": float(len(self._failures)),
+            "images_per_second": len(samples) / self.seconds,
+        }
+        if samples:
+            mismatches = [sample.aspect_ratio_mismatch for sample in samples]
+            figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
+            accuracy = float(np.mean([sample.accuracy for sample in samples]))
+            low, high = wilson_interval(accuracy, len(samples))
+            figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
+        self.log_dict({f"test/{name}": figure for name, figure in figures.items()})
+
+    def _record(self, prepared: PreparedSample, prediction: str) -> SampleResult:
+        facts, sample, selection = self.facts, prepared.sample, prepared.selection
+        height, width = prepared.image_size
+        target_height, target_width = prepared.target_resolution
+        result = SampleResult(
+            sample_id=sample.sample_id,
+            tier=facts.tier,
+            tier_range=facts.tier_range,
+            selected_crops=selection.crops,
+            selected_tiling=selection.tiling,
+            aspect_ratio_mismatch=selection.mismatch,
+            selected_vision_tokens=prepared.selected_vision_tokens,
+            actual_vision_tokens=prepared.actual_vision_tokens,
+            llm_vision_tokens=prepared.llm_vision_tokens,
+            original_image_size=(width, height),
+            original_aspect_ratio=width / height,
+            target_resolution=prepared.target_resolution,
+            target_aspect_ratio=target_width / target_height,
+            resize_to_fill=facts.resize_to_fill,
+            content_kept=prepared.content_kept,
+            padding_fraction=prepared.padding_fraction,
+            top_k=facts.top_k,
+            num_active_blocks=facts.num_active_blocks,
+            question=sample.question,
+            prediction=prediction,
+            answers=sample.answers,
+            accuracy=exact_match(prediction, sample.answers),
+            task=sample.task,
+            actual_crop_tokens=prepared.actual_crop_tokens,
+        )
+        self._samples[prepared.index] = result
+        return result
+
+    def _update_means(self, results: Sequence[SampleResult]) -> None:
+        for name, attribute in _MEANS.items():
+            self._log_mean(f"test/{name}", self._means[name], results, attribute)
+        for task, metric in zip(self._tasks, self._task_accuracies, strict=True):
+            of_task = [result for result in results if result.task == task]
+            if of_task:
+                self._log_mean(f"test/accuracy_{task}", metric, of_task, "accuracy")
+
+    def _log_mean(
+        self, name: str, metric: nn.Module, results: Sequence[SampleResult], attribute: str
+    ) -> None:
+        assert isinstance(metric, Metric)
+        values = [float(getattr(result, attribute)) for result in results]
+        metric.update(torch.tensor(values, device=self.device))  # (B,)
+        self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(results))

@@ -1,0 +1,81 @@
+"""How far an evaluation is: a bar on a terminal, short lines in a log file or a pipe.
+
+Also keeps Lightning from saying what is no news here.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from time import perf_counter
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+from typing_extensions import override
+
+from tierexp.data.batch import EvaluationBatch
+
+_log = logging.getLogger(__name__)
+
+
+def progress_callback(console: Console, num_samples: int) -> Callback:
+    """A progress bar where the console is a terminal, lines elsewhere.
+
+    Args:
+        console: That the run writes to.
+        num_samples: To evaluate.
+    """
+    return RichProgressBar(leave=True) if console.is_terminal else ProgressLines(num_samples)
+
+
+class ProgressLines(Callback):
+    """Logs a line when another tenth of the samples is done.
+
+    Args:
+        num_samples: To evaluate.
+    """
+
+    def __init__(self, num_samples: int) -> None:
+        self._total = num_samples
+        self._done = 0
+        self._tenths = 0
+        self._started = 0.0
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = perf_counter()
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: EvaluationBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the batch."""
+        self._done += len(batch.prepared) + len(batch.failures)
+        tenths = 10 * self._done // self._total
+        if tenths == self._tenths:
+            return
+        self._tenths = tenths
+        seconds = perf_counter() - self._started
+        left = seconds * (self._total - self._done) / self._done
+        _log.info(
+            "%d of %d samples, %.1f per second, %.0f s left",
+            self._done, self._total, self._done / seconds, left,
+        )  # fmt: skip
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's tips, banners and advice; its warnings about real trouble stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Advice on the number of workers; how many run is the configuration's decision.
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)

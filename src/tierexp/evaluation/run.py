@@ -1,0 +1,42 @@
+"""One evaluation, from its configuration to its results file.
+
+In: the composed configuration and an output folder. Out: the accuracy, for a sweeper. Everything
+that can be wrong with the configuration is found before torch is imported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from tierexp.evaluation.setup import read_setup
+
+
+def evaluate(config: DictConfig, output_dir: Path) -> float:
+    """Evaluate one configuration; print a summary and write the results file.
+
+    Args:
+        config: As composed from `conf/eval.yaml`.
+        output_dir: Where the results file and the logger's files go.
+
+    Returns:
+        The accuracy.
+
+    Raises:
+        TierexpError: A setting or a data file that cannot work.
+        SystemExit: With code 1 where every sample failed.
+        KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
+    """
+    setup = read_setup(config)
+
+    from tierexp.evaluation.engine import run_evaluation
+
+    results = run_evaluation(setup, config, output_dir)
+    if results.accuracy is None:
+        first = results.failures[0]
+        raise SystemExit(
+            f"error: all {results.num_failed} samples failed, "
+            f"the first, {first.sample_id}: {first.reason}"
+        )
+    return results.accuracy

@@ -1,0 +1,68 @@
+"""Some samples of a run to look at, and what a logger needs to be able to show them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.evaluation.results import SampleResult
+from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.evaluation.tiling_figure import draw_tiling
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One sample to look at.
+
+    Args:
+        figure: (h, w, 3) uint8: the image with its tiling drawn over it.
+        result: What was measured of it.
+    """
+
+    figure: NDArray[np.uint8]
+    result: SampleResult
+
+
+class SampleTableLogger(ABC):
+    """A logger of runs that have to be closed and can show samples.
+
+    Args:
+        table_samples: How many it wants.
+    """
+
+    table_samples: int
+
+    @abstractmethod
+    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
+        """Show samples, in the order given."""
+
+    @abstractmethod
+    def whereabouts(self) -> str:
+        """Where the run is to be found, for the user; to be asked before `finish`."""
+
+    @abstractmethod
+    def finish(self, exit_code: int) -> None:
+        """Write what is left and close the run, so that a next one in this process is its own."""
+
+
+def sample_rows(
+    setup: EvaluationSetup, results: Sequence[tuple[int, SampleResult]]
+) -> Iterator[SampleRow]:
+    """Samples with their tilings drawn.
+
+    Args:
+        setup: That the results come from.
+        results: Indices into its data set, and what was measured there.
+    """
+    for index, result in results:
+        figure = draw_tiling(
+            setup.dataset.image(index),
+            result.selected_tiling,
+            setup.resize.crops,
+            setup.source.geometry,
+        )
+        yield SampleRow(figure, result)

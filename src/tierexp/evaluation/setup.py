@@ -1,0 +1,115 @@
+"""What an evaluation is made of, checked before anything heavy is imported.
+
+In: the composed configuration. Out: tier, threshold, resizing, data set and model source, ready to
+run. Opens the data file; reads no weights and imports no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from omegaconf import DictConfig
+
+from tierexp.config import build, refuse_unknown_keys, resolved
+from tierexp.data.sample import QuestionDataset
+from tierexp.errors import ConfigError, DataError
+from tierexp.imaging.resize import Resize
+from tierexp.models.protocol import ModelSource
+from tierexp.tiers import CropPolicy, Threshold
+
+OnError = Literal["skip", "raise"]
+
+_KEYS = (
+    "tier", "threshold", "resize", "model", "data", "trainer", "logger", "seed", "output_dir",
+)  # fmt: skip
+_MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """How samples are loaded, whatever the data set.
+
+    Args:
+        batch_size: Most samples of a batch.
+        num_workers: Worker processes; 0 prepares in the main process.
+        on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
+
+    Raises:
+        ConfigError: A number is too small, or another word.
+    """
+
+    batch_size: int
+    num_workers: int
+    on_error: OnError
+
+    def __post_init__(self) -> None:
+        _whole_number("data.batch_size", self.batch_size, 1)
+        _whole_number("data.num_workers", self.num_workers, 0)
+        if self.on_error not in get_args(OnError):
+            allowed = f"one of {', '.join(get_args(OnError))}"
+            raise ConfigError("data.on_error", self.on_error, allowed)
+
+
+@dataclass(frozen=True)
+class EvaluationSetup:
+    """Everything of an evaluation that can be checked without torch.
+
+    Args:
+        tier: The crop policy.
+        threshold: When a tier's preferred counts suffice.
+        resize: How an image meets its canvas.
+        loader: How samples are loaded.
+        dataset: The samples, at least one.
+        source: The model, its weights not read yet.
+        seed: Of everything random.
+    """
+
+    tier: CropPolicy
+    threshold: Threshold
+    resize: Resize
+    loader: LoaderSettings
+    dataset: QuestionDataset
+    source: ModelSource
+    seed: int
+
+
+def read_setup(config: DictConfig) -> EvaluationSetup:
+    """Check a configuration and build what it describes, the cheapest things first.
+
+    Args:
+        config: As composed by Hydra from `conf/eval.yaml`.
+
+    Raises:
+        ConfigError: A key that nothing reads, or a value that cannot work.
+        DataError: The data file is malformed, names a missing image, or has no samples.
+        CheckpointError: The model's folder is not a checkpoint.
+    """
+    refuse_unknown_keys(config, _KEYS)
+    seed = _whole_number("seed", config.seed, 0)
+    if seed > _MAX_SEED:
+        raise ConfigError("seed", seed, f"at most {_MAX_SEED}")
+    tier = build(config, "tier")
+    threshold = build(config, "threshold")
+    resize = build(config, "resize")
+    loader = _loader_settings(config)
+    dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
+    if len(dataset) == 0:
+        raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    source = build(config, "model")
+    return EvaluationSetup(tier, threshold, resize, loader, dataset, source, seed)
+
+
+def _loader_settings(config: DictConfig) -> LoaderSettings:
+    data = resolved(config.data)
+    names = [field.name for field in fields(LoaderSettings)]
+    for name in names:
+        if name not in data:
+            raise ConfigError(f"data.{name}", None, "it has been deleted, and loading needs it")
+    return LoaderSettings(**{name: data[name] for name in names})
+
+
+def _whole_number(key: str, value: object, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ConfigError(key, value, f"a whole number >= {minimum}")
+    return value

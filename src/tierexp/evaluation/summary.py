@@ -1,0 +1,140 @@
+"""The console summary at the end of an evaluation, readable at 80 columns and in a pipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tierexp.evaluation.results import EvaluationResults, TaskAccuracy
+
+_BAR = 30
+_MOST_REASONS = 5
+
+
+def print_summary(
+    results: EvaluationResults, path: Path, logger_line: str | None, console: Console
+) -> None:
+    """Print what a run found and where it is kept.
+
+    Args:
+        results: Of the run.
+        path: Of the results file.
+        logger_line: Where the logger keeps the metrics; None where it keeps none.
+        console: To print to.
+    """
+    console.print(_figures(results))
+    if results.num_samples:
+        console.print(_accuracies(results))
+    if results.num_failed:
+        console.print(_failures(results))
+    # No wrapping: a path is to be copied.
+    console.print(Text(f"results  {path}"), soft_wrap=True)
+    if logger_line is not None:
+        console.print(Text(f"metrics  {logger_line}"), soft_wrap=True)
+
+
+def _figures(results: EvaluationResults) -> Table:
+    low, high = results.tier_range.min_crops, results.tier_range.max_crops
+    table = Table(
+        title=f"{results.dataset} · tier {results.tier} · model {results.model}",
+        title_justify="left", show_header=False, min_width=60,
+    )  # fmt: skip
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("tier", f"{results.tier}, {low} to {high} crops")
+    table.add_row("samples", f"{results.num_samples} evaluated, {results.num_failed} failed")
+    if not results.num_samples:
+        return table
+    for index, (crops, count) in enumerate(results.selected_crops_distribution.items()):
+        share = count / results.num_samples
+        table.add_row(
+            "" if index else "crops",
+            f"{crops:>2}  {'█' * max(1, round(_BAR * share))} {count} ({share:.0%})",
+        )
+    table.add_row("crops, mean", _with_std(results.selected_crops_mean, results.selected_crops_std))
+    table.add_row(
+        "tokens selected",
+        _with_std(results.selected_vision_tokens_mean, results.selected_vision_tokens_std),
+    )
+    table.add_row(
+        "tokens actual",
+        f"{_number(results.actual_vision_tokens_mean)} that see the image",
+    )
+    table.add_row("tokens to the LLM", f"{_number(results.llm_vision_tokens_mean)} without overlap")
+    table.add_row(
+        "utilization",
+        f"{_percent(results.utilization_mean)} mean, "
+        f"{_percent(results.crop_utilization_mean)} of the crops alone",
+    )
+    table.add_row(
+        "mismatch",
+        f"{_number(results.aspect_ratio_mismatch_mean, 3)} mean, "
+        f"{_number(results.aspect_ratio_mismatch_p95, 3)} at the 95th percentile",
+    )
+    table.add_row(
+        "resizing",
+        f"{_percent(results.content_kept_mean)} of the image kept, "
+        f"{_percent(results.padding_fraction_mean)} of the canvas padded",
+    )
+    experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
+    table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
+    table.add_row("speed", f"{_number(results.images_per_second)} images per second")
+    return table
+
+
+def _accuracies(results: EvaluationResults) -> Table:
+    table = Table(title="accuracy", title_justify="left", min_width=60)
+    table.add_column("task", no_wrap=True)
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("n", justify="right")
+
+    def add(name: str, accuracy: TaskAccuracy, style: str | None = None) -> None:
+        low, high = accuracy.accuracy_ci95
+        table.add_row(
+            Text(name),
+            _percent(accuracy.accuracy),
+            f"{_percent(low)} to {_percent(high)}",
+            str(accuracy.num_samples),
+            style=style,
+        )
+
+    tasks = results.accuracy_by_task
+    if len(tasks) > 1:
+        for name, accuracy in tasks.items():
+            add(name, accuracy)
+        table.add_section()
+    assert results.accuracy is not None
+    assert results.accuracy_ci95 is not None
+    overall = TaskAccuracy(results.accuracy, results.accuracy_ci95, results.num_samples)
+    add("all", overall, style="bold")
+    return table
+
+
+def _failures(results: EvaluationResults) -> Table:
+    table = Table(title=f"{results.num_failed} failed", title_justify="left", min_width=60)
+    table.add_column("n", justify="right")
+    table.add_column("reason", overflow="fold")
+    reasons = Counter(failure.reason for failure in results.failures).most_common()
+    for reason, count in reasons[:_MOST_REASONS]:
+        table.add_row(str(count), Text(reason))
+    others = sum(count for _, count in reasons[_MOST_REASONS:])
+    if others:
+        table.add_row(str(others), "other reasons; all are in the results file")
+    return table
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _with_std(mean: float | None, std: float | None) -> str:
+    return f"{_number(mean)} ± {_number(std)}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

@@ -1,0 +1,136 @@
+"""Weights & Biases: Lightning's logger, offline unless the user is logged in, never a prompt.
+
+In: what Lightning logs, and samples to show. Out: a W&B run, on the server or in a local folder
+that `wandb sync` uploads later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import urlparse
+
+import wandb
+from lightning.pytorch.loggers import WandbLogger
+
+from tierexp.errors import ConfigError
+from tierexp.evaluation.sample_table import SampleRow, SampleTableLogger
+
+Mode = Literal["auto", "online", "offline", "disabled"]
+
+_COLUMNS = [
+    "sample_id", "task", "tiling", "crops", "mismatch", "question", "prediction", "answers",
+    "correct",
+]  # fmt: skip
+
+
+class TierWandbLogger(WandbLogger, SampleTableLogger):
+    """Lightning's W&B logger with a mode that suits a machine nobody has logged in on.
+
+    Args:
+        save_dir: Folder of the run's local files.
+        project: W&B project.
+        name: Of the run.
+        mode: `auto` follows the environment variable WANDB_MODE where it is set; else it is online
+            where the user has logged in and offline elsewhere. `disabled` logs nothing.
+        table_samples: How many samples the table `samples` shows.
+
+    Raises:
+        ConfigError: An unknown mode, online without a login, or a number of samples below 0.
+    """
+
+    def __init__(
+        self,
+        save_dir: Path | str,
+        project: str,
+        name: str | None = None,
+        mode: Mode = "auto",
+        table_samples: int = 16,
+    ) -> None:
+        if mode not in get_args(Mode):
+            raise ConfigError("logger.mode", mode, f"one of {', '.join(get_args(Mode))}")
+        whole = isinstance(table_samples, int) and not isinstance(table_samples, bool)
+        if not whole or table_samples < 0:
+            raise ConfigError("logger.table_samples", table_samples, "a whole number >= 0")
+        self.table_samples = table_samples
+        super().__init__(
+            name=name,
+            save_dir=save_dir,
+            project=project,
+            mode=wandb_mode(mode),
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+
+    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
+        """Log the W&B table `samples`."""
+        data = [
+            [
+                row.result.sample_id,
+                row.result.task,
+                wandb.Image(row.figure),
+                row.result.selected_crops,
+                row.result.aspect_ratio_mismatch,
+                row.result.question,
+                row.result.prediction,
+                " | ".join(row.result.answers),
+                row.result.accuracy == 1,
+            ]
+            for row in rows
+        ]
+        self.log_table("samples", columns=_COLUMNS, data=data)
+
+    def whereabouts(self) -> str:
+        """Where the run is to be found, for the user; to be asked before `finish`."""
+        run = self.experiment
+        if run.settings.mode == "disabled":
+            return "W&B is disabled"
+        if run.url is None or run.offline:
+            return f"W&B offline; upload with: wandb sync {Path(run.dir).parent}"
+        return f"W&B {run.url}"
+
+    def finish(self, exit_code: int) -> None:
+        """Write what is left and close the run, so that a next one in this process is its own."""
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=exit_code)
+
+
+def wandb_mode(mode: Mode) -> str | None:
+    """The mode to start W&B in; None leaves it to W&B's own settings.
+
+    Args:
+        mode: As configured.
+
+    Raises:
+        ConfigError: It would be online, and nobody has logged in: W&B would ask for a key.
+    """
+    asked = os.environ.get("WANDB_MODE") or None
+    chosen = asked if mode == "auto" else mode
+    if chosen is None:
+        return None if logged_in() else "offline"
+    if chosen == "online" and not logged_in():
+        key = "logger.mode" if mode == "online" else "WANDB_MODE"
+        raise ConfigError(
+            key, chosen, "first run `wandb login` or set WANDB_API_KEY, or choose offline"
+        )
+    return chosen
+
+
+def logged_in() -> bool:
+    """Whether W&B finds credentials without asking: in its environment variables, or in the netrc
+    file that `wandb login` writes.
+    """
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    named = os.environ.get("NETRC")
+    candidates = [Path(named)] if named else [Path("~/.netrc"), Path("~/_netrc")]
+    for candidate in candidates:
+        try:
+            if host is not None and netrc(str(candidate.expanduser())).authenticators(host):
+                return True
+        except (OSError, NetrcParseError):
+            continue
+    return False
