@@ -1,0 +1,57 @@
+"""Keys and values of the tokens a decoder has already seen, in memory taken once.
+
+In: the keys and values of new tokens, block by block. Out: those of all tokens so far. Knows
+nothing about masks or positions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tierexp.models.molmo.config import DecoderConfig
+
+
+class KeyValueCache:
+    """Room for `capacity` tokens of every block.
+
+    Args:
+        config: Sizes of the decoder.
+        batch_size: Sequences.
+        capacity: Most tokens a sequence can have, prompt included.
+        device: Where the decoder runs.
+        dtype: Of its keys and values.
+    """
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        batch_size: int,
+        capacity: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        shape = (config.num_layers, batch_size, config.num_kv_heads, capacity, config.head_dim)
+        self._keys = torch.empty(shape, device=device, dtype=dtype)
+        self._values = torch.empty(shape, device=device, dtype=dtype)
+        self._length = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens that every active block has seen."""
+        return self._length
+
+    def extend(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the keys and values, (B, kv heads, T, D), of new tokens to those of a block.
+
+        Returns:
+            The block's keys and values, (B, kv heads, length + T, D), as views.
+        """
+        end = self._length + keys.shape[2]
+        self._keys[block, :, :, self._length : end] = keys
+        self._values[block, :, :, self._length : end] = values
+        return self._keys[block, :, :, :end], self._values[block, :, :, :end]
+
+    def advance(self, tokens: int) -> None:
+        """Count `tokens` as seen, once all blocks have been extended by them."""
+        self._length += tokens

@@ -1,0 +1,186 @@
+"""Molmo's language model: dense blocks (Qwen2 and OLMo style) and mixture-of-experts blocks.
+
+In: embedded tokens, with vision tokens already added. Out: normalised hidden states. Knows
+nothing about images, vocabularies or sampling. Attributes are named as in MolmoE's checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.config import DecoderConfig
+from tierexp.models.molmo.moe import MixtureOfExperts
+from tierexp.models.molmo.rotary import rotary_angles, rotate
+
+
+class SelfAttention(nn.Module):
+    """Causal grouped-query attention with its norm: what it adds to the residual stream.
+
+    Args:
+        config: Sizes of the decoder.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        self.norm_after = config.norm_after
+        kv_width = config.num_kv_heads * config.head_dim
+        self.widths = (config.width, kv_width, kv_width)
+        self.attn_norm = nn.RMSNorm(config.width, config.norm_eps)
+        self.att_proj = nn.Linear(config.width, sum(self.widths), bias=config.qkv_bias)
+        self.attn_out = nn.Linear(config.width, config.width, bias=False)
+        self.q_norm = nn.RMSNorm(config.width, config.norm_eps) if config.qk_norm else None
+        self.k_norm = nn.RMSNorm(kv_width, config.norm_eps) if config.qk_norm else None
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        block: int,
+        cache: KeyValueCache | None,
+    ) -> Tensor:
+        """(B, T, C) to (B, T, C).
+
+        Args:
+            x: The residual stream.
+            angles: Of the tokens' positions (`rotary_angles`).
+            mask: (B, 1, T, keys) bool, True where a token looks, or float to add to the scores;
+                None for plain causal attention.
+            block: The number of this block in the cache.
+            cache: Earlier tokens; extended by these.
+        """
+        qkv = self.att_proj(x if self.norm_after else self.attn_norm(x))
+        q, k, v = qkv.split(self.widths, dim=-1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+        q, k, v = (t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for t in (q, k, v))
+        q, k = rotate(q, angles), rotate(k, angles)  # (B, H, T, D)
+        if cache is not None:
+            k, v = cache.extend(block, k, v)  # (B, kv heads, keys, D)
+        attended = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1, enable_gqa=True
+        )
+        output: Tensor = self.attn_out(attended.transpose(1, 2).flatten(2))
+        if self.norm_after:
+            output = self.attn_norm(output)
+        return output
+
+
+class FeedForward(nn.Module):
+    """The dense gated MLP with its norm: what it adds to the residual stream.
+
+    Args:
+        config: Sizes of the decoder.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.norm_after = config.norm_after
+        self.ff_norm = nn.RMSNorm(config.width, config.norm_eps)
+        self.ff_proj = nn.Linear(config.width, 2 * config.mlp_width, bias=False)
+        self.ff_out = nn.Linear(config.mlp_width, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) to (B, T, C)."""
+        up, gate = self.ff_proj(x if self.norm_after else self.ff_norm(x)).chunk(2, dim=-1)
+        output: Tensor = self.ff_out(F.silu(gate) * up)
+        if self.norm_after:
+            output = self.ff_norm(output)
+        return output
+
+
+class Block(nn.Module):
+    """Attention, then a dense MLP or a mixture of experts, each on a residual connection."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.attn = SelfAttention(config)
+        self.mlp = FeedForward(config) if config.num_experts is None else MixtureOfExperts(config)
+
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        block: int,
+        cache: KeyValueCache | None,
+        top_k: int | None,
+    ) -> Tensor:
+        """(B, T, C) to (B, T, C); arguments as in `SelfAttention` and `MixtureOfExperts`."""
+        x = x + self.attn(x, angles, mask, block, cache)
+        update = self.mlp(x, top_k) if isinstance(self.mlp, MixtureOfExperts) else self.mlp(x)
+        output: Tensor = x + update
+        return output
+
+
+class TokenEmbedding(nn.Module):
+    """Two tables: the language model's vocabulary, and the ids added for images.
+
+    Args:
+        config: Sizes of the decoder.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.width))
+        self.new_embedding = nn.Parameter(torch.empty(config.extra_vocab_size, config.width))
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """(B, T) int64 to (B, T, C)."""
+        # Looked up apart: joining the tables would copy a gigabyte in the largest models.
+        known = len(self.embedding)
+        ordinary = F.embedding(input_ids.clamp(max=known - 1), self.embedding)
+        added = F.embedding((input_ids - known).clamp(min=0), self.new_embedding)
+        return torch.where((input_ids < known).unsqueeze(-1), ordinary, added)
+
+
+class Decoder(nn.Module):
+    """Embedding, blocks and final norm; the head belongs to the model.
+
+    Args:
+        config: Sizes of the decoder.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.wte = TokenEmbedding(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.ln_f = nn.RMSNorm(config.width, config.norm_eps)
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        *,
+        active_blocks: Sequence[int],
+        top_k: int | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Hidden states after the final norm.
+
+        Args:
+            x: (B, T, C), embedded tokens.
+            positions: (B, T) int64, for the rotary embedding.
+            mask: As in `SelfAttention`.
+            active_blocks: The blocks that run, in this order.
+            top_k: Experts per token where it differs from the configuration.
+            cache: Earlier tokens; extended by these.
+
+        Returns:
+            (B, T, C).
+        """
+        angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
+        for number in active_blocks:
+            x = self.blocks[number](x, angles, mask, number, cache, top_k)
+        if cache is not None:
+            cache.advance(x.shape[1])
+        output: Tensor = self.ln_f(x)
+        return output

@@ -1,0 +1,162 @@
+"""Molmo: vision backbone and decoder joined.
+
+In: a batch of prompts with images (`ModelInputs`). Out: logits, or greedily generated ids. Knows
+nothing about files, tokenizers or how an image was cut into crops. Follows "Molmo and PixMo"
+(2024); the sizes come from `MolmoConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.decoder import Decoder
+from tierexp.models.molmo.generation import generate_greedily
+from tierexp.models.molmo.initialisation import initialise
+from tierexp.models.molmo.masks import causal_mask, token_positions
+from tierexp.models.molmo.vision_backbone import VisionBackbone
+from tierexp.models.protocol import ModelInputs
+
+
+class Molmo(nn.Module):
+    """A vision-language model; random weights that can be trained, until a checkpoint is read.
+
+    Two control knobs can be turned at any time: `top_k`, and `active_blocks`, the decoder blocks
+    that run.
+
+    Args:
+        config: All sizes.
+        end_of_text_id: Ends an answer; None lets every answer run to its longest.
+    """
+
+    def __init__(self, config: MolmoConfig, end_of_text_id: int | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.end_of_text_id = end_of_text_id
+        self.vision_backbone = VisionBackbone(config)
+        self.transformer = Decoder(config.decoder)
+        self.lm_head = nn.Linear(config.decoder.width, config.decoder.vocab_size, bias=False)
+        self.top_k = config.decoder.top_k
+        self.active_blocks: Sequence[int] = range(config.decoder.num_layers)
+        self.reset_parameters()
+
+    @property
+    def num_active_blocks(self) -> int:
+        """Decoder blocks that run."""
+        return len(self.active_blocks)
+
+    def reset_parameters(self) -> None:
+        """Draw fresh random weights, fit for training from nothing."""
+        initialise(self)
+
+    def forward(self, inputs: ModelInputs) -> Tensor:
+        """Logits of every position, (B, T, vocab_size)."""
+        return self.decode(
+            inputs.input_ids,
+            self.vision_features(inputs.crops, inputs.patch_mask),
+            inputs.image_input_idx,
+            attention_mask=inputs.attention_mask,
+        )
+
+    def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+        """Every vision token, whether or not the decoder receives it.
+
+        Args:
+            crops: (B, N, S, S, 3), see `ModelInputs`.
+            patch_mask: (B, N, P).
+
+        Returns:
+            (B, N, K, C) with the decoder's width C.
+        """
+        features: Tensor = self.vision_backbone(crops, patch_mask)
+        return features
+
+    def decode(
+        self,
+        input_ids: Tensor,
+        image_features: Tensor | None = None,
+        image_input_idx: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        logits_at: Tensor | None = None,
+        active_blocks: Sequence[int] | None = None,
+        top_k: int | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Logits of the next token.
+
+        Args:
+            input_ids: (B, T) int64.
+            image_features: (B, N, K, C), added to the embeddings of the tokens at
+                `image_input_idx`; None for text alone.
+            image_input_idx: (B, N, K) int64, positions in `input_ids`; negative drops a feature.
+            attention_mask: (B, T) bool, False on padding, causal in addition; tokens of the cache
+                come first. Or, complete in itself, (B, 1, T, keys), bool or float to add to the
+                scores. None: no padding.
+            position_ids: (B, T) int64; None counts the tokens that are not padding.
+            logits_at: (B, P) int64, the positions whose logits are wanted; None for all.
+            active_blocks: The decoder blocks that run; None for the model's own setting.
+            top_k: Experts per token; None for the model's own setting.
+            cache: Earlier tokens; extended by these.
+
+        Returns:
+            (B, T or P, vocab_size).
+        """
+        x = self.transformer.wte(input_ids)  # (B, T, C)
+        if image_features is not None and image_input_idx is not None:
+            x = _add_at(x, image_features, image_input_idx)
+        batch, length = input_ids.shape
+        seen = 0 if cache is None else cache.length
+        if position_ids is None:
+            if attention_mask is not None and attention_mask.dim() == 2:
+                position_ids = token_positions(attention_mask)[:, -length:]
+            else:
+                positions = torch.arange(seen, seen + length, device=x.device)
+                position_ids = positions.expand(batch, -1)
+        hidden = self.transformer(
+            x,
+            position_ids,
+            _attention(attention_mask, length, seen, x.device),
+            active_blocks=self.active_blocks if active_blocks is None else active_blocks,
+            top_k=self.top_k if top_k is None else top_k,
+            cache=cache,
+        )
+        if logits_at is not None:
+            hidden = hidden.gather(1, logits_at.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+        logits: Tensor = self.lm_head(hidden)
+        return logits
+
+    @torch.inference_mode()
+    def generate(self, inputs: ModelInputs, max_new_tokens: int) -> Tensor:
+        """Greedy answers, (B, L <= max_new_tokens) int64, see `generate_greedily`."""
+        features = self.vision_features(inputs.crops, inputs.patch_mask)
+        return generate_greedily(self, inputs, features, max_new_tokens)
+
+
+def _add_at(x: Tensor, features: Tensor, positions: Tensor) -> Tensor:
+    """Add `features` (B, N, K, C) to `x` (B, T, C) at `positions` (B, N, K), unless negative."""
+    batch, length, width = x.shape
+    rows = torch.arange(batch, device=x.device).view(-1, 1, 1) * length
+    kept = positions >= 0
+    places = (rows + positions)[kept]  # (kept,)
+    added = x.reshape(-1, width).index_add(0, places, features[kept].to(x.dtype))
+    return added.view_as(x)
+
+
+def _attention(
+    attention_mask: Tensor | None, queries: int, seen: int, device: torch.device
+) -> Tensor | None:
+    """The mask for `SelfAttention`; None where plain causal attention is the same and faster."""
+    if attention_mask is not None and attention_mask.dim() == 4:
+        return attention_mask
+    unpadded = attention_mask is None or bool(attention_mask.all())
+    if unpadded and (seen == 0 or queries == 1):
+        return None
+    if attention_mask is None:
+        attention_mask = torch.ones(1, seen + queries, dtype=torch.bool, device=device)
+    return causal_mask(attention_mask, queries)

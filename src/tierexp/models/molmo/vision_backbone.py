@@ -1,0 +1,92 @@
+"""From crops to vision tokens: normalisation, vision transformer, connector.
+
+In: crops as pixels and the patch mask. Out: the vectors that are added to the embeddings of the
+image tokens. Knows nothing about where in a prompt they go.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.connector import (
+    MeanQueryPooling,
+    Projector,
+    add_padding_embeddings,
+    pooling_windows,
+)
+from tierexp.models.molmo.vision import VisionTransformer
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def normalised_patches(crops: Tensor, patch_size: int) -> Tensor:
+    """Cut crops into flattened patches and normalise them with the mean and std of CLIP.
+
+    Args:
+        crops: (B, S, S, 3) uint8, or floating point in [0, 1].
+        patch_size: Side of a patch, in pixels.
+
+    Returns:
+        (B, P, patch_size² · 3) float32; patches row by row, within a patch by height, width,
+        channel.
+    """
+    batch, height, width, _ = crops.shape
+    rows, cols = height // patch_size, width // patch_size
+    grid = crops.view(batch, rows, patch_size, cols, patch_size, 3)
+    patches = grid.transpose(2, 3).reshape(batch, rows * cols, -1)  # (B, P, p · p · 3)
+    full_scale = 1.0 if crops.is_floating_point() else 255.0
+    mean, std = (
+        torch.tensor(values, device=crops.device).repeat(patch_size**2)
+        for values in (CLIP_MEAN, CLIP_STD)
+    )
+    return (patches.float() - full_scale * mean) / (full_scale * std)
+
+
+class VisionBackbone(nn.Module):
+    """Vision transformer and connector.
+
+    Args:
+        config: Sizes of the whole model.
+    """
+
+    def __init__(self, config: MolmoConfig) -> None:
+        super().__init__()
+        vision, connector = config.vision, config.connector
+        self.patch_size = vision.patch_size
+        self.patches_per_side = vision.patches_per_side
+        self.pooling = connector.pooling
+        self.image_vit = VisionTransformer(vision)
+        self.pad_embed = nn.Parameter(torch.empty(2, vision.feature_width))
+        self.image_pooling_2d = MeanQueryPooling(
+            vision.feature_width, vision.width, vision.num_heads
+        )
+        self.image_projector = Projector(vision.width, connector.hidden_width, config.decoder.width)
+
+    def forward(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+        """The vision tokens of every crop.
+
+        Args:
+            crops: (B, N, S, S, 3) uint8, or floating point in [0, 1]; a crop that is all -1 fills
+                up a batch and has no features.
+            patch_mask: (B, N, P), see `ModelInputs`.
+
+        Returns:
+            (B, N, K, decoder width), row by row.
+        """
+        patches = normalised_patches(crops.flatten(0, 1), self.patch_size)
+        features = self.image_vit(patches.to(self._patch_dtype))  # (B · N, P, C)
+        if crops.is_floating_point():
+            blank = (crops == -1).flatten(2).all(dim=-1).flatten()
+            features = features.masked_fill(blank[:, None, None], 0)
+        features = add_padding_embeddings(features, self.pad_embed, patch_mask.flatten(0, 1))
+        grid = features.view(len(features), self.patches_per_side, self.patches_per_side, -1)
+        pooled = self.image_pooling_2d.pool(pooling_windows(grid, self.pooling))
+        tokens: Tensor = self.image_projector(pooled)  # (B · N · K, decoder width)
+        return tokens.view(*crops.shape[:2], -1, tokens.shape[-1])
+
+    @property
+    def _patch_dtype(self) -> torch.dtype:
+        return self.image_vit.patch_embedding.weight.dtype
