@@ -43,6 +43,7 @@ def photograph(height: int, width: int) -> bytes:
 
 
 def bare_resizes(image: NDArray[np.uint8], sizes: list[tuple[int, int]]) -> None:
+    """The resizes alone, in the fastest memory layout."""
     batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     for size in sizes:
         interpolate(batch, size, mode="bilinear", align_corners=False, antialias=True)
@@ -60,6 +61,7 @@ def milliseconds(functions: list[Callable[[], object]]) -> NDArray[np.float64]:
 
 
 def main() -> None:
+    """Print one line for every size and tier."""
     torch.set_num_threads(1)
     geometry, resize = CropGeometry(), Resize()
     print(f"{'image':11} {'tier':7} {'tiling':7} {'kept':>5}", end="")

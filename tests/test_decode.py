@@ -1,0 +1,239 @@
+"""Decoding against pixels that were written by hand, and files broken in every way."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tierexp.errors import ImageDecodeError
+from tierexp.imaging.decode import decode_image, read_image_size
+
+# (2, 3, 3): no two pixels alike, so that every turn and flip shows.
+SMALL = np.array(
+    [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[0, 0, 0], [90, 90, 90], [255, 255, 255]]], np.uint8
+)
+
+# What the EXIF specification says of the stored rows and columns, as turns of the stored picture.
+DISPLAYED = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda stored: np.rot90(stored),
+}
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def orientation(value: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def noise(height: int, width: int) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_lossless_formats_give_the_pixels_that_were_written(form, options):
+    file = encoded(Image.fromarray(SMALL), form, **options)
+    np.testing.assert_array_equal(decode_image(file), SMALL)
+    assert read_image_size(file) == (2, 3)
+
+
+def test_jpeg_gives_nearly_the_pixels_that_were_written():
+    smooth = np.linspace(0, 255, 64).astype(np.uint8)[:, None, None].repeat(48, 1).repeat(3, 2)
+    decoded = decode_image(encoded(Image.fromarray(smooth), "JPEG", quality=95))
+    assert decoded.shape == (64, 48, 3)
+    assert np.abs(decoded.astype(int) - smooth).max() <= 3
+
+
+def test_paths_and_bytes_are_alike_and_the_pixels_can_be_written_to(tmp_path: Path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(encoded(Image.fromarray(SMALL)))
+    decoded = decode_image(path)
+    np.testing.assert_array_equal(decoded, SMALL)
+    assert decoded.dtype == np.uint8
+    assert decoded.flags.writeable
+    assert decoded.flags.c_contiguous
+    assert read_image_size(path) == (2, 3)
+
+
+def test_grey_becomes_equal_channels():
+    grey = np.array([[0, 100, 255]], np.uint8)
+    decoded = decode_image(encoded(Image.fromarray(grey)))
+    np.testing.assert_array_equal(decoded, grey[..., None].repeat(3, 2))
+
+
+def test_one_bit_becomes_black_and_white():
+    decoded = decode_image(encoded(Image.fromarray(np.array([[False, True]]))))
+    np.testing.assert_array_equal(decoded, [[[0, 0, 0], [255, 255, 255]]])
+
+
+def test_a_palette_becomes_its_colours():
+    palette = Image.fromarray(np.array([[1, 0]], np.uint8))
+    palette = palette.convert("P")
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    np.testing.assert_array_equal(decode_image(encoded(palette)), [[[200, 100, 50], [10, 20, 30]]])
+
+
+def test_a_transparent_palette_entry_becomes_white():
+    palette = Image.fromarray(np.array([[1, 0]], np.uint8)).convert("P")
+    palette.putpalette([10, 20, 30, 200, 100, 50])
+    file = encoded(palette, transparency=0)
+    np.testing.assert_array_equal(decode_image(file), [[[200, 100, 50], [255, 255, 255]]])
+
+
+@pytest.mark.parametrize("alpha", [0, 51, 128, 255])
+def test_alpha_is_composited_on_white(alpha):
+    file = encoded(Image.new("RGBA", (1, 1), (200, 100, 0, alpha)))
+    share = alpha / 255
+    expected = [share * colour + (1 - share) * 255 for colour in (200, 100, 0)]
+    np.testing.assert_allclose(decode_image(file)[0, 0], expected, atol=1)
+
+
+def test_grey_with_alpha_is_composited_on_white():
+    file = encoded(Image.new("LA", (1, 1), (100, 0)))
+    np.testing.assert_array_equal(decode_image(file), [[[255, 255, 255]]])
+
+
+@pytest.mark.parametrize(
+    ("ink", "colour"),
+    [((0, 0, 0, 0), (255, 255, 255)), ((0, 0, 0, 255), (0, 0, 0)), ((255, 0, 0, 0), (0, 255, 255))],
+)
+def test_cmyk_becomes_rgb(ink, colour):
+    decoded = decode_image(encoded(Image.new("CMYK", (16, 16), ink), "JPEG", quality=100))
+    np.testing.assert_allclose(decoded[8, 8], colour, atol=2)
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped():
+    deep = np.linspace(0, 65535, 1000).astype(np.uint16)[None]
+    decoded = decode_image(encoded(Image.fromarray(deep)))
+    expected = np.round(deep / 65535 * 255)
+    np.testing.assert_array_equal(decoded, expected[..., None].repeat(3, 2))
+
+
+def test_sixteen_bit_colour_is_scaled_not_clipped():
+    deep = np.array([[[0, 32768, 65535], [257, 12800, 40000]]], ">u2")
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    body = zlib.compress(b"\0" + deep.tobytes())
+    file = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body)
+    decoded = decode_image(file + png_chunk(b"IEND", b""))
+    np.testing.assert_allclose(decoded, deep / 65535 * 255, atol=1)
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_exif_orientation_is_applied_to_pixels_and_size(value):
+    file = encoded(Image.fromarray(SMALL), exif=orientation(value))
+    displayed = DISPLAYED[value](SMALL)
+    np.testing.assert_array_equal(decode_image(file), displayed)
+    assert read_image_size(file) == displayed.shape[:2]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG"])
+def test_every_format_carries_its_orientation(form):
+    file = encoded(Image.new("RGB", (30, 20)), form, exif=orientation(6))
+    assert decode_image(file).shape == (30, 20, 3)
+    assert read_image_size(file) == (30, 20)
+
+
+def test_an_unknown_orientation_is_none():
+    file = encoded(Image.fromarray(SMALL), exif=orientation(9))
+    np.testing.assert_array_equal(decode_image(file), SMALL)
+
+
+def test_damaged_exif_does_not_lose_the_picture():
+    file = encoded(Image.fromarray(SMALL), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    np.testing.assert_array_equal(decode_image(file), SMALL)
+    assert read_image_size(file) == (2, 3)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_size_is_read_from_the_header_alone(form):
+    assert read_image_size(encoded(noise(150, 200), form)[:700]) == (150, 200)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
+def test_truncated_files_are_refused(form, share):
+    file = encoded(noise(150, 200), form)
+    with pytest.raises(ImageDecodeError):
+        decode_image(file[: int(len(file) * share)])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"RIFF"]
+)
+def test_what_is_no_image_is_refused_in_one_line(content):
+    for read in (decode_image, read_image_size):
+        with pytest.raises(ImageDecodeError) as error:
+            read(content)
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 200
+
+
+def test_a_corrupt_body_is_refused():
+    file = bytearray(encoded(noise(150, 200)))
+    file[len(file) // 2] ^= 0xFF
+    with pytest.raises(ImageDecodeError):
+        decode_image(bytes(file))
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path):
+    with pytest.raises(ImageDecodeError, match=r"absent\.png: no such file"):
+        decode_image(tmp_path / "absent.png")
+    with pytest.raises(ImageDecodeError):
+        read_image_size(tmp_path)
+
+
+@pytest.mark.parametrize("side", [20_000, 10_000])
+def test_a_bomb_is_refused_before_it_is_decoded(side):
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    file = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
+    for read in (decode_image, read_image_size):
+        with pytest.raises(ImageDecodeError, match="exceed"):
+            read(file + png_chunk(b"IEND", b""))
+
+
+def test_the_pixel_limit_can_be_lowered():
+    file = encoded(Image.new("RGB", (10, 10)))
+    assert decode_image(file, max_pixels=100).shape == (10, 10, 3)
+    with pytest.raises(ImageDecodeError, match="10 x 10 pixels exceed the limit of 99 pixels"):
+        decode_image(file, max_pixels=99)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["JPEG", "PNG", "WEBP", "GIF"]),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1),
+)
+def test_damaged_bytes_decode_or_are_refused_but_never_crash(form, flips):
+    file = bytearray(encoded(noise(12, 17), form, exif=orientation(6)))
+    for place, flip in flips:
+        file[int(place * len(file))] ^= flip
+    with contextlib.suppress(ImageDecodeError):
+        decoded = decode_image(bytes(file))
+        assert decoded.dtype == np.uint8
+        assert read_image_size(bytes(file)) == decoded.shape[:2]
