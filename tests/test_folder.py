@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tierexp.data.folder import FolderDataset
+from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
 
 
@@ -46,7 +47,8 @@ def refusal(folder: Path, *lines: object) -> str:
 
 
 def test_samples_images_and_sizes(folder: Path) -> None:
-    dataset = FolderDataset(write(folder, line(), line(id="b", image="images/turned.jpg")))
+    file = write(folder, line(), line(id="b", image="images/turned.jpg"))
+    dataset: QuestionDataset = FolderDataset(file)
     assert (dataset.name, len(dataset)) == ("my_photos", 2)
     sample = dataset[0]
     assert (sample.sample_id, sample.question) == ("a", "Which colour?")

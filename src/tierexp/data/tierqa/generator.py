@@ -84,7 +84,7 @@ def _draw_scene(rng: Random, height: int, width: int) -> Scene | None:
     shapes = _draw_shapes(rng, layout, unit, 4 if icon else MAX_COUNT)
     if plates is None or shapes is None:
         return None
-    return Scene(height, width, _draw_background(rng), plates, shapes)
+    return Scene(height, width, draw_background(rng), plates, shapes)
 
 
 def _draw_plates(
@@ -101,14 +101,15 @@ def _draw_plates(
         drawn.append((max(MIN_LETTER_HEIGHT, round(letter_height)), color, text))
     # The largest plate is placed first, while there is room for it.
     drawn.sort(key=lambda plate: -plate[0] * len(plate[2]))
-    plates = [_place_plate(rng, layout, *plate) for plate in drawn]
+    plates = [place_plate(rng, layout, *plate) for plate in drawn]
     placed = tuple(plate for plate in plates if plate is not None)
     return placed if len(placed) == count else None
 
 
-def _place_plate(
+def place_plate(
     rng: Random, layout: Layout, letter_height: int, color: Color, text: str
 ) -> Plate | None:
+    """A plate with letters of that many pixels, at a free place; None if there is none left."""
     pitch = math.ceil(PITCH * letter_height)
     top, left = (max(2, round(margin * letter_height)) for margin in MARGINS)
     box = layout.place(rng, letter_height + 2 * top, pitch * len(text) + 2 * left)
@@ -141,7 +142,7 @@ def _draw_shapes(rng: Random, layout: Layout, unit: float, most: int) -> tuple[S
     return tuple(shapes)
 
 
-def _draw_background(rng: Random) -> Background:
+def draw_background(rng: Random) -> Background:
     """Pale or dark, nearly grey, so that every colour of an object stands out."""
     low, high = (196, 244) if rng.random() < 0.7 else (26, 64)
 

@@ -20,10 +20,12 @@ class Layout:
         height: Of the picture, in pixels.
         width: Of the picture, in pixels.
         gap: Pixels kept free around every box, also towards the picture's edge.
+        tries: Places drawn for a box before it is given up.
     """
 
-    def __init__(self, height: int, width: int, gap: int) -> None:
+    def __init__(self, height: int, width: int, gap: int, tries: int = TRIES) -> None:
         self._height, self._width, self._gap = height, width, gap
+        self._tries = tries
         self._boxes: list[Box] = []
 
     def place(self, rng: Random, height: int, width: int) -> Box | None:
@@ -32,7 +34,7 @@ class Layout:
         cols = self._width - 2 * self._gap - width
         if rows < 0 or cols < 0:
             return None
-        for _ in range(TRIES):
+        for _ in range(self._tries):
             x = self._gap + rng.randrange(cols + 1)
             y = self._gap + rng.randrange(rows + 1)
             box = (float(x), float(y), float(x + width), float(y + height))

@@ -63,6 +63,9 @@ def questions_for(scene: Scene, rng: Random, per_task: int = 1) -> list[Question
         rng: Chooses what is asked.
         per_task: Draws per task; a repeated question is dropped.
 
+    The more draws, the less balanced what is left of them: a picture has more kinds of shapes
+    that are absent than present, so of four draws a quarter of the counts are 0.
+
     Returns:
         With `per_task=1` exactly one question per task, in the order of `TASKS`.
     """
