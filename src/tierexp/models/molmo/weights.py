@@ -1,29 +1,26 @@
 """Weights between a Molmo in memory and the released safetensors layout.
 
-In: a folder with one `model.safetensors` or with shards and their index. Out: a model on its
-device; or the reverse. The modules are named after the released tensors, so that only three things
-need translating: the prefix, the dense checkpoints' flat blocks, and the experts, which are stored
-one by one and computed stacked.
+In: safetensors files. Out: a model on its device; or the reverse. The modules are named after the
+released tensors, so that only three things need translating: the prefix, the dense checkpoints'
+flat blocks, and the experts, which are stored one by one and computed stacked.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tierexp.errors import CheckpointError
 from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.molmo.files import CONFIG_FILE, WEIGHTS_FILE, weight_files
 from tierexp.models.molmo.model import Molmo
 
 _LISTED = 5
@@ -77,67 +74,73 @@ def released_tensors(config: MolmoConfig) -> Iterator[ReleasedTensor]:
 
 
 def load_model(
-    folder: Path, config: MolmoConfig, device: torch.device, dtype: torch.dtype
+    files: Sequence[Path], config: MolmoConfig, device: torch.device, dtype: torch.dtype
 ) -> Molmo:
-    """Read a checkpoint, tensor by tensor, straight onto a device.
+    """Read weights, tensor by tensor, straight onto a device.
 
     Args:
-        folder: Of the checkpoint.
-        config: Its sizes.
-        device: Where the model is to run.
+        files: One safetensors file, or all shards.
+        config: Sizes of the model.
+        device: Where it is to run.
         dtype: Of its weights there.
 
     Returns:
         The model in evaluation mode.
 
     Raises:
-        CheckpointError: A tensor is missing, left over, stored twice, or of another shape.
+        CheckpointError: A file is damaged, or a tensor missing, left over, stored twice, or of
+            another shape.
     """
     with torch.device("meta"):
         model = Molmo(config)
-    model.to_empty(device=device).to(dtype)
+    model.to(dtype).to_empty(device=device)
     state = model.state_dict()
-    with ExitStack() as stack:
-        stored: dict[str, Any] = {}
-        for file in weight_files(folder):
-            # safetensors ships no types for the object that it opens.
-            shard: Any = stack.enter_context(safe_open(file, framework="pt"))
-            for name in shard.keys():  # noqa: SIM118
-                if name in stored:
-                    raise CheckpointError(f"{folder}: {name} is stored twice")
-                stored[name] = shard
-        expected = {tensor.name: tensor for tensor in released_tensors(config)}
-        _refuse_differences(folder, expected, stored)
-        with torch.no_grad():
-            for name, shard in stored.items():
-                target = expected[name].part_of(state[expected[name].target])
-                value = shard.get_tensor(name)
-                if value.shape != target.shape:
-                    raise CheckpointError(
-                        f"{folder}: {name} is {tuple(value.shape)}, "
-                        f"config.json makes it {tuple(target.shape)}"
-                    )
-                target.copy_(value)
+    expected = {tensor.name: tensor for tensor in released_tensors(config)}
+    with ExitStack() as stack, torch.no_grad():
+        stored = _open(files, stack)
+        _refuse_differences(files[0].parent, expected, stored)
+        for name, shard in stored.items():
+            target = expected[name].part_of(state[expected[name].target])
+            value = shard.get_tensor(name)
+            if value.shape != target.shape:
+                raise CheckpointError(
+                    f"{files[0].parent}: {name} is {tuple(value.shape)}, "
+                    f"config.json makes it {tuple(target.shape)}"
+                )
+            target.copy_(value)
     return model.eval()
 
 
-def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write `config.json` and `model.safetensors` in the released layout.
+def write_weights(model: Molmo, file: Path, dtype: torch.dtype) -> None:
+    """Write a model's weights as one safetensors file.
 
     Args:
         model: Whose weights to write.
-        folder: Made if it does not exist; a tokenizer in it is left alone.
+        file: The file.
         dtype: Of the stored weights.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     state = model.state_dict()
     tensors = {
         tensor.name: tensor.part_of(state[tensor.target]).to("cpu", dtype, copy=True).contiguous()
         for tensor in released_tensors(model.config)
     }
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
-    values = json.dumps(model.config.to_checkpoint_json(), indent=1)
-    (folder / CONFIG_FILE).write_text(values + "\n", encoding="utf-8")
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
+# safetensors ships no types for the files it opens, hence Any.
+def _open(files: Sequence[Path], stack: ExitStack) -> dict[str, Any]:
+    """The opened file of every tensor, by the tensor's name."""
+    stored: dict[str, Any] = {}
+    for file in files:
+        try:
+            shard: Any = stack.enter_context(safe_open(file, framework="pt"))
+        except SafetensorError as error:
+            raise CheckpointError(f"{file} is damaged: {error}") from None
+        for name in shard.keys():  # noqa: SIM118
+            if name in stored:
+                raise CheckpointError(f"{file}: {name} is stored twice")
+            stored[name] = shard
+    return stored
 
 
 def _refuse_differences(

@@ -1,0 +1,143 @@
+"""A checkpoint folder in the released Molmo layout: where a model comes from and goes to.
+
+In: a folder with `config.json`, `tokenizer.json` and safetensors. Out: what is known of the model
+before its weights are read, and, on `load`, the model. Imports no torch until then.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from tierexp.errors import CheckpointError, ConfigError
+from tierexp.geometry import CropGeometry
+from tierexp.imaging.crops import MaskOrder
+from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.files import (
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    read_config,
+    weight_files,
+)
+from tierexp.models.text import PromptTokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from tierexp.models.molmo.model import Molmo
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class MolmoCheckpoint:
+    """A `ModelSource` for any Molmo: the released ones, and those that `train.py` writes.
+
+    Args:
+        checkpoint: The folder.
+        name: How results and charts call the model.
+        top_k: Experts per token; None for the checkpoint's own number.
+        max_new_tokens: The longest answer that is generated.
+        dtype: Precision of weights and activations; `auto` is bfloat16 on a GPU and float32
+            elsewhere.
+
+    Raises:
+        ConfigError: The folder holds no Molmo configuration, or a setting is impossible for it.
+    """
+
+    checkpoint: str
+    name: str = "molmo"
+    top_k: int | None = None
+    max_new_tokens: int = 16
+    dtype: Precision = "auto"
+    config: MolmoConfig = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            config = read_config(self.folder)
+        except CheckpointError as error:
+            raise ConfigError(
+                "model.checkpoint", self.checkpoint, f"a folder with a Molmo checkpoint ({error})"
+            ) from None
+        object.__setattr__(self, "config", config)
+        if self.top_k is not None:
+            _check_top_k(self.top_k, config.decoder.num_experts)
+        if not _is_count(self.max_new_tokens):
+            raise ConfigError("model.max_new_tokens", self.max_new_tokens, "a whole number >= 1")
+        if self.dtype not in get_args(Precision):
+            raise ConfigError("model.dtype", self.dtype, f"one of {', '.join(get_args(Precision))}")
+
+    @property
+    def folder(self) -> Path:
+        """The checkpoint folder."""
+        return Path(self.checkpoint).expanduser()
+
+    @property
+    def geometry(self) -> CropGeometry:
+        """The crops the model was trained on."""
+        return self.config.geometry
+
+    @property
+    def mask_order(self) -> MaskOrder:
+        """The order of patch-mask rows the model was trained on."""
+        return self.config.mask_order
+
+    def tokenizer(self) -> PromptTokenizer:
+        """The tokenizer that goes with the weights.
+
+        Raises:
+            CheckpointError: There is none, or it does not fit.
+        """
+        vocab_size = self.config.decoder.vocab_size
+        return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, vocab_size)
+
+    def load(self, device: torch.device) -> Molmo:
+        """Read the weights onto `device`.
+
+        Raises:
+            CheckpointError: Files are missing, or their tensors are not exactly the model's.
+        """
+        end_of_text_id = self.tokenizer().eos_id
+        files = weight_files(self.folder)
+
+        import torch
+
+        from tierexp.models.molmo.weights import load_model
+
+        automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
+        dtype = automatic if self.dtype == "auto" else getattr(torch, self.dtype)
+        model = load_model(files, self.config, device, dtype)
+        model.end_of_text_id = end_of_text_id
+        if self.top_k is not None:
+            model.top_k = self.top_k
+        return model
+
+
+def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:
+    """Write `config.json` and `model.safetensors` in the released layout.
+
+    Args:
+        model: Whose weights to write.
+        folder: Made if it does not exist; a tokenizer in it is left alone.
+        dtype: Of the stored weights.
+    """
+    from tierexp.models.molmo.weights import write_weights
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_weights(model, folder / WEIGHTS_FILE, dtype)
+    values = json.dumps(model.config.to_checkpoint_json(), indent=1)
+    (folder / CONFIG_FILE).write_text(values + "\n", encoding="utf-8")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check_top_k(top_k: int, num_experts: int | None) -> None:
+    if num_experts is None:
+        raise ConfigError("model.top_k", top_k, "only null, this model has no experts to choose")
+    if not _is_count(top_k) or top_k > num_experts:
+        raise ConfigError("model.top_k", top_k, f"a whole number from 1 to {num_experts}, or null")
