@@ -8,6 +8,7 @@ answer at once.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from tierexp.overrides import describe_composition_error
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
 
+_OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
 USER_ERROR = 2
 INTERRUPTED = 130
 
@@ -51,6 +53,7 @@ def launch(task: Task, config_name: str) -> None:
         except TierexpError as error:
             _refuse(str(error))
 
+    sys.argv[1:] = _overrides_first(sys.argv[1:])
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     command = hydra.main(
@@ -65,6 +68,11 @@ def launch(task: Task, config_name: str) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def _overrides_first(arguments: list[str]) -> list[str]:
+    """Hydra's parser takes overrides in one piece only, not on both sides of an option."""
+    return sorted(arguments, key=lambda argument: _OVERRIDE.match(argument) is None)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -14,12 +14,11 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any, cast
 
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from tierexp.errors import ConfigError, TierexpError
+from tierexp.errors import ConfigError
 
 OmegaConf.register_new_resolver(
     "tierexp.asset", lambda name: str(files("tierexp") / "assets" / name), replace=True
@@ -97,12 +96,8 @@ def build(config: DictConfig, key: str, leave_out: Iterable[str] = (), **offered
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
     target = _target(key, settings["_target_"])
     given = _match_signature(key, target, settings, offered)
-    try:
-        return instantiate(settings, **given, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, TierexpError):
-            raise error.__cause__ from None
-        raise
+    # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
+    return instantiate(settings, _partial_=True, _convert_="all")(**given)
 
 
 def _target(key: str, path: object) -> Callable[..., Any]:

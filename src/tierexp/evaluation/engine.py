@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from hydra.errors import InstantiationException
 from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -51,14 +51,14 @@ def run_evaluation(
     console = Console()
     settings = resolved(config)
     logger: Logger = build(config, "logger", save_dir=output_dir)
-    progress = progress_callback(console, len(setup.dataset))
-    trainer = _trainer(config, logger, progress, output_dir)
-    data = TierDataModule(
-        setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
-        **dataclasses.asdict(setup.loader),
-    )  # fmt: skip
-    module = TierEvaluation(setup)
     with _closing(logger):
+        progress = progress_callback(console, len(setup.dataset))
+        trainer = _trainer(config, logger, progress, output_dir)
+        data = TierDataModule(
+            setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
+            **dataclasses.asdict(setup.loader),
+        )  # fmt: skip
+        module = TierEvaluation(setup)
         logger.log_hyperparams(settings)
         interrupted = _test(trainer, module, data)
         if interrupted and not module.samples:
@@ -70,7 +70,7 @@ def run_evaluation(
         path = output_dir / (("interrupted_" if interrupted else "") + results.file_name)
         write_results(results, path)
         if isinstance(logger, SampleTableLogger):
-            shown = list(module.indexed_samples)[: logger.table_samples]
+            shown = module.indexed_samples[: logger.table_samples]
             logger.log_sample_table(list(sample_rows(setup, shown)))
         whereabouts = _whereabouts(logger)
     print_summary(results, path, whereabouts, console)
@@ -105,8 +105,10 @@ def _trainer(config: DictConfig, logger: Logger, progress: Callback, output_dir:
             enable_model_summary=False,
             enable_progress_bar=isinstance(progress, ProgressBar),
         )
-    except InstantiationException as error:
-        raise ConfigError("trainer", resolved(config.trainer), str(error.__cause__)) from error
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        chosen = resolved(config.trainer)
+        del chosen["_target_"]
+        raise ConfigError("trainer", chosen, str(error)) from error
     if trainer.world_size != 1:
         raise ConfigError(
             "trainer.devices", config.trainer.devices, "1: one evaluation runs on one device"

@@ -79,3 +79,5 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Advice on the number of workers; how many run is the configuration's decision.
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    # Lightning's own use of a torch function that is to be renamed.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")

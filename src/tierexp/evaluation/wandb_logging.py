@@ -19,7 +19,8 @@ from lightning.pytorch.loggers import WandbLogger
 from tierexp.errors import ConfigError
 from tierexp.evaluation.sample_table import SampleRow, SampleTableLogger
 
-Mode = Literal["auto", "online", "offline", "disabled"]
+WandbMode = Literal["online", "offline", "disabled"]
+Mode = Literal["auto"] | WandbMode
 
 _COLUMNS = [
     "sample_id", "task", "tiling", "crops", "mismatch", "question", "prediction", "answers",
@@ -39,7 +40,8 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         table_samples: How many samples the table `samples` shows.
 
     Raises:
-        ConfigError: An unknown mode, online without a login, or a number of samples below 0.
+        ConfigError: An unknown mode, online without a login or a connection, or a number of
+            samples below 0.
     """
 
     def __init__(
@@ -50,19 +52,21 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         mode: Mode = "auto",
         table_samples: int = 16,
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ConfigError("logger.mode", mode, f"one of {', '.join(get_args(Mode))}")
         whole = isinstance(table_samples, int) and not isinstance(table_samples, bool)
         if not whole or table_samples < 0:
             raise ConfigError("logger.table_samples", table_samples, "a whole number >= 0")
         self.table_samples = table_samples
-        super().__init__(
-            name=name,
-            save_dir=save_dir,
-            project=project,
-            mode=wandb_mode(mode),
-            settings=wandb.Settings(silent=True, console="off"),
-        )
+        try:
+            run = wandb.init(
+                dir=save_dir,
+                project=project,
+                name=name,
+                mode=wandb_mode(mode),
+                settings=wandb.Settings(silent=True, console="off"),
+            )
+        except wandb.Error as error:
+            raise ConfigError("logger.mode", mode, f"W&B cannot start: {error}") from error
+        super().__init__(save_dir=save_dir, project=project, name=name, experiment=run)
 
     def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
         """Log the W&B table `samples`."""
@@ -85,37 +89,40 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
     def whereabouts(self) -> str:
         """Where the run is to be found, for the user; to be asked before `finish`."""
         run = self.experiment
-        if run.settings.mode == "disabled":
+        if run.disabled:
             return "W&B is disabled"
-        if run.url is None or run.offline:
-            return f"W&B offline; upload with: wandb sync {Path(run.dir).parent}"
-        return f"W&B {run.url}"
+        if run.offline:
+            return f"W&B, offline; wandb sync {Path(run.dir).parent} uploads it"
+        return f"W&B, {run.url}"
 
     def finish(self, exit_code: int) -> None:
         """Write what is left and close the run, so that a next one in this process is its own."""
-        if self._experiment is not None:
-            self._experiment.finish(exit_code=exit_code)
+        self.experiment.finish(exit_code=exit_code)
 
 
-def wandb_mode(mode: Mode) -> str | None:
+def wandb_mode(mode: Mode) -> WandbMode | None:
     """The mode to start W&B in; None leaves it to W&B's own settings.
 
     Args:
         mode: As configured.
 
     Raises:
-        ConfigError: It would be online, and nobody has logged in: W&B would ask for a key.
+        ConfigError: WANDB_MODE is unknown, or the mode would be online and nobody has logged in:
+            W&B would ask for a key.
     """
-    asked = os.environ.get("WANDB_MODE") or None
-    chosen = asked if mode == "auto" else mode
-    if chosen is None:
-        return None if logged_in() else "offline"
-    if chosen == "online" and not logged_in():
-        key = "logger.mode" if mode == "online" else "WANDB_MODE"
-        raise ConfigError(
-            key, chosen, "first run `wandb login` or set WANDB_API_KEY, or choose offline"
-        )
-    return chosen
+    key, asked = "logger.mode", str(mode)
+    if mode == "auto":
+        key, asked = "WANDB_MODE", os.environ.get("WANDB_MODE", "")
+        if not asked:
+            return None if logged_in() else "offline"
+    known: dict[str, WandbMode] = {name: name for name in get_args(WandbMode)}
+    if asked not in known:
+        others = "auto, " if mode != "auto" else ""
+        raise ConfigError(key, asked, f"one of {others}{', '.join(known)}")
+    if asked == "online" and not logged_in():
+        allowed = "after `wandb login` or with WANDB_API_KEY set; offline needs neither"
+        raise ConfigError(key, asked, allowed)
+    return known[asked]
 
 
 def logged_in() -> bool:
