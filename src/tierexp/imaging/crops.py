@@ -70,7 +70,8 @@ def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeom
         tokens = 0
         for origin in range(0, crops * geometry.window_size, geometry.window_size):
             first, end = max(start - origin, 0), min(stop - origin, geometry.crop_size)
-            tokens += max(-(-end // window) - first // window, 0)
+            if first < end:
+                tokens += -(-end // window) - first // window
         return tokens
 
     pool_rows, pool_cols = geometry.pooling
