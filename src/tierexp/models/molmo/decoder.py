@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from tierexp.models.molmo.attention import attend
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.config import DecoderConfig
 from tierexp.models.molmo.moe import MixtureOfExperts
@@ -58,14 +59,15 @@ class SelfAttention(nn.Module):
         qkv = self.att_proj(x if self.norm_after else self.attn_norm(x))
         q, k, v = qkv.split(self.widths, dim=-1)
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+            # Under autocast the projection is narrower than the norm's weight.
+            q = self.q_norm(q.to(self.q_norm.weight.dtype))
+            k = self.k_norm(k.to(self.k_norm.weight.dtype))
         q, k, v = (t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for t in (q, k, v))
-        q, k = rotate(q, angles), rotate(k, angles)  # (B, H, T, D)
+        q, k = (rotate(t, angles).to(v.dtype) for t in (q, k))  # (B, H, T, D)
         if cache is not None:
             k, v = cache.extend(block, k, v)  # (B, kv heads, keys, D)
-        attended = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None and q.shape[2] > 1, enable_gqa=True
-        )
+        causal = mask is None and q.shape[2] > 1
+        attended = attend(q, k, v, mask, causal)  # (B, H, T, D)
         output: Tensor = self.attn_out(attended.transpose(1, 2).flatten(2))
         if self.norm_after:
             output = self.attn_norm(output)

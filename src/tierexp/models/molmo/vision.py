@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from tierexp.models.molmo.attention import attend
 from tierexp.models.molmo.config import VisionConfig
 
 
@@ -37,7 +38,7 @@ class VisionAttention(nn.Module):
             projection(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, D)
             for projection, x in ((self.wq, queries), (self.wk, keys), (self.wv, keys))
         )
-        attended = F.scaled_dot_product_attention(q, k, v)  # (B, H, Q, D)
+        attended = attend(q, k, v)  # (B, H, Q, D)
         output: Tensor = self.wo(attended.transpose(1, 2).flatten(2))
         return output
 

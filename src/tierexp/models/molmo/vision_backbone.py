@@ -42,7 +42,7 @@ def normalised_patches(crops: Tensor, patch_size: int) -> Tensor:
         torch.tensor(values, device=crops.device).repeat(patch_size**2)
         for values in (CLIP_MEAN, CLIP_STD)
     )
-    return (patches.float() - full_scale * mean) / (full_scale * std)
+    return torch.addcmul(-mean / std, patches.float(), 1 / (full_scale * std))
 
 
 class VisionBackbone(nn.Module):

@@ -1,0 +1,53 @@
+"""Scaled dot-product attention, of the vision encoder, the connector and the decoder alike.
+
+In: queries, keys and values by head. Out: what each query gathers. Knows nothing about projections
+or positions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False
+) -> Tensor:
+    """Every query's mean of the values, weighted by softmax(q · k / sqrt(D)).
+
+    Args:
+        q: (B, H, Q, D).
+        k: (B, H or a divisor of it, K, D): neighbouring query heads share a key head.
+        v: (B, as many heads as `k`, K, D).
+        mask: Broadcast to (B, H, Q, K): bool, True where a query looks, or float, added to the
+            scores.
+        causal: Instead of a mask: query i looks at keys 0 to i.
+
+    Returns:
+        (B, H, Q, D).
+    """
+    # The fused kernel's backward pass on CPUs is slow in bfloat16: the products written out take
+    # 45 ms where it takes 117 (torch 2.13, one core, 7 crops, width 128, forward and backward).
+    on_cpu = q.device.type == "cpu" and q.dtype == torch.bfloat16
+    if on_cpu and q.requires_grad and torch.is_grad_enabled():
+        return _written_out(q, k, v, mask, causal)
+    attended: Tensor = F.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1]
+    )
+    return attended
+
+
+def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    shared_by = q.shape[1] // k.shape[1]
+    if shared_by > 1:
+        k, v = (t.repeat_interleave(shared_by, dim=1) for t in (k, v))
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT  # (B, H, Q, K)
+    if causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    elif mask is not None:
+        scores = scores + mask
+    attended: Tensor = scores.softmax(dim=-1).to(v.dtype) @ v
+    return attended
