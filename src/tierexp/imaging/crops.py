@@ -106,6 +106,9 @@ def _write_shares(
     placement: Placement, tiling: Tiling, geometry: CropGeometry, shares: NDArray[np.float32]
 ) -> None:
     """Fill (rows * cols, P): a patch shows a rectangle, its pixel rows times its pixel columns."""
+    if placement.padding_fraction == 0:
+        shares.fill(1)
+        return
     top, left, bottom, right = placement.visible
     down = np.maximum(np.minimum(_patch_edges(tiling[0], geometry), bottom), top)
     across = np.maximum(np.minimum(_patch_edges(tiling[1], geometry), right), left)
