@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tierexp.data.sample import Sample
 from tierexp.models.protocol import ModelInputs
 from tierexp.tiling import Selection
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class EvaluationBatch:
     inputs: ModelInputs | None
     prepared: tuple[PreparedSample, ...]
     failures: tuple[FailedSample, ...]
+
+    def to(self, device: torch.device) -> EvaluationBatch:
+        """The same batch with its model inputs on `device`; what is recorded stays on the host."""
+        inputs = None if self.inputs is None else self.inputs.to(device, non_blocking=True)
+        return EvaluationBatch(inputs, self.prepared, self.failures)
 
     def pin_memory(self) -> EvaluationBatch:
         """The same batch in page-locked memory, as Lightning's data loaders ask for it."""

@@ -55,6 +55,7 @@ class Collate:
         self._pad_id = pad_id
 
     def __call__(self, items: Sequence[PreparedRow | FailedSample]) -> EvaluationBatch:
+        """Stack what could be prepared; what could not goes beside it."""
         rows = [item for item in items if isinstance(item, PreparedRow)]
         failures = tuple(item for item in items if isinstance(item, FailedSample))
         inputs = collate_inputs(rows, self._pad_id) if rows else None

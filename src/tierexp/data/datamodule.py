@@ -89,8 +89,5 @@ class TierDataModule(LightningDataModule):
     def transfer_batch_to_device(
         self, batch: EvaluationBatch, device: torch.device, _index: int
     ) -> EvaluationBatch:
-        """Move the model inputs; what is recorded of the samples stays on the host."""
-        if batch.inputs is None:
-            return batch
-        inputs = batch.inputs.to(device, non_blocking=True)
-        return EvaluationBatch(inputs, batch.prepared, batch.failures)
+        """Move the model inputs."""
+        return batch.to(device)

@@ -8,20 +8,16 @@ impossible settings without importing torch. Only `load` reads weights.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tierexp.geometry import CropGeometry
+from tierexp.imaging.crops import MaskOrder
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from tierexp.models.text import PromptTokenizer
-
-MaskOrder = Literal["aligned", "shifted"]
-"""Which crop a row of the patch mask belongs to: its own (`aligned`), or, as in the published
-Molmo preprocessor, row i is local crop i's although row 0 is used for the global view
-(`shifted`; the last row is -1)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+# Everything a fresh machine with Python 3.11 needs. `make` lists the targets.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install eval train test test-slow check benchmark clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed  ## make the virtual environment and install into it
+
+# The tested versions; on a machine with an NVIDIA GPU the same torch comes with CUDA.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+eval: install  ## evaluate the medium tier (ARGS="tier=low" to override)
+	$(BIN)/python eval.py tier=medium $(ARGS)
+
+train: install  ## train the tiny model with the shipped recipe
+	$(BIN)/python train.py experiment=tiny $(ARGS)
+
+test: install  ## the fast tests
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: install  ## the exhaustive tests as well
+	$(BIN)/python -m pytest -m 'slow or not slow' $(ARGS)
+
+check: install  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: install  ## the benchmarks, one after the other
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

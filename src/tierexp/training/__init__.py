@@ -1,0 +1,1 @@
+"""Training the model in the box on the benchmark in the box."""

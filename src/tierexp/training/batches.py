@@ -1,0 +1,186 @@
+"""The training batches, each a pure function of the seed and the step.
+
+In: a seed and a step number. Out: images of one crop count, their packed questions and the dense
+targets of their tokens. Because batch `i` depends on nothing else, a run can be interrupted and
+resumed anywhere, with any number of workers, and sees the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tierexp.data.tierqa.dataset import IMAGES
+from tierexp.data.tierqa.generator import generate_scene
+from tierexp.data.tierqa.questions import questions_for
+from tierexp.data.tierqa.render import render
+from tierexp.data.tierqa.scene import Scene
+from tierexp.geometry import CropGeometry, Tiling
+from tierexp.imaging.preprocess import preprocess
+from tierexp.imaging.resize import Resize, place
+from tierexp.imaging.tokens import layout_tokens
+from tierexp.models.text import PromptTokenizer
+from tierexp.tiers import Tier
+from tierexp.tiling import select_crops
+from tierexp.training.crowded import crowded_scene
+from tierexp.training.dense_targets import dense_targets
+from tierexp.training.packing import PackedSequence, pack, pad_sequences
+
+
+@dataclass(frozen=True)
+class VisionBatch:
+    """Single crops with what their tokens should know.
+
+    Args:
+        crops: (B, 1, S, S, 3) uint8.
+        patch_mask: (B, 1, P) float32.
+        dense_targets: (B, 1, K, heads) int64, -100 where a token is not asked.
+    """
+
+    crops: Tensor
+    patch_mask: Tensor
+    dense_targets: Tensor
+
+    def to(self, device: torch.device) -> VisionBatch:
+        """The same batch on `device`."""
+        return VisionBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Images of one crop count with their questions.
+
+    Args:
+        crops: (B, N, S, S, 3) uint8.
+        patch_mask: (B, N, P) float32.
+        image_input_idx: (B, N, K) int64.
+        dense_targets: (B, N, K, heads) int64, -100 where a token is not asked.
+        input_ids: (B, T) int64, padded on the right.
+        labels: (B, T) int64, -100 where nothing is learned.
+        position_ids: (B, T) int64.
+        segments: (B, T) int64.
+    """
+
+    crops: Tensor
+    patch_mask: Tensor
+    image_input_idx: Tensor
+    dense_targets: Tensor
+    input_ids: Tensor
+    labels: Tensor
+    position_ids: Tensor
+    segments: Tensor
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """The same batch on `device`."""
+        return TrainingBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
+    """Batches by step number.
+
+    Args:
+        steps: How many there are.
+        vision_steps: The first of them hold crowded single crops, without questions.
+        seed: Of the whole run.
+        tiers: The tiers to mix, and how often each is drawn.
+        crops_per_batch: Crops of a batch, global views included, at most; a batch has at least
+            one image.
+        questions_per_task: Questions put to an image, for each task.
+        geometry: Of the model's crops.
+        resize: How an image meets its canvas.
+        tokenizer: Of the model.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        vision_steps: int,
+        seed: int,
+        tiers: Sequence[tuple[Tier, float]],
+        crops_per_batch: int,
+        questions_per_task: int,
+        geometry: CropGeometry,
+        resize: Resize,
+        tokenizer: PromptTokenizer,
+    ) -> None:
+        self._steps = steps
+        self._vision_steps = vision_steps
+        self._seed = seed
+        self._tiers = [tier for tier, _ in tiers]
+        self._weights = [weight for _, weight in tiers]
+        self._crops_per_batch = crops_per_batch
+        self._questions_per_task = questions_per_task
+        self._geometry = geometry
+        self._resize = resize
+        self._tokenizer = tokenizer
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, step: int) -> VisionBatch | TrainingBatch:
+        rng = Random(f"{self._seed}/{step}")
+        return self._vision_batch(rng) if step < self._vision_steps else self._batch(rng)
+
+    def _vision_batch(self, rng: Random) -> VisionBatch:
+        size, resize = self._geometry.crop_size, Resize(crops="stretch", global_view="stretch")
+        crops, masks, targets = [], [], []
+        for _ in range(self._crops_per_batch):
+            scene = crowded_scene(rng, size)
+            view = place((scene.height, scene.width), (size, size), "stretch")
+            image = preprocess(render(scene), (1, 1), resize, self._geometry)
+            crops.append(image.crops[:1])  # the global view: here it is the only crop
+            masks.append(image.patch_mask[:1])
+            targets.append(dense_targets(scene, view, view, (1, 1), self._geometry)[:1])
+        return VisionBatch(*(torch.from_numpy(np.stack(a)) for a in (crops, masks, targets)))
+
+    def _batch(self, rng: Random) -> TrainingBatch:
+        (tier,) = rng.choices(self._tiers, self._weights)
+        drawn = [self._draw(rng, tier)]
+        crops = drawn[0][1][0] * drawn[0][1][1]
+        images = max(1, self._crops_per_batch // (crops + 1))
+        while len(drawn) < images:
+            scene, tiling = self._draw(rng, tier)
+            if tiling[0] * tiling[1] == crops:
+                drawn.append((scene, tiling))
+        rows = [self._row(rng, scene, tiling) for scene, tiling in drawn]
+        stacked = {
+            name: torch.from_numpy(np.stack([arrays[name] for arrays, _ in rows]))
+            for name in rows[0][0]
+        }
+        text = pad_sequences([sequence for _, sequence in rows], self._tokenizer.pad_id)
+        return TrainingBatch(**stacked, **text)
+
+    def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:
+        scene = generate_scene("train", rng.randrange(IMAGES["train"]))
+        return scene, select_crops(tier, scene.height, scene.width, self._geometry).tiling
+
+    def _row(
+        self, rng: Random, scene: Scene, tiling: Tiling
+    ) -> tuple[Mapping[str, np.ndarray], PackedSequence]:
+        geometry, tokenizer = self._geometry, self._tokenizer
+        image = preprocess(render(scene), tiling, self._resize, geometry)
+        layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.bos_id, [])
+        questions = questions_for(scene, rng, self._questions_per_task)
+        sequence = pack(
+            layout.input_ids,
+            [
+                (tokenizer.encode_prompt(q.text), tokenizer.encode_answer(q.answer))
+                for q in questions
+            ],
+            tokenizer.eos_id,
+        )
+        size = (scene.height, scene.width)
+        view = place(size, (geometry.crop_size, geometry.crop_size), self._resize.global_view)
+        arrays = {
+            "crops": image.crops,
+            "patch_mask": image.patch_mask,
+            "image_input_idx": layout.image_input_idx,
+            "dense_targets": dense_targets(scene, image.placement, view, tiling, geometry),
+        }
+        return arrays, sequence

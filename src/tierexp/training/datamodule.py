@@ -1,0 +1,62 @@
+"""The Lightning DataModule of a training run: packed batches to learn from, and validation samples
+prepared exactly as an evaluation prepares them, one loader per tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from tierexp.data.batch import EvaluationBatch
+from tierexp.data.datamodule import TierDataModule
+from tierexp.training.batches import TrainingBatch, TrainingBatches, VisionBatch
+
+Batch = VisionBatch | TrainingBatch | EvaluationBatch
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch
+
+
+class TrainingDataModule(LightningDataModule):
+    """Batches by step, continuing at the step a resumed run has reached.
+
+    Args:
+        batches: What to learn from.
+        validation: By name, what to validate on.
+        num_workers: Worker processes that make training batches; 0 makes them in the main process.
+    """
+
+    def __init__(
+        self,
+        batches: TrainingBatches,
+        validation: Mapping[str, TierDataModule],
+        num_workers: int,
+    ) -> None:
+        super().__init__()
+        self._batches = batches
+        self._validation = validation
+        self._num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Batches of type `TrainingBatch`."""
+        start = self.trainer.global_step if self.trainer is not None else 0
+        return DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=range(start, len(self._batches)),
+            collate_fn=_unchanged,
+            num_workers=self._num_workers,
+        )
+
+    def val_dataloader(self) -> Sequence[DataLoader[Any]]:
+        """One loader of `EvaluationBatch` per validation set."""
+        return [module.test_dataloader() for module in self._validation.values()]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, _index: int) -> Batch:
+        """Move what the model takes."""
+        return batch.to(device)

@@ -1,0 +1,148 @@
+"""The LightningModule that trains a Molmo-style model from nothing.
+
+Two losses: what every vision token should know of its place (`dense_targets`), and the tokens of
+the answers. A run starts with batches that have the first alone, which teaches the vision part to
+see before the language model is asked to look. Knows nothing of scenes or tiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
+
+from tierexp.data.batch import EvaluationBatch
+from tierexp.evaluation.metrics import exact_match
+from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.moe import MixtureOfExperts
+from tierexp.models.text import PromptTokenizer
+from tierexp.training.batches import TrainingBatch, VisionBatch
+from tierexp.training.dense_targets import HEADS
+from tierexp.training.packing import IGNORED, attention_of
+from tierexp.training.recipe import Recipe
+
+
+class MolmoTraining(LightningModule):
+    """Trains `molmo`; the dense heads are thrown away afterwards.
+
+    Args:
+        config: Of the model.
+        recipe: How to train it.
+        tokenizer: Decodes what validation generates.
+        validation_names: One per validation data loader, for the logged names.
+    """
+
+    def __init__(
+        self,
+        config: MolmoConfig,
+        recipe: Recipe,
+        tokenizer: PromptTokenizer,
+        validation_names: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.molmo = Molmo(config, tokenizer.eos_id)
+        self.dense_heads = nn.Linear(config.decoder.width, sum(head.classes for head in HEADS))
+        self.validation_accuracy = nn.ModuleDict({name: MeanMetric() for name in validation_names})
+        self._names = tuple(validation_names)
+        self._recipe = recipe
+        self._tokenizer = tokenizer
+        self._router_logits: list[Tensor] = []
+        for block in self.molmo.transformer.blocks:
+            if isinstance(block.mlp, MixtureOfExperts):
+                block.mlp.gate.register_forward_hook(self._remember_router)
+
+    def training_step(self, batch: VisionBatch | TrainingBatch, _index: int) -> Tensor:
+        """The loss of one batch."""
+        recipe = self._recipe
+        features = self.molmo.vision_features(batch.crops, batch.patch_mask)  # (B, N, K, D)
+        dense = self._dense_loss(features, batch.dense_targets)
+        self.log("train/dense_loss", dense)
+        if isinstance(batch, VisionBatch):
+            return dense
+        self._router_logits.clear()
+        logits = self.molmo.decode(
+            batch.input_ids,
+            features,
+            batch.image_input_idx,
+            attention_mask=attention_of(batch.segments),
+            position_ids=batch.position_ids,
+        )  # (B, T, V)
+        answers = cross_entropy(
+            logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED
+        )
+        self.log("train/answer_loss", answers, prog_bar=True)
+        balance = self._balance_loss()
+        self.log("train/balance_loss", balance)
+        return answers + recipe.dense_weight * dense + recipe.balance_weight * balance
+
+    def _remember_router(self, _gate: nn.Module, _inputs: object, logits: Tensor) -> None:
+        if self.training:
+            self._router_logits.append(logits)
+
+    def _balance_loss(self) -> Tensor:
+        """1 where experts are evenly used, up to their number where one is used alone.
+
+        Switch Transformers (2021), equation 4, with the shares of all `top_k` choices; the mean
+        over blocks.
+        """
+        losses = []
+        for logits in self._router_logits:
+            probabilities = logits.float().softmax(-1)  # (N, E)
+            chosen = probabilities.topk(self.molmo.top_k or 1, dim=-1).indices
+            count = probabilities.shape[-1]
+            share = torch.bincount(chosen.flatten(), minlength=count) / chosen.numel()
+            losses.append(count * (share * probabilities.mean(0)).sum())
+        return torch.stack(losses).mean() if losses else torch.zeros((), device=self.device)
+
+    def _dense_loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it."""
+        logits = self.dense_heads(features).float().flatten(0, 2)  # (B * N * K, classes)
+        losses: list[Tensor] = []
+        for head, part in zip(HEADS, logits.split([h.classes for h in HEADS], -1), strict=True):
+            weight = torch.ones(head.classes, device=part.device)
+            weight[0] = 0.1
+            labels = targets[..., len(losses)].flatten()
+            losses.append(cross_entropy(part, labels, weight, ignore_index=IGNORED))
+            there = labels > 0
+            right = (part.argmax(-1) == labels)[there].float().mean()
+            self.log(f"train/dense_{head.name}", right.nan_to_num())
+        return torch.stack(losses).mean()
+
+    def validation_step(self, batch: EvaluationBatch, _index: int, dataloader_idx: int = 0) -> None:
+        """Accuracy of generated answers, one figure per data loader."""
+        if batch.inputs is None:
+            return
+        name = self._names[dataloader_idx]
+        generated = self.molmo.generate(batch.inputs, self._recipe.max_new_tokens)
+        metric = self.validation_accuracy[name]
+        assert isinstance(metric, MeanMetric)
+        for row, prepared in zip(generated.tolist(), batch.prepared, strict=True):
+            metric.update(exact_match(self._tokenizer.decode(row), prepared.sample.answers))
+        self.log(f"validation/accuracy_{name}", metric, add_dataloader_idx=False, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW under one cosine cycle."""
+        recipe = self._recipe
+        decayed = [p for p in self.parameters() if p.ndim >= 2]
+        others = [p for p in self.parameters() if p.ndim < 2]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": recipe.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.98),
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, recipe.steps, pct_start=recipe.warmup
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,95 @@
+"""Dense targets against painted pixels: each object's box on the canvas, cut into crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tierexp import CropGeometry
+from tierexp.data.tierqa.generator import generate_scene
+from tierexp.data.tierqa.scene import ALPHABET, COLORS, KINDS
+from tierexp.imaging.resize import Placement, place
+from tierexp.training.dense_targets import HEADS, dense_targets
+
+GEOMETRY = CropGeometry()
+BY_NAME = {head.name: i for i, head in enumerate(HEADS)}
+
+
+def painted(box: tuple[float, ...], placement: Placement) -> np.ndarray:
+    """A canvas that is 1 where the box is, at a quarter of a pixel's precision."""
+    fine = 4
+    height, width = placement.canvas_size
+    (top, left), (bottom, right) = (
+        placement.to_canvas(box[1], box[0]),
+        placement.to_canvas(box[3], box[2]),
+    )
+    centers_y = (np.arange(height * fine) + 0.5) / fine
+    centers_x = (np.arange(width * fine) + 0.5) / fine
+    down = ((centers_y >= top) & (centers_y < bottom)).reshape(height, fine).mean(1)
+    across = ((centers_x >= left) & (centers_x < right)).reshape(width, fine).mean(1)
+    return np.outer(down, across)
+
+
+def token_shares(
+    box: tuple[float, ...], placement: Placement, tiling: tuple[int, int]
+) -> np.ndarray:
+    """(N, 144): the painted area in each token of each crop, by slicing the painted canvas."""
+    canvas = painted(box, placement)
+    crops = [
+        canvas[224 * row : 224 * row + 336, 224 * col : 224 * col + 336]
+        for row in range(tiling[0])
+        for col in range(tiling[1])
+    ]
+    return np.stack(crops).reshape(-1, 12, 28, 12, 28).sum((2, 4)).reshape(-1, 144)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_tokens_that_show_an_object_are_told_so(index: int) -> None:
+    scene = generate_scene("train", index)
+    size, tiling = (scene.height, scene.width), (2, 3)
+    placement = place(size, GEOMETRY.canvas_size(tiling), "fill")
+    view = place(size, (336, 336), "letterbox")
+    targets = dense_targets(scene, placement, view, tiling, GEOMETRY)
+    assert targets.shape == (7, 144, len(HEADS))
+    scale_y, scale_x = placement.scale
+    asked = 0
+    for plate in scene.plates:
+        for glyph in plate.glyphs:
+            x0, y0, x1, y1 = glyph.box
+            area = (y1 - y0) * (x1 - x0) * scale_y * scale_x
+            shares = token_shares(glyph.box, placement, tiling) / min(area, 28 * 28)
+            plane = targets[1:, :, BY_NAME[f"character_{glyph.slot}"]]
+            # Another plate's character of the same slot may share a token with a small one.
+            expected = 1 + ALPHABET.index(glyph.char)
+            told = plane[shares > 0.65]
+            assert np.isin(expected, told) or not told.size
+            assert (plane[(shares > 0.15) & (shares < 0.55)] != 0).all()
+            asked += told.size
+    assert asked
+
+
+def test_every_head_says_what_is_there_and_nothing_elsewhere() -> None:
+    scene = generate_scene("train", 3)
+    size, tiling = (scene.height, scene.width), (1, 1)
+    placement = place(size, (336, 336), "letterbox")
+    targets = dense_targets(scene, placement, placement, tiling, GEOMETRY)
+    np.testing.assert_array_equal(targets[0], targets[1])  # global view and only crop are the same
+    plane = targets[1].reshape(12, 12, len(HEADS))
+    for thing in (*scene.plates, *scene.shapes):
+        x0, y0, x1, y1 = thing.box
+        y, x = placement.to_canvas((y0 + y1) / 2, (x0 + x1) / 2)
+        here = plane[int(y // 28), int(x // 28)]
+        assert here[BY_NAME["center"]] == 1
+        assert here[BY_NAME["color"]] in (-100, *range(1, 1 + len(COLORS)))
+        assert here[BY_NAME["kind"]] in (-100, *range(1, 2 + len(KINDS)))
+    boxes = [thing.box for thing in (*scene.plates, *scene.shapes)]
+    seen = sum(painted(box, placement) for box in boxes).reshape(12, 28, 12, 28).sum((1, 3))
+    assert (plane[seen == 0] == 0).all()
+    assert (seen == 0).any()
+
+
+def test_heads_have_a_class_for_everything() -> None:
+    classes = {head.name: head.classes for head in HEADS}
+    assert classes["color"] == 1 + len(COLORS)
+    assert classes["kind"] == 1 + 1 + len(KINDS)
+    assert classes["character_0"] == classes["character_3"] == 1 + len(ALPHABET)

@@ -1,0 +1,92 @@
+"""Batches hold one crop count, every sample once, whatever the batch size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.brute_force import LOW, MEDIUM, select
+from tierexp import CropGeometry, Threshold
+from tierexp.data.plan import plan_evaluation
+from tierexp.data.sample import Sample
+from tierexp.errors import ImageDecodeError
+
+
+class Sizes:
+    """Samples that have nothing but a size; a size of None cannot be read."""
+
+    name = "sizes"
+
+    def __init__(self, sizes: list[tuple[int, int] | None]) -> None:
+        self._sizes = sizes
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(str(index), "?", ("!",), "sizes")
+
+    def image_key(self, index: int) -> str:
+        return str(index)
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        size = self._sizes[index]
+        if size is None:
+            raise ImageDecodeError("broken header")
+        return size
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        raise AssertionError("a plan is made without decoding anything")
+
+
+sizes = st.lists(st.none() | st.tuples(st.integers(1, 900), st.integers(1, 900)), max_size=40)
+
+
+@given(sizes, st.integers(1, 9))
+def test_every_sample_is_in_one_batch_of_its_crop_count(
+    drawn: list[tuple[int, int] | None], batch_size: int
+) -> None:
+    plan = plan_evaluation(Sizes(drawn), MEDIUM, Threshold(), CropGeometry(), batch_size)
+    assert sorted(index for batch in plan for index in batch) == list(range(len(drawn)))
+    for batch in plan:
+        assert 1 <= len(batch) <= batch_size
+        assert list(batch) == sorted(batch)
+        readable = {index in plan.selections for index in batch}
+        assert len(readable) == 1
+        if readable == {True}:
+            assert len({plan.selections[index].crops for index in batch}) == 1
+    full = [batch for batch in plan if len(batch) == batch_size]
+    assert len(plan) - len(full) <= 6  # five crop counts and the unreadable: one rest of each
+
+
+@given(sizes)
+def test_selections_are_those_of_the_tier(drawn: list[tuple[int, int] | None]) -> None:
+    plan = plan_evaluation(Sizes(drawn), LOW, Threshold(0.0), CropGeometry(), 4)
+    for index, size in enumerate(drawn):
+        if size is None:
+            assert plan.unreadable[index] == "broken header"
+        else:
+            assert plan.sizes[index] == size
+            assert plan.selections[index].tiling == select(LOW, *size, 0)  # type: ignore[arg-type]
+
+
+def test_the_plan_does_not_depend_on_the_batch_size() -> None:
+    drawn = [(480, 640), (100, 900), None, (640, 480), (500, 500)]
+    plans = [plan_evaluation(Sizes(drawn), MEDIUM, Threshold(), CropGeometry(), n) for n in (1, 5)]
+    assert plans[0].selections == plans[1].selections
+    assert len(plans[0]) == len(drawn)
+
+
+def test_an_empty_data_set_has_no_batches() -> None:
+    assert len(plan_evaluation(Sizes([]), MEDIUM, Threshold(), CropGeometry(), 4)) == 0
+
+
+def test_crops_follow_the_models_geometry() -> None:
+    wide_margins = CropGeometry(overlap_margins=(8, 8))
+    plan = plan_evaluation(Sizes([(512, 700)]), MEDIUM, Threshold(), wide_margins, 1)
+    a = (700 - wide_margins.margin_size) / (512 - wide_margins.margin_size)
+    selection = plan.selections[0]
+    assert selection.mismatch == pytest.approx(abs(selection.tiling[1] / selection.tiling[0] - a))
