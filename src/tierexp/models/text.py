@@ -60,8 +60,6 @@ class PromptTokenizer:
                     f"the tokenizer has {token} at {tokenizer.token_to_id(token)}, "
                     f"the model's embedding at {expected}"
                 )
-        # A question may contain "<im_patch>"; it must not become one.
-        tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._end_of_text: int = end_of_text
         self.image_tokens = image_tokens
@@ -120,5 +118,8 @@ class PromptTokenizer:
         return text.strip()
 
     def _encode(self, text: str) -> list[int]:
+        # A question may contain "<im_patch>"; it must not become one. Set here, because a tokenizer
+        # forgets it on its way to a worker process.
+        self._tokenizer.encode_special_tokens = True
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids

@@ -16,6 +16,7 @@ from tierexp.models.molmo.attention import attend
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.config import DecoderConfig
 from tierexp.models.molmo.moe import MixtureOfExperts
+from tierexp.models.molmo.norm import RMSNorm
 from tierexp.models.molmo.rotary import rotary_angles, rotate
 
 
@@ -32,11 +33,11 @@ class SelfAttention(nn.Module):
         self.norm_after = config.norm_after
         kv_width = config.num_kv_heads * config.head_dim
         self.widths = (config.width, kv_width, kv_width)
-        self.attn_norm = nn.RMSNorm(config.width, config.norm_eps)
+        self.attn_norm = RMSNorm(config.width, config.norm_eps)
         self.att_proj = nn.Linear(config.width, sum(self.widths), bias=config.qkv_bias)
         self.attn_out = nn.Linear(config.width, config.width, bias=False)
-        self.q_norm = nn.RMSNorm(config.width, config.norm_eps) if config.qk_norm else None
-        self.k_norm = nn.RMSNorm(kv_width, config.norm_eps) if config.qk_norm else None
+        self.q_norm = RMSNorm(config.width, config.norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(kv_width, config.norm_eps) if config.qk_norm else None
 
     def forward(
         self,
@@ -59,9 +60,7 @@ class SelfAttention(nn.Module):
         qkv = self.att_proj(x if self.norm_after else self.attn_norm(x))
         q, k, v = qkv.split(self.widths, dim=-1)
         if self.q_norm is not None and self.k_norm is not None:
-            # Under autocast the projection is narrower than the norm's weight.
-            q = self.q_norm(q.to(self.q_norm.weight.dtype))
-            k = self.k_norm(k.to(self.k_norm.weight.dtype))
+            q, k = self.q_norm(q), self.k_norm(k)
         q, k, v = (t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for t in (q, k, v))
         q, k = (rotate(t, angles).to(v.dtype) for t in (q, k))  # (B, H, T, D)
         if cache is not None:
@@ -84,7 +83,7 @@ class FeedForward(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.norm_after = config.norm_after
-        self.ff_norm = nn.RMSNorm(config.width, config.norm_eps)
+        self.ff_norm = RMSNorm(config.width, config.norm_eps)
         self.ff_proj = nn.Linear(config.width, 2 * config.mlp_width, bias=False)
         self.ff_out = nn.Linear(config.mlp_width, config.width, bias=False)
 
@@ -154,7 +153,7 @@ class Decoder(nn.Module):
         self.config = config
         self.wte = TokenEmbedding(config)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.ln_f = nn.RMSNorm(config.width, config.norm_eps)
+        self.ln_f = RMSNorm(config.width, config.norm_eps)
 
     def forward(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from tierexp.models.molmo.config import DecoderConfig
+from tierexp.models.molmo.norm import RMSNorm
 
 
 def matmul_dtype(tensor: Tensor) -> torch.dtype:
@@ -66,7 +67,7 @@ class MixtureOfExperts(nn.Module):
         self.num_experts = config.num_experts
         self.top_k = config.top_k
         self.norm_after = config.norm_after
-        self.ff_norm = nn.RMSNorm(config.width, config.norm_eps)
+        self.ff_norm = RMSNorm(config.width, config.norm_eps)
         self.gate = nn.Linear(config.width, config.num_experts, bias=False)
         self.experts = Experts(config.num_experts, config.width, config.mlp_width)
 

@@ -1,0 +1,105 @@
+"""`config.json` in both published styles, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.molmo_models import KINDS, small_config
+from tierexp.errors import CheckpointError
+from tierexp.geometry import CropGeometry
+from tierexp.models.molmo.config import MolmoConfig, VisionConfig
+from tierexp.models.molmo.model import Molmo
+
+GOLDEN = Path(__file__).parent / "golden"
+MOLMOE_TINY = json.loads((GOLDEN / "molmoe-tiny" / "config.json").read_text())
+DENSE_TINY = json.loads((GOLDEN / "molmo-dense-tiny" / "config.json").read_text())
+
+RELEASED: dict[str, tuple[dict[str, Any], float]] = {
+    "MolmoE-1B-0924": (
+        MOLMOE_TINY
+        | {"d_model": 2048, "n_layers": 16, "n_heads": 16, "moe_num_experts": 64, "moe_top_k": 8}
+        | {"vocab_size": 50280, "embedding_size": 50304, "vit_layers": [-2, -9]}
+        | {"vision_backbone": {}},
+        7.2e9,
+    ),
+    "Molmo-7B-D-0924": (
+        DENSE_TINY
+        | {"hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28}
+        | {"num_key_value_heads": 4, "intermediate_size": 37888, "vocab_size": 152064}
+        | {"embedding_size": 152064, "vit_layers": [-2, -9], "vision_backbone": {}},
+        8.02e9,
+    ),
+    "Molmo-7B-O-0924": (
+        DENSE_TINY
+        | {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32}
+        | {"num_key_value_heads": 32, "intermediate_size": 22016, "vocab_size": 100278}
+        | {"embedding_size": 100352, "qkv_bias": False, "attention_layer_norm": True}
+        | {"norm_after": True, "vit_layers": [-2, -9], "vision_backbone": {}},
+        7.67e9,
+    ),
+    "Molmo-72B-0924": (
+        DENSE_TINY
+        | {"hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64}
+        | {"num_key_value_heads": 8, "intermediate_size": 59136, "vocab_size": 152064}
+        | {"embedding_size": 152064, "vit_layers": [-2, -9], "vision_backbone": {}},
+        73.3e9,
+    ),
+}
+"""Configurations of the released models, and the number of weights the hub states for them."""
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_models_have_as_many_weights_as_the_hub_states(name: str) -> None:
+    values, weights = RELEASED[name]
+    config = MolmoConfig.from_checkpoint_json(values)
+    with torch.device("meta"):
+        model = Molmo(config)
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(weights, rel=0.005)
+
+
+def test_a_config_without_vision_means_the_large_clip_encoder() -> None:
+    values = {k: v for k, v in DENSE_TINY.items() if k not in ("vision_backbone", "vit_layers")}
+    config = MolmoConfig.from_checkpoint_json(values)
+    assert config.vision == VisionConfig()
+    assert config.geometry == CropGeometry()
+    assert config.mask_order == "shifted"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_survives_writing_and_reading(kind: str) -> None:
+    config = small_config(kind)
+    written = json.loads(json.dumps(config.to_checkpoint_json()))
+    assert MolmoConfig.from_checkpoint_json(written) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"model_type": "llama"}, "llama"),
+        ({"weight_tying": True}, "weight_tying"),
+        ({"layer_norm_type": "default"}, "layer_norm_type"),
+        ({"image_pooling_2d": "none"}, "image_pooling_2d"),
+        ({"moe_top_k": 9}, "moe_top_k"),
+        ({"n_heads": 5}, "heads"),
+        ({"n_kv_heads": 3}, "key heads"),
+        ({"vit_layers": [-5]}, "vit_layers"),
+        ({"image_mask_order": "sideways"}, "sideways"),
+        ({"vision_backbone": {"image_model_type": "siglip"}}, "siglip"),
+        ({"vision_backbone": {"image_num_pos": 730}}, "image_num_pos"),
+    ],
+)
+def test_what_is_not_implemented_is_refused(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(CheckpointError, match=complaint) as error:
+        MolmoConfig.from_checkpoint_json(MOLMOE_TINY | changes)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_size_is_named() -> None:
+    values = {k: v for k, v in DENSE_TINY.items() if k != "rope_theta"}
+    with pytest.raises(CheckpointError, match="rope_theta"):
+        MolmoConfig.from_checkpoint_json(values)
