@@ -19,6 +19,8 @@ from tierexp.geometry import CropGeometry
 from tierexp.models.protocol import MaskOrder, ModelInputs
 
 EOS, PAD, FIRST_LETTER = 0, 1, 10
+CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
+"""Answers that break off the run."""
 IMAGE_TOKENS = SimpleNamespace(im_start=2, im_end=3, im_patch=4, im_col=5)
 
 
@@ -50,6 +52,10 @@ class TableModel:
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
             answer = self.table.get(question, "I do not know")
+            if answer == CTRL_C:
+                raise KeyboardInterrupt
+            if answer == DEFECT:
+                raise RuntimeError("a defect")
             answers.append([FIRST_LETTER + ord(letter) for letter in answer][:max_new_tokens])
         tokens = torch.full((len(answers), max_new_tokens), EOS)
         for row, answer in zip(tokens, answers, strict=True):

@@ -8,7 +8,7 @@ for, so that light groups are checked before anything heavy is loaded.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
@@ -77,7 +77,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return cast(dict[str, Any], container)
 
 
-def build(config: DictConfig, key: str, leave_out: Iterable[str] = (), **offered: Any) -> Any:
+def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offered: Any) -> Any:
     """The object that one group of the configuration describes by its `_target_`.
 
     Args:
@@ -95,7 +95,7 @@ def build(config: DictConfig, key: str, leave_out: Iterable[str] = (), **offered
         raise ConfigError(key, group, "it has to be a group with a _target_")
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
     target = _target(key, settings["_target_"])
-    given = _match_signature(key, target, settings, offered)
+    given = _match_signature(key, target, settings, offered, leave_out)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
     return instantiate(settings, _partial_=True, _convert_="all")(**given)
 
@@ -113,7 +113,11 @@ def _target(key: str, path: object) -> Callable[..., Any]:
 
 
 def _match_signature(
-    key: str, target: Callable[..., Any], settings: Mapping[str, Any], offered: Mapping[str, Any]
+    key: str,
+    target: Callable[..., Any],
+    settings: Mapping[str, Any],
+    offered: Mapping[str, Any],
+    others: Collection[str],
 ) -> dict[str, Any]:
     """Refuse settings that the target does not take; return what it takes of the offered."""
     parameters = inspect.signature(target).parameters.values()
@@ -123,7 +127,8 @@ def _match_signature(
         if name == "_target_":
             continue
         if name in offered or not (name in named or takes_any):
-            raise unknown_key(f"{key}.{name}", value, named.keys() - offered.keys())
+            known = {*named, *others} - offered.keys()
+            raise unknown_key(f"{key}.{name}", value, known)
     for name, parameter in named.items():
         needed = parameter.default is parameter.empty
         if needed and name not in settings and name not in offered:

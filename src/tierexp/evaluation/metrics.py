@@ -50,4 +50,6 @@ def wilson_interval(mean: float, count: int) -> tuple[float, float]:
     centre = mean + z2 / (2 * count)
     spread = _Z95 * math.sqrt(mean * (1 - mean) / count + z2 / (4 * count**2))
     scale = 1 + z2 / count
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    # Rounding must push neither bound off a mean of 0 or 1.
+    return max(0.0, min(mean, low)), min(1.0, max(mean, high))

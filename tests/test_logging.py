@@ -1,0 +1,176 @@
+"""Where metrics go: W&B without ever asking for a key, and what an offline run holds."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from wandb.proto.wandb_internal_pb2 import Record
+
+from tests.command_line import run_on_fakes
+from tierexp import CropGeometry
+from tierexp.errors import ConfigError
+from tierexp.evaluation.tiling_figure import draw_tiling
+from tierexp.evaluation.wandb_logging import logged_in, wandb_mode
+
+SAMPLES = [[[480, 640], f"q{index}", ["yes", "ja"], "read"] for index in range(3)]
+TABLE = {"q0": "yes", "q1": "no", "q2": "ja"}
+
+
+@pytest.fixture(autouse=True)
+def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user whom W&B does not know."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+
+
+def test_a_stranger_stays_offline() -> None:
+    assert not logged_in()
+    assert wandb_mode("auto") == "offline"
+
+
+def test_a_login_goes_online(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine api.wandb.ai login user password key\n")
+    assert logged_in()
+    assert wandb_mode("auto") is None
+    assert wandb_mode("online") == "online"
+    assert wandb_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert not logged_in()
+    netrc.write_text("this is not a netrc file")
+    assert not logged_in()
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    assert logged_in()
+
+
+def test_the_environment_decides_where_the_configuration_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert wandb_mode("auto") == "disabled"
+    assert wandb_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(ConfigError, match=r"WANDB_MODE='sometimes'.*online, offline"):
+        wandb_mode("auto")
+
+
+def test_online_without_a_login_is_refused_rather_than_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ConfigError, match=r"logger\.mode='online'.*wandb login"):
+        wandb_mode("online")
+    monkeypatch.setenv("WANDB_MODE", "online")
+    with pytest.raises(ConfigError, match=r"WANDB_MODE='online'.*wandb login"):
+        wandb_mode("auto")
+
+
+def records(path: Path) -> Iterator[Record]:
+    """The records of a `.wandb` file: a LevelDB log after a header of 7 bytes."""
+    content, block, kind_whole, kind_last = path.read_bytes(), 32768, 1, 4
+    assert content[:4] == b":W&B"
+    position, parts = 7, b""
+    while position + 7 <= len(content):
+        if block - position % block < 7:
+            position += block - position % block
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        parts += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (kind_whole, kind_last):
+            record = Record()
+            record.ParseFromString(parts)
+            parts = b""
+            yield record
+
+
+def keyed(items: Any) -> dict[str, Any]:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "logger.table_samples=2"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "wandb sync" in outcome.out
+    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    config: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    exits = []
+    for record in records(path):
+        if record.HasField("run"):
+            assert (record.run.project, record.run.display_name) == ("tierexp", "plain_medium")
+            config |= keyed(record.run.config.update)
+        config |= keyed(record.config.update)
+        metrics |= keyed(record.summary.update)
+        if record.HasField("exit"):
+            exits.append(record.exit.exit_code)
+    assert config["tier"]["preferred_crops"] == [4, 6, 8]
+    assert config["output_dir"] == str(tmp_path / "out")
+    assert metrics["test/accuracy"] == pytest.approx(2 / 3)
+    assert metrics["test/mismatch_mean"] == pytest.approx(3 / 46)
+    assert metrics["test/selected_vision_tokens_mean"] == 1008
+    assert exits == [0]
+
+    assert (metrics["samples/_type"], metrics["samples/nrows"]) == ("table-file", 2)
+    content = json.loads((path.parent / "files" / metrics["samples/path"]).read_text())
+    rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
+    assert [(row["question"], row["prediction"], row["correct"]) for row in rows] == [
+        ("q0", "yes", True),
+        ("q1", "no", False),
+    ]
+    assert rows[0]["answers"] == "yes | ja"
+
+
+def test_two_runs_of_a_multirun_are_two_runs_of_wandb(tmp_path: Path) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,medium"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    runs = sorted((tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"))
+    assert [run.parents[2].name for run in runs] == ["0_tier-low", "1_tier-medium"]
+
+
+def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
+    samples = [[[0, 1], "q0", ["yes"], "read"]]
+    outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")
+    assert outcome.code == 2
+    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    assert [r.exit.exit_code for r in records(path) if r.HasField("exit")] == [1]
+
+
+def test_no_logger_leaves_the_results_file_alone(tmp_path: Path) -> None:
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none").code == 0
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(left) == 3
+    assert left > {".hydra", "eval.log"}
+
+
+def test_a_filled_tiling_shades_what_is_cut_away() -> None:
+    """400 x 400 pixels on the canvas of 1 x 2 crops, 336 x 560: the middle 240 rows are kept."""
+    image = np.full((400, 400, 3), 200, np.uint8)
+    figure = draw_tiling(image, (1, 2), "fill", CropGeometry(), max_side=400)
+    assert figure.shape == (400, 400, 3)
+    assert (figure[:79] == 60).all()
+    assert (figure[321:] == 60).all()
+    assert (figure[100:300, 50:150] == 200).all()
+    red = (figure[200] == (255, 60, 60)).all(axis=-1)
+    assert set(np.flatnonzero(red)) == {0, 1, 200, 201, 398, 399}
+
+
+def test_a_padded_tiling_shows_the_padding() -> None:
+    """400 x 400 pixels on the same canvas: as wide again as two thirds of the image."""
+    image = np.full((400, 400, 3), 200, np.uint8)
+    figure = draw_tiling(image, (1, 2), "letterbox", CropGeometry(), max_side=560)
+    assert figure.shape == (336, 560, 3)
+    shown = (figure[100] == 200).all(axis=-1)
+    assert shown[115:275].all()
+    assert not shown[:112].any()
+    assert not shown[448:].any()

@@ -1,0 +1,65 @@
+"""The summary holds every figure, at 80 columns and without a terminal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.test_results import FACTS, LANDSCAPE, PROVENANCE, SQUARE
+from tierexp.evaluation.results import EvaluationResults, Failure, SampleResult, aggregate
+from tierexp.evaluation.summary import print_summary
+
+REASONS = ("cannot identify image file " + "x" * 90, "truncated", "truncated")
+
+
+def printed(*samples: SampleResult, logger_line: str | None = None, columns: int = 80) -> str:
+    failures = [Failure(f"f{i}", reason) for i, reason in enumerate(REASONS)]
+    results: EvaluationResults = aggregate(samples, failures, FACTS, 4.0, PROVENANCE)
+    text = io.StringIO()
+    path = Path("/results/" + "deep/" * 20) / results.file_name
+    print_summary(results, path, logger_line, Console(file=text, width=columns))
+    return text.getvalue()
+
+
+def test_every_figure_is_there() -> None:
+    text = " ".join(printed(LANDSCAPE, SQUARE, logger_line="offline").split())
+    for figure in (
+        "coco_2014_vqa · tier medium · model molmo",
+        "medium, 4 to 8 crops",
+        "2 evaluated, 3 failed",
+        "5.0 ± 1.0",
+        "864.0 ± 144.0",
+        "756.0 that see the image",
+        "624.0 without overlap",
+        "85.7% mean, 84.4% of the crops alone",
+        "0.033 mean, 0.062 at the 95th percentile",
+        "14 blocks, top 8 experts",
+        "0.5 images per second",
+        "50.0% │ 9.5% to 90.5% │ 2",
+        "100.0% │ 20.7% to 100.0% │ 1",
+        "2 │ truncated",
+        "metrics offline",
+    ):
+        assert figure in text, figure
+
+
+def test_tables_fit_80_columns_and_paths_stay_whole() -> None:
+    lines = printed(LANDSCAPE, SQUARE).splitlines()
+    path = [line for line in lines if line.startswith("results  ")]
+    assert len(path) == 1
+    assert path[0].endswith("_blocks14.json")
+    assert max(len(line) for line in lines if line not in path) <= 80
+    assert not any("…" in line for line in lines)
+
+
+def test_a_pipe_gets_no_control_characters() -> None:
+    assert "\x1b" not in printed(LANDSCAPE)
+
+
+def test_without_a_scored_sample_failures_remain() -> None:
+    text = printed()
+    assert "0 evaluated, 3 failed" in text
+    assert "accuracy" not in text
+    assert "truncated" in text
