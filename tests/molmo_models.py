@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tierexp.models.molmo.config import ConnectorConfig, DecoderConfig, MolmoConfig, VisionConfig
+from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
 from tierexp.models.protocol import ModelInputs
 
 VISION = VisionConfig(

@@ -12,8 +12,9 @@ import torch
 from tests.molmo_models import KINDS, small_config
 from tierexp.errors import CheckpointError
 from tierexp.geometry import CropGeometry
-from tierexp.models.molmo.config import MolmoConfig, VisionConfig
+from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.sizes import VisionConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 MOLMOE_TINY = json.loads((GOLDEN / "molmoe-tiny" / "config.json").read_text())
@@ -91,6 +92,12 @@ def test_a_config_survives_writing_and_reading(kind: str) -> None:
         ({"image_mask_order": "sideways"}, "sideways"),
         ({"vision_backbone": {"image_model_type": "siglip"}}, "siglip"),
         ({"vision_backbone": {"image_num_pos": 730}}, "image_num_pos"),
+        ({"vision_backbone": {"image_default_input_size": [336, 224]}}, "square"),
+        ({"vision_backbone": {"image_patch_size": 13, "image_num_pos": 626}}, "crop_size"),
+        ({"vision_backbone": 3}, "vision_backbone"),
+        ({"vit_layers": "last"}, "vit_layers"),
+        ({"overlap_margins": [4]}, "overlap_margins"),
+        ({"overlap_margins": [12, 12]}, "overlap_margins"),
     ],
 )
 def test_what_is_not_implemented_is_refused(changes: dict[str, Any], complaint: str) -> None:
@@ -99,7 +106,14 @@ def test_what_is_not_implemented_is_refused(changes: dict[str, Any], complaint: 
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_size_is_named() -> None:
-    values = {k: v for k, v in DENSE_TINY.items() if k != "rope_theta"}
-    with pytest.raises(CheckpointError, match="rope_theta"):
-        MolmoConfig.from_checkpoint_json(values)
+@pytest.mark.parametrize("values", [MOLMOE_TINY, DENSE_TINY])
+@pytest.mark.parametrize("key", ["rope_theta", "qkv_bias", "layer_norm_eps"])
+def test_a_missing_size_is_named(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(CheckpointError, match=f"lacks '{key}'"):
+        MolmoConfig.from_checkpoint_json({k: v for k, v in values.items() if k != key})
+
+
+@pytest.mark.parametrize("value", ["64", 64.0, True, 0, -64, [64]])
+def test_a_size_that_is_no_positive_number_is_named(value: object) -> None:
+    with pytest.raises(CheckpointError, match="hidden_size"):
+        MolmoConfig.from_checkpoint_json(DENSE_TINY | {"hidden_size": value})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tierexp.models.molmo.config import DecoderConfig
+from tierexp.models.molmo.sizes import DecoderConfig
 
 
 class KeyValueCache:

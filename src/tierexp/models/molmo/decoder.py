@@ -14,10 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from tierexp.models.molmo.attention import attend
 from tierexp.models.molmo.cache import KeyValueCache
-from tierexp.models.molmo.config import DecoderConfig
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.molmo.norm import RMSNorm
 from tierexp.models.molmo.rotary import rotary_angles, rotate
+from tierexp.models.molmo.sizes import DecoderConfig
 
 
 class SelfAttention(nn.Module):

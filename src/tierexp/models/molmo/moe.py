@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tierexp.models.molmo.config import DecoderConfig
 from tierexp.models.molmo.norm import RMSNorm
+from tierexp.models.molmo.sizes import DecoderConfig
 
 
 def matmul_dtype(tensor: Tensor) -> torch.dtype:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from tierexp.models.molmo.attention import attend
-from tierexp.models.molmo.config import VisionConfig
+from tierexp.models.molmo.sizes import VisionConfig
 
 
 class VisionAttention(nn.Module):
