@@ -206,6 +206,15 @@ def test_the_shipped_model_is_found_as_package_data() -> None:
     assert resolved(config) == {"checkpoint": str(ROOT / "src" / "tierexp" / "assets" / "tiny")}
 
 
+def test_a_checkpoint_of_ones_own_is_called_by_its_folder() -> None:
+    molmo = OmegaConf.load(ROOT / "conf" / "model" / "molmo.yaml")
+    config = OmegaConf.create({"model": molmo})
+    with pytest.raises(ConfigError, match=r"model\.checkpoint"):
+        resolved(config.model)
+    config.model.checkpoint = "models/MolmoE-1B-0924/"
+    assert resolved(config.model)["name"] == "MolmoE-1B-0924"
+
+
 @pytest.mark.slow
 def test_an_installed_wheel_brings_its_configuration(tmp_path: Path) -> None:
     subprocess.run(

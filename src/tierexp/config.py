@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.utils import instantiate
@@ -22,6 +23,9 @@ from tierexp.errors import ConfigError
 
 OmegaConf.register_new_resolver(
     "tierexp.asset", lambda name: str(files("tierexp") / "assets" / name), replace=True
+)
+OmegaConf.register_new_resolver(
+    "tierexp.folder_name", lambda folder: Path(folder).resolve().name, replace=True
 )
 
 

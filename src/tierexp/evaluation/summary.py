@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from rich.box import SQUARE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +42,7 @@ def _figures(results: EvaluationResults) -> Table:
     low, high = results.tier_range.min_crops, results.tier_range.max_crops
     table = Table(
         title=f"{results.dataset} · tier {results.tier} · model {results.model}",
-        title_justify="left", show_header=False, min_width=60,
+        title_justify="left", show_header=False, min_width=60, box=SQUARE,
     )  # fmt: skip
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -87,7 +88,7 @@ def _figures(results: EvaluationResults) -> Table:
 
 
 def _accuracies(results: EvaluationResults) -> Table:
-    table = Table(title="accuracy", title_justify="left", min_width=60)
+    table = Table(title="accuracy", title_justify="left", min_width=60, box=SQUARE)
     table.add_column("task", no_wrap=True)
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -116,7 +117,9 @@ def _accuracies(results: EvaluationResults) -> Table:
 
 
 def _failures(results: EvaluationResults) -> Table:
-    table = Table(title=f"{results.num_failed} failed", title_justify="left", min_width=60)
+    table = Table(
+        title=f"{results.num_failed} failed", title_justify="left", min_width=60, box=SQUARE
+    )
     table.add_column("n", justify="right")
     table.add_column("reason", overflow="fold")
     reasons = Counter(failure.reason for failure in results.failures).most_common()
