@@ -27,6 +27,10 @@ def attend(
     Returns:
         (B, H, Q, D).
     """
+    shared_by = q.shape[1] // k.shape[1]
+    if shared_by > 1 and mask is not None:
+        # With a mask, no fused kernel of a GPU takes grouped heads.
+        k, v = (t.repeat_interleave(shared_by, dim=1) for t in (k, v))
     # The fused kernel's backward pass on CPUs is slow in bfloat16: the products written out take
     # 45 ms where it takes 117 (torch 2.13, one core, 7 crops, width 128, forward and backward).
     on_cpu = q.device.type == "cpu" and q.dtype == torch.bfloat16
