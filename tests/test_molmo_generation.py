@@ -148,3 +148,12 @@ def test_extra_ids_are_embedded_by_the_second_table() -> None:
     joined = torch.cat([wte.embedding, wte.new_embedding])
     ids = torch.arange(48).view(2, 24)
     torch.testing.assert_close(wte(ids), joined[ids])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_generation_under_autocast_equals_recomputation(kind: str) -> None:
+    model, inputs = small_model(kind), row_of(prompt(LENGTHS), 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        first = model.generate(inputs, 1)
+        assert first.tolist() == [answer_without_cache(model, inputs, 1)]
+        assert model.generate(inputs, NEW_TOKENS).shape == (1, NEW_TOKENS)
