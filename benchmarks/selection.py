@@ -11,9 +11,9 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-from tierexp.loading import load_tier
 
 from tierexp.geometry import CropGeometry
+from tierexp.loading import load_tier
 from tierexp.selection_table import compiled, winning_tiling
 from tierexp.tiers import CropPolicy, Threshold
 from tierexp.tiling import select_crops, select_crops_many

@@ -54,11 +54,10 @@ class Tier:
             raise ConfigError(
                 "tier.min_crops", self.min_crops, f"at most tier.max_crops ({self.max_crops})"
             )
-        if isinstance(self.preferred_crops, str) or not isinstance(self.preferred_crops, Sequence):
-            raise ConfigError(
-                "tier.preferred_crops", self.preferred_crops, "a list of crop counts, such as [4,6]"
-            )
-        preferred = tuple(self.preferred_crops)
+        given: object = self.preferred_crops  # a YAML file holds whatever was written
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise ConfigError("tier.preferred_crops", given, "a list of crop counts, such as [4,6]")
+        preferred = tuple(given)
         within = f"crop counts from {self.min_crops} to {self.max_crops} (min_crops to max_crops)"
         if not preferred:
             raise ConfigError("tier.preferred_crops", [], f"at least one of the {within}")

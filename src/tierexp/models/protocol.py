@@ -69,7 +69,8 @@ class VisionLanguageModel(Protocol):
 
     def generate(self, inputs: ModelInputs, max_new_tokens: int) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64; after the end of text a row holds
-        only end-of-text ids."""
+        only end-of-text ids.
+        """
 
 
 class ModelSource(Protocol):

@@ -123,4 +123,5 @@ def _overlaps(start: float, stop: float, count: int, token: int) -> NDArray[np.f
     """(count,) pixels that each token shares with [start, stop) along one axis."""
     first = np.arange(count) * token
     shared = np.minimum(first + token, stop) - np.maximum(first, start)
-    return np.maximum(shared, 0.0)
+    overlaps: NDArray[np.float64] = np.maximum(shared, 0.0)
+    return overlaps

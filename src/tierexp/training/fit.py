@@ -10,10 +10,12 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
+from rich.console import Console
 
 from tierexp.config import build
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa.dataset import TierQA
+from tierexp.evaluation.progress import quiet_lightning
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
@@ -22,6 +24,7 @@ from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Recipe
+from tierexp.training.reporting import ValidationLines
 
 
 def fit(
@@ -42,7 +45,8 @@ def fit(
         architecture: Of the model.
         folder: The checkpoint folder, with `config.json` and `tokenizer.json`.
     """
-    seed_everything(config.seed, verbose=False)
+    quiet_lightning()
+    seed_everything(config.seed, workers=True, verbose=False)
     source = MolmoCheckpoint(checkpoint=str(folder))
     tokenizer = source.tokenizer()
     batches = TrainingBatches(
@@ -73,14 +77,17 @@ def fit(
     states = folder.parent / "training_states"
     trainer = _trainer(config, recipe, states)
     last = states / "last.ckpt"
-    trainer.fit(
-        module,
-        TrainingDataModule(batches, validation, recipe.num_workers),
-        ckpt_path=last if config.resume and last.is_file() else None,
-        weights_only=True,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(
+            module,
+            TrainingDataModule(batches, validation, recipe.num_workers),
+            ckpt_path=last if config.resume and last.is_file() else None,
+            weights_only=True,
+        )
+    except SystemExit:
+        if trainer.interrupted:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
     save_checkpoint(module.molmo, folder, torch.float16)
 
 
@@ -104,8 +111,10 @@ def _trainer(config: DictConfig, recipe: Recipe, states: Path) -> Trainer:
                 save_last=True,
                 save_top_k=0,
                 every_n_train_steps=recipe.validation_every,
-            )
+            ),
+            ValidationLines(),
         ],
+        enable_progress_bar=Console().is_terminal,
         enable_model_summary=False,
     )
     return trainer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tierexp.errors import ConfigError
@@ -21,7 +21,8 @@ class Recipe:
         gradient_clip: Norm to which gradients are clipped.
         dense_weight: Weight of the dense loss beside the answers'.
         balance_weight: Weight of the loss that keeps experts evenly used.
-        tiers: How often a batch is cut for each tier, by the tier's name.
+        tiers: Names of the tiers that batches are cut for.
+        tier_shares: How often each of them is drawn.
         crops_per_batch: Crops of a batch at most, global views included.
         questions_per_task: Questions put to an image, for each task.
         num_workers: Worker processes that make batches; 0 makes them in the main process.
@@ -39,7 +40,8 @@ class Recipe:
     gradient_clip: float
     dense_weight: float
     balance_weight: float
-    tiers: Mapping[str, float]
+    tiers: Sequence[str]
+    tier_shares: Sequence[float]
     crops_per_batch: int
     questions_per_task: int
     num_workers: int
@@ -69,5 +71,7 @@ class Recipe:
                 raise ConfigError(f"recipe.{name}", value, "a number >= 0")
         if not 0 < self.warmup < 1:
             raise ConfigError("recipe.warmup", self.warmup, "a share between 0 and 1")
-        if not self.tiers or min(self.tiers.values()) <= 0:
-            raise ConfigError("recipe.tiers", dict(self.tiers), "tiers with weights above 0")
+        if not self.tiers or len(self.tiers) != len(self.tier_shares):
+            raise ConfigError("recipe.tiers", self.tiers, "names, one for each of the tier_shares")
+        if min(self.tier_shares) <= 0:
+            raise ConfigError("recipe.tier_shares", self.tier_shares, "numbers above 0")

@@ -12,10 +12,11 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from omegaconf import DictConfig
 
-from tierexp.config import build, refuse_unknown_keys, resolved
+from tierexp.config import build, refuse_unknown_keys, resolved, unknown_key
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.errors import CheckpointError, ConfigError
@@ -45,12 +46,9 @@ def train(config: DictConfig, output_dir: Path) -> None:
     refuse_unknown_keys(config, _KEYS)
     recipe: Recipe = build(config, "recipe")
     resize: Resize = build(config, "resize")
-    tiers = [(_tier(name), weight) for name, weight in recipe.tiers.items()]
+    tiers = list(zip(map(_tier, recipe.tiers), recipe.tier_shares, strict=True))
     folder = output_dir / "checkpoint"
-    try:
-        architecture = MolmoConfig.from_checkpoint_json(resolved(config.architecture))
-    except CheckpointError as error:
-        raise ConfigError("architecture", "...", str(error)) from error
+    architecture = _architecture(resolved(config.architecture))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(architecture.to_checkpoint_json(), indent=1))
     train_tokenizer(_texts(), architecture.decoder.vocab_size, folder / "tokenizer.json")
@@ -58,7 +56,20 @@ def train(config: DictConfig, output_dir: Path) -> None:
     from tierexp.training.fit import fit
 
     fit(config, recipe, resize, tiers, architecture, folder)
-    log.info("checkpoint written: python eval.py model.checkpoint=%s", folder)
+    log.info("checkpoint written: python eval.py model=molmo model.checkpoint=%s", folder)
+
+
+def _architecture(values: dict[str, Any]) -> MolmoConfig:
+    try:
+        architecture = MolmoConfig.from_checkpoint_json(values)
+    except CheckpointError as error:
+        raise ConfigError("architecture", "...", str(error)) from error
+    # A released config.json has keys that nothing here reads; a configuration must not.
+    known = architecture.to_checkpoint_json()
+    for key, value in values.items():
+        if key not in known:
+            raise unknown_key(f"architecture.{key}", value, known)
+    return architecture
 
 
 def _tier(name: str) -> Tier:
