@@ -40,9 +40,13 @@ HEADS = (
     DenseHead("color", 1 + len(COLORS)),
     DenseHead("kind", 2 + len(KINDS)),
     DenseHead("center", 2),
+    # What a character is can be seen in place, which of its code it is only from the others:
+    # asked apart as well, both are learned far sooner than their product below.
+    DenseHead("character", 1 + len(ALPHABET)),
+    DenseHead("slot", 1 + _SLOTS),
     *(DenseHead(f"character_{slot}", 1 + len(ALPHABET)) for slot in range(_SLOTS)),
 )
-_COLOR, _KIND, _CENTER, _FIRST_CHARACTER = range(4)
+_COLOR, _KIND, _CENTER, _CHARACTER, _SLOT, _FIRST_CHARACTER = range(6)
 _PLATE_KIND = 1
 
 
@@ -106,7 +110,14 @@ def _token_classes(
         mark(plate.box, {_COLOR: color, _KIND: _PLATE_KIND})
         for glyph in plate.glyphs:
             character = 1 + ALPHABET.index(glyph.char)
-            mark(glyph.box, {_FIRST_CHARACTER + glyph.slot: character})
+            mark(
+                glyph.box,
+                {
+                    _CHARACTER: character,
+                    _SLOT: 1 + glyph.slot,
+                    _FIRST_CHARACTER + glyph.slot: character,
+                },
+            )
     for shape in scene.shapes:
         color = 1 + COLORS.index(shape.color)
         mark(shape.box, {_COLOR: color, _KIND: _PLATE_KIND + 1 + KINDS.index(shape.kind)})
