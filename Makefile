@@ -1,6 +1,6 @@
 # Everything a fresh machine with Python 3.11 needs. `make` lists the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 

@@ -52,6 +52,11 @@ def assert_refused(outcome: Outcome, words: list[str]) -> None:
         ("tier.preferred_crops=[]", ["tier.preferred_crops=[]", "at least one"]),
         ("threshold.value=-0.1", ["threshold.value=-0.1", ">= 0"]),
         ("data.path=nowhere.json", ["data.path='nowhere.json'", "existing"]),
+        ("tier.name=[a]", ["tier.name=['a']", "text"]),
+        ("threshold.value=soon", ["threshold.value='soon'", ">= 0"]),
+        ("+trainer.limit_test_batches=0", ["trainer.limit_test_batches=0", "data.max_samples"]),
+        ("trainer.accelerator=abacus", ["trainer", "abacus"]),
+        ("trainer.devices=3", ["trainer.devices=3", "one device"]),
         ("logger.mode=on", ["logger.mode='on'", "auto, online, offline, disabled"]),
     ],
 )
@@ -79,6 +84,25 @@ def test_a_broken_data_file_names_its_line(tmp_path: Path, line: str, words: lis
     folder = ["data=folder", f"data.path={path}"]
     outcome = run_eval(*folder, f"output_dir={tmp_path / 'out'}")
     assert_refused(outcome, ["data.jsonl", *words])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=folder", "data.path=null"], ["data.path=None", "text"]),
+        (["data=folder", "data.path=5"], ["data.path=5", "text"]),
+        (["data.split=[test]"], ["data.split=['test']", "train, validation, test"]),
+        (["data.max_samples=0"], ["data.max_samples=0", ">= 1, or null"]),
+        (["model.checkpoint=5"], ["model.checkpoint=5", "text"]),
+        (["model.checkpoint=/nowhere"], ["model.checkpoint='/nowhere'", "Molmo"]),
+        (["model.top_k=9"], ["model.top_k=9", "from 1 to 8"]),
+        (["seed=-1"], ["seed=-1", "from 0"]),
+    ],
+)
+def test_settings_of_real_data_and_models_are_checked(
+    tmp_path: Path, overrides: list[str], words: list[str]
+) -> None:
+    assert_refused(run_eval(*overrides, f"output_dir={tmp_path}"), words)
 
 
 def test_a_key_without_a_value_is_refused() -> None:

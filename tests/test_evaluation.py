@@ -69,7 +69,7 @@ def test_provenance_says_how_to_repeat_it(tmp_path: Path) -> None:
     assert (provenance.seed, provenance.device) == (5, "cpu")
     assert provenance.config["tier"]["max_crops"] == 9
     assert provenance.config["output_dir"] == str(tmp_path / "out")
-    assert {"python", "torch", "numpy", "pillow", "lightning", "tierexp"} == set(
+    assert {"python", "torch", "numpy", "pillow", "lightning", "tierexp"} <= set(
         provenance.versions
     )
 
@@ -136,7 +136,7 @@ def test_an_unreadable_image_can_end_the_run(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "logger=none", "data.on_error=raise")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
-    assert "s" in outcome.err
+    assert outcome.err.startswith("error: sample s")
     assert "not an image" in outcome.err or "truncated" in outcome.err
     assert not list((tmp_path / "out").glob("*.json"))
 

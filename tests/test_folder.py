@@ -104,6 +104,12 @@ def test_a_missing_file_names_the_key(tmp_path: Path) -> None:
         assert (caught.value.key, caught.value.value) == ("data.path", str(path))
 
 
+@pytest.mark.parametrize("name", [2014, "", ["a"]])
+def test_a_name_must_be_text(folder: Path, name: object) -> None:
+    with pytest.raises(ConfigError, match=r"data\.name"):
+        FolderDataset(write(folder, line()), name=name)  # type: ignore[arg-type]
+
+
 def test_malformed_json_names_its_line_among_empty_ones(folder: Path) -> None:
     message = refusal(folder, line(), "", '{"id": "b", "image"')
     assert "my_photos.jsonl, line 3: malformed JSON" in message
@@ -116,7 +122,7 @@ def test_json_that_is_not_an_object(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "image", "question"])
-@pytest.mark.parametrize("value", [3, None, "", "  ", ["x"]])
+@pytest.mark.parametrize("value", [3, None, "", "  ", ["x"], "half an emoji: \ud83d"])
 def test_texts_must_be_non_empty_strings(folder: Path, field: str, value: object) -> None:
     message = refusal(folder, line(id="other"), line(**{field: value}))
     assert f"line 2: field {field!r} is {json.dumps(value)}" in message

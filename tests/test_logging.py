@@ -17,6 +17,7 @@ from tierexp import CropGeometry
 from tierexp.errors import ConfigError
 from tierexp.evaluation.tiling_figure import draw_tiling
 from tierexp.evaluation.wandb_logging import logged_in, wandb_mode
+from tierexp.imaging.resize import ResizeMode
 
 SAMPLES = [[[480, 640], f"q{index}", ["yes", "ja"], "read"] for index in range(3)]
 TABLE = {"q0": "yes", "q1": "no", "q2": "ja"}
@@ -138,6 +139,23 @@ def test_two_runs_of_a_multirun_are_two_runs_of_wandb(tmp_path: Path) -> None:
     assert [run.parents[2].name for run in runs] == ["0_tier-low", "1_tier-medium"]
 
 
+def test_fixed_counts_can_be_swept(tmp_path: Path) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none", "-m", "tier=fixed_432,native"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    runs = sorted((tmp_path / "out").glob("*/*.json"))
+    assert [run.parent.name for run in runs] == ["0_tier-fixed_432", "1_tier-native"]
+
+
+def test_a_run_in_which_every_sample_fails_is_marked_as_failed(tmp_path: Path) -> None:
+    samples = [[[0, 1], "q0", ["yes"], "read"]]
+    outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "logger=wandb")
+    assert outcome.code == 1
+    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    assert [r.exit.exit_code for r in records(path) if r.HasField("exit")] == [1]
+
+
 def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
     samples = [[[0, 1], "q0", ["yes"], "read"]]
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")
@@ -163,6 +181,13 @@ def test_a_filled_tiling_shades_what_is_cut_away() -> None:
     assert (figure[100:300, 50:150] == 200).all()
     red = (figure[200] == (255, 60, 60)).all(axis=-1)
     assert set(np.flatnonzero(red)) == {0, 1, 200, 201, 398, 399}
+
+
+@pytest.mark.parametrize("size", [(1, 2000), (3100, 3), (1, 1)])
+@pytest.mark.parametrize("mode", ["fill", "letterbox", "stretch"])
+def test_extreme_images_can_be_drawn(size: tuple[int, int], mode: ResizeMode) -> None:
+    image = np.zeros((*size, 3), np.uint8)
+    assert max(draw_tiling(image, (2, 2), mode, CropGeometry(), max_side=64).shape[:2]) == 64
 
 
 def test_a_padded_tiling_shows_the_padding() -> None:

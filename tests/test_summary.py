@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_tables_fit_80_columns_and_paths_stay_whole() -> None:
 
 def test_a_pipe_gets_no_control_characters() -> None:
     assert "\x1b" not in printed(LANDSCAPE)
+
+
+def test_names_are_not_read_as_markup() -> None:
+    facts = dataclasses.replace(FACTS, dataset="photos[final][/x]", tier="[b]mine")
+    results = aggregate([LANDSCAPE], [], facts, 4.0, PROVENANCE)
+    text = io.StringIO()
+    print_summary(results, Path("x.json"), None, Console(file=text, width=80))
+    assert "photos[final][/x] · tier [b]mine" in text.getvalue()
+    assert "[b]mine, 4 to 8 crops" in text.getvalue()
 
 
 def test_without_a_scored_sample_failures_remain() -> None:

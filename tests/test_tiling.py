@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests import brute_force
 from tests.brute_force import HIGH, LOW, MEDIUM, TIERS
@@ -72,13 +73,13 @@ def test_rows_of_sizes_are_chosen_as_defined(tier: Tier, threshold: Threshold, h
 @pytest.mark.parametrize("threshold", [DEFAULT, STRICT], ids=["default", "strict"])
 def test_every_size_up_to_1200_is_chosen_as_defined(tier: Tier, threshold: Threshold) -> None:
     for height in range(1, 1201):
-        _check_row(tier, threshold, height)
-        for width in range(1, 1201):
-            table = select_crops(tier, height, width, threshold=threshold)
-            assert table.crops == table.tiling[0] * table.tiling[1]
+        expected = _check_row(tier, threshold, height)
+        for width, tiling in enumerate(expected.tolist(), start=1):
+            one = select_crops(tier, height, width, threshold=threshold)
+            assert one.tiling == tuple(tiling)
 
 
-def _check_row(tier: Tier, threshold: Threshold, height: int) -> None:
+def _check_row(tier: Tier, threshold: Threshold, height: int) -> NDArray[np.int64]:
     limit = LIMITS[threshold]
     assert limit is not None
     widths = np.arange(1, 1201)
@@ -86,6 +87,7 @@ def _check_row(tier: Tier, threshold: Threshold, height: int) -> None:
     many = select_crops_many(tier, height, widths, threshold=threshold)
     np.testing.assert_array_equal(many.tilings, expected)
     np.testing.assert_array_equal(many.crops, expected.prod(axis=-1))
+    return expected
 
 
 @given(tiers, sides, sides)
@@ -200,3 +202,17 @@ def test_sizes_that_are_none_are_refused(tier: Tier) -> None:
         select_crops_many(tier, [10, 0], [10, 10])
     with pytest.raises(TypeError, match="whole pixels"):
         select_crops_many(tier, [10.5], [10])
+    with pytest.raises(TypeError):
+        select_crops(tier, 10.5, 10)  # type: ignore[arg-type]
+
+
+def test_no_tiling_has_less_than_one_crop() -> None:
+    with pytest.raises(ValueError, match="at most 0"):
+        select_tiling(100, 100, 0)
+
+
+def test_a_threshold_no_mismatch_reaches_is_no_limit() -> None:
+    unlimited = Threshold(None, "log_ratio")
+    for width in (100, 640, 5000):
+        far = select_crops(MEDIUM, 480, width, threshold=Threshold(1000.0, "log_ratio"))
+        assert far == select_crops(MEDIUM, 480, width, threshold=unlimited)

@@ -10,11 +10,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
-from tierexp.data.tierqa.dataset import TierQA
+from tierexp.data.tierqa.generator import generate_scene
 from tierexp.errors import ConfigError
 from tierexp.loading import config_dir, load_tier
-from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
+from tierexp.models.molmo.model import Molmo
 from tierexp.training.batches import TrainingBatches
+from tierexp.training.recipe import Phase
 from tierexp.training.run import train
 
 SMALL = [
@@ -29,16 +31,16 @@ SMALL = [
     "architecture.vision_backbone.image_emb_dim=16",
     "architecture.vision_backbone.image_num_layers=2",
     "architecture.vision_backbone.image_mlp_dim=16",
-    "recipe.steps=6",
-    "recipe.vision_steps=2",
+    "recipe.phases=[{steps: 2}, {steps: 4, tiers: [low], shares: [1]}]",
     "recipe.crops_per_batch=4",
     "recipe.questions_per_task=1",
     "recipe.num_workers=0",
     "recipe.validation_questions=1",
     "recipe.validation_every=3",
-    "recipe.tiers=[low]",
-    "recipe.tier_shares=[1.0]",
 ]
+
+
+TIERS = {name: load_tier(name) for name in ("low", "medium")}
 
 
 def run(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
@@ -46,6 +48,9 @@ def run(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
         config = compose("train", [*SMALL, *overrides])
     train(config, folder)
     return load_file(folder / "checkpoint" / "model.safetensors")
+
+
+WIDER = ["architecture.vision_backbone.image_emb_dim=32"]
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -109,8 +114,10 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
 
     def batches() -> TrainingBatches:
-        tiers = [(load_tier("low"), 1.0), (load_tier("medium"), 1.0)]
-        return TrainingBatches(9, 1, 7, tiers, 8, 1, source.geometry, _fill(), source.tokenizer())
+        phases = [Phase(1), Phase(8, ("low", "medium"), (1, 1))]
+        return TrainingBatches(
+            phases, TIERS, 7, 8, 1, source.geometry, "aligned", _fill(), source.tokenizer()
+        )
 
     in_order, alone = batches(), batches()
     for step in range(4):
@@ -124,8 +131,10 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     tokenizer = source.tokenizer()
-    tiers = [(load_tier("medium"), 1.0)]
-    batch = TrainingBatches(4, 0, 0, tiers, 12, 1, source.geometry, _fill(), tokenizer)[0]
+    phases = [Phase(4, ("medium",), (1,))]
+    batch = TrainingBatches(
+        phases, TIERS, 0, 12, 1, source.geometry, "aligned", _fill(), tokenizer
+    )[0]
     images, crops = batch.crops.shape[:2]
     assert 5 <= crops <= 9
     assert images == max(1, 12 // crops)
@@ -138,22 +147,92 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
         assert sorted(kept.tolist()) == torch.nonzero(patches).flatten().tolist()
 
 
-def test_validation_images_are_never_trained_on() -> None:
-    validation = TierQA(split="validation", max_samples=100)
-    train_split = TierQA(split="train", max_samples=100)
-    pictures = {validation.scene(i) for i in range(20)}
-    assert pictures.isdisjoint(train_split.scene(i) for i in range(20))
+def test_only_the_training_split_is_trained_on(
+    trained: tuple[Path, dict[str, torch.Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tierexp.training import batches
+
+    drawn = []
+
+    def watched(split: str, index: int) -> object:
+        drawn.append(split)
+        return generate_scene(split, index)
+
+    monkeypatch.setattr(batches, "generate_scene", watched)
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    phases = [Phase(4, ("low",), (1,))]
+    TrainingBatches(
+        phases, TIERS, 0, 8, 1, source.geometry, "aligned", _fill(), source.tokenizer()
+    )[1]
+    assert set(drawn) == {"train"}
+
+
+def test_the_mask_order_of_the_architecture_is_the_one_trained_on(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    phases = [Phase(4, ("medium",), (1,))]
+    aligned, shifted = (
+        TrainingBatches(
+            phases, TIERS, 0, 8, 1, source.geometry, order, _letterbox(), source.tokenizer()
+        )[0]
+        for order in ("aligned", "shifted")
+    )
+    assert (shifted.patch_mask[:, -1] == -1).all()
+    assert torch.equal(shifted.patch_mask[:, :-1], aligned.patch_mask[:, 1:])
+
+
+def test_a_run_is_neither_lost_nor_resumed_by_mistake(
+    trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"output_dir=.*resume=true"):
+        run(trained[0])
+    with pytest.raises(ConfigError, match=r"resume=True.*last\.ckpt"):
+        run(tmp_path, "resume=true")
+    with pytest.raises(ConfigError, match=r"recipe\.learning_rate=0\.1 .*as the run was started"):
+        run(trained[0], "resume=true", "recipe.learning_rate=0.1")
+
+
+def test_a_run_can_start_from_a_vision_backbone(
+    trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    from tierexp.training.fit import start_vision_from
+
+    folder = trained[0] / "checkpoint"
+    model = Molmo(MolmoCheckpoint(str(folder)).config)
+    start_vision_from(model, folder)
+    save_checkpoint(model, tmp_path, torch.float16)
+    written = load_file(tmp_path / "model.safetensors")
+    taken_over = {key for key in written if torch.equal(written[key], trained[1][key])}
+    assert {key for key in written if "vision_backbone" in key} <= taken_over
+    assert "lm_head.weight" not in taken_over
+    with pytest.raises(ConfigError, match=r"recipe\.vision_from"):
+        run(tmp_path / "other", f"recipe.vision_from={folder}", *WIDER)
 
 
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        ("recipe.steps=0", "recipe.steps"),
+        ("recipe.phases=[{steps: 0}]", r"recipe\.phases\[0\]\.steps"),
+        ("recipe.phases=[{steps: 9}]", "recipe.phases"),
+        ("recipe.phases=[{tiers: [low]}]", "steps"),
+        ("recipe.phases=[{step: 9}]", "step"),
+        ("recipe.phases=[{steps: 9, tiers: [low]}]", "shares"),
+        ("recipe.phases=[{steps: 9, tiers: [low], shares: [much]}]", "shares"),
+        ("recipe.phases=[{steps: 9, tiers: [native], shares: [1]}]", "native"),
+        ("recipe.phases=[{steps: 9, tiers: [lowest], shares: [1]}]", "lowest"),
+        ("recipe.phases=many", "recipe.phases"),
         ("recipe.warmup=1.5", "recipe.warmup"),
-        ("recipe.tier_shares=[-1]", "recipe.tier_shares"),
-        ("recipe.tiers=[low,medium]", "recipe.tiers"),
-        ("recipe.tiers=[native]", "recipe.tiers"),
         ("recipe.learning_rate=fast", "recipe.learning_rate"),
+        ("recipe.learning_rate=null", "recipe.learning_rate"),
+        ("recipe.dense_weight=true", "recipe.dense_weight"),
+        ("resume=maybe", "resume"),
+        ("seed=-1", "seed"),
+        ("architecture.embedding_size=200", "architecture.embedding_size"),
+        ("architecture.additional_vocab_size=2", "additional_vocab_size=2"),
+        ("architecture.image_pooling_w=3", "architecture.image_pooling_h"),
+        ("architecture.overlap_margins=[3,5]", "architecture.image_pooling_h"),
+        ("+architecture.vision_backbone.dropout=0.1", "architecture.vision_backbone.dropout"),
         ("architecture.moe_top_k=9", "moe_top_k"),
         ("+architecture.depth=9", "architecture.depth"),
     ],
@@ -168,3 +247,9 @@ def _fill() -> object:
     from tierexp.imaging.resize import Resize
 
     return Resize()
+
+
+def _letterbox() -> object:
+    from tierexp.imaging.resize import Resize
+
+    return Resize(crops="letterbox")

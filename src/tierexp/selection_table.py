@@ -74,7 +74,10 @@ class _Metric:
         if value is None:
             return None
         if self.threshold.metric == "log_ratio":
-            return Fraction(math.exp(value))
+            try:
+                return Fraction(math.exp(value))
+            except OverflowError:
+                return None  # no two aspect ratios are that far apart
         limit = Fraction(repr(float(value)))  # the decimal number that was written, 3/10 for 0.3
         if self.threshold.metric == "content_loss":
             return 1 / (1 - limit) if limit < 1 else None

@@ -11,16 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from tierexp.checks import text, whole_number
 from tierexp.errors import ConfigError
 from tierexp.geometry import CropGeometry
 
 Metric = Literal["absolute", "log_ratio", "content_loss"]
-
-
-def _integer(key: str, value: object, minimum: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ConfigError(key, value, f"a whole number >= {minimum}")
-    return value
 
 
 @dataclass(frozen=True)
@@ -47,9 +42,10 @@ class Tier:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _integer("tier.min_crops", self.min_crops, 1)
-        _integer("tier.max_crops", self.max_crops, 1)
-        _integer("tier.typical_vision_tokens", self.typical_vision_tokens, 1)
+        text("tier.name", self.name)
+        whole_number("tier.min_crops", self.min_crops, 1)
+        whole_number("tier.max_crops", self.max_crops, 1)
+        whole_number("tier.typical_vision_tokens", self.typical_vision_tokens, 1)
         if self.min_crops > self.max_crops:
             raise ConfigError(
                 "tier.min_crops", self.min_crops, f"at most tier.max_crops ({self.max_crops})"
@@ -62,7 +58,7 @@ class Tier:
         if not preferred:
             raise ConfigError("tier.preferred_crops", [], f"at least one of the {within}")
         for crops in preferred:
-            _integer("tier.preferred_crops", crops, 1)
+            whole_number("tier.preferred_crops", crops, 1)
             if not self.min_crops <= crops <= self.max_crops:
                 raise ConfigError("tier.preferred_crops", crops, f"only {within}")
         if len(set(preferred)) != len(preferred):
@@ -91,7 +87,8 @@ class NativeRule:
     description: str = ""
 
     def __post_init__(self) -> None:
-        _integer("tier.max_crops", self.max_crops, 1)
+        text("tier.name", self.name)
+        whole_number("tier.max_crops", self.max_crops, 1)
 
     @property
     def min_crops(self) -> int:
@@ -146,7 +143,7 @@ def fixed_tier(vision_tokens: int, geometry: CropGeometry = CropGeometry()) -> T
     Raises:
         ConfigError: The target is not a whole number above 0.
     """
-    _integer("tier.vision_tokens", vision_tokens, 1)
+    whole_number("tier.vision_tokens", vision_tokens, 1)
     crops = geometry.crops_for_tokens(vision_tokens)
     return Tier(
         name=f"fixed_{vision_tokens}",

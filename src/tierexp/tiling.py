@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from operator import index
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,12 +82,13 @@ def select_crops(
         threshold: When a tier's preferred counts suffice; Molmo's own rule has no use for it.
 
     Raises:
+        TypeError: A side that is no whole number.
         ValueError: A side is below 1 pixel.
     """
+    # Python's whole numbers do not overflow; numpy's would.
+    height, width = index(height), index(width)
     if height < 1 or width < 1:
         raise ValueError(f"an image of {height} x {width} pixels cannot be tiled")
-    # Python's whole numbers do not overflow; numpy's would.
-    height, width = int(height), int(width)
     numerator, denominator = width - geometry.margin_size, height - geometry.margin_size
     if numerator <= 0 or denominator <= 0:
         numerator, denominator = width, height
@@ -156,8 +158,11 @@ def select_tiling(
         geometry: Of the crops.
 
     Raises:
-        ValueError: A side is below 1 pixel.
+        TypeError: A side that is no whole number.
+        ValueError: A side is below 1 pixel, or `max_crops` below 1.
     """
+    if max_crops < 1:
+        raise ValueError(f"no tiling has at most {max_crops} crops")
     sides = _image_sides([height], [width])
     rows, cols = _native_tilings(sides[0], sides[1], max_crops, geometry)[0]
     return int(rows), int(cols)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
@@ -12,13 +12,11 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.data.collate import Collate
 from tierexp.data.plan import EvaluationPlan, plan_evaluation
 from tierexp.data.prepare import SamplePreparer
-from tierexp.data.sample import QuestionDataset
+from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.errors import DataError
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
 from tierexp.tiers import CropPolicy, Threshold
-
-OnError = Literal["skip", "raise"]
 
 
 class TierDataModule(LightningDataModule):
@@ -33,6 +31,9 @@ class TierDataModule(LightningDataModule):
         batch_size: Most samples of a batch.
         num_workers: Worker processes; 0 prepares in the main process.
         on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
+
+    Raises:
+        DataError: The header of an image cannot be read and `on_error` is `raise`.
     """
 
     def __init__(
@@ -51,6 +52,9 @@ class TierDataModule(LightningDataModule):
         self.plan: EvaluationPlan = plan_evaluation(
             dataset, tier, threshold, source.geometry, batch_size
         )
+        if on_error == "raise" and self.plan.unreadable:
+            index, reason = next(iter(self.plan.unreadable.items()))
+            raise DataError(f"sample {dataset[index].sample_id}: {reason}")
         self._source = source
         self._resize = resize
         self._num_workers = num_workers

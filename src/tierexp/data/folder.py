@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tierexp import checks
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import decode_image, read_image_size
@@ -43,13 +44,11 @@ class FolderDataset:
     def __init__(
         self, path: str | Path, max_samples: int | None = None, name: str | None = None
     ) -> None:
-        whole = isinstance(max_samples, int) and not isinstance(max_samples, bool)
-        if max_samples is not None and not (whole and max_samples >= 1):
-            raise ConfigError("data.max_samples", max_samples, "a whole number >= 1, or null")
-        file = Path(path).expanduser()
+        checks.optional_whole_number("data.max_samples", max_samples, 1)
+        file = checks.path("data.path", path)
         if not file.is_file():
             raise ConfigError("data.path", str(path), "an existing file of JSON lines")
-        self.name = file.stem if name is None else name
+        self.name = file.stem if name is None else checks.text("data.name", name)
         self._entries = _read(file, self.name)[:max_samples]
 
     def __len__(self) -> int:
@@ -140,13 +139,19 @@ def _text(fields: dict[str, object], field: str, where: str) -> str:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    if not isinstance(value, str) or not value.strip():
+        return False
+    try:
+        value.encode()  # JSON can spell half of a character, which nothing could write down again
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(fields: dict[str, object], field: str) -> str:
     if field not in fields:
         return "missing"
-    return _short(json.dumps(fields[field], ensure_ascii=False))
+    return _short(json.dumps(fields[field]))
 
 
 def _short(text: str) -> str:

@@ -7,10 +7,13 @@ known before any image is loaded: batches are made of samples with equal counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+OnError = Literal["skip", "raise"]
+"""What an unreadable image does to a run: it is counted as failed, or it ends the run."""
 
 
 @dataclass(frozen=True)

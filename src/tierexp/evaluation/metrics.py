@@ -22,12 +22,14 @@ def normalise_answer(text: str) -> str:
 def exact_match(prediction: str, answers: Iterable[str]) -> float:
     """1.0 where the prediction equals any of the answers once both are normalised, else 0.0.
 
+    A prediction that normalises to nothing is never right.
+
     Args:
         prediction: What the model said.
         answers: Every accepted answer.
     """
     said = normalise_answer(prediction)
-    return float(any(said == normalise_answer(answer) for answer in answers))
+    return float(bool(said) and any(said == normalise_answer(answer) for answer in answers))
 
 
 def wilson_interval(mean: float, count: int) -> tuple[float, float]:

@@ -11,7 +11,9 @@ from typing import Any
 from tierexp.evaluation.results import Provenance
 from tierexp.loading import checkout
 
-_PACKAGES = ("torch", "numpy", "pillow", "lightning", "tierexp")
+_PACKAGES = (
+    "torch", "numpy", "pillow", "tokenizers", "safetensors", "lightning", "torchmetrics", "tierexp",
+)  # fmt: skip
 
 
 def gather_provenance(config: dict[str, Any], seed: int, device: str) -> Provenance:

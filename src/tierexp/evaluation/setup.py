@@ -7,23 +7,21 @@ run. Opens the data file; reads no weights and imports no torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import get_args
 
 from omegaconf import DictConfig
 
+from tierexp.checks import MAX_SEED, whole_number
 from tierexp.config import build, refuse_unknown_keys, resolved
-from tierexp.data.sample import QuestionDataset
+from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
 from tierexp.tiers import CropPolicy, Threshold
 
-OnError = Literal["skip", "raise"]
-
 _KEYS = (
     "tier", "threshold", "resize", "model", "data", "trainer", "logger", "seed", "output_dir",
 )  # fmt: skip
-_MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class LoaderSettings:
     on_error: OnError
 
     def __post_init__(self) -> None:
-        _whole_number("data.batch_size", self.batch_size, 1)
-        _whole_number("data.num_workers", self.num_workers, 0)
+        whole_number("data.batch_size", self.batch_size, 1)
+        whole_number("data.num_workers", self.num_workers, 0)
         if self.on_error not in get_args(OnError):
             allowed = f"one of {', '.join(get_args(OnError))}"
             raise ConfigError("data.on_error", self.on_error, allowed)
@@ -86,9 +84,7 @@ def read_setup(config: DictConfig) -> EvaluationSetup:
         CheckpointError: The model's folder is not a checkpoint.
     """
     refuse_unknown_keys(config, _KEYS)
-    seed = _whole_number("seed", config.seed, 0)
-    if seed > _MAX_SEED:
-        raise ConfigError("seed", seed, f"at most {_MAX_SEED}")
+    seed = whole_number("seed", config.seed, 0, MAX_SEED)
     tier = build(config, "tier")
     threshold = build(config, "threshold")
     resize = build(config, "resize")
@@ -107,9 +103,3 @@ def _loader_settings(config: DictConfig) -> LoaderSettings:
         if name not in data:
             raise ConfigError(f"data.{name}", None, "it has been deleted, and loading needs it")
     return LoaderSettings(**{name: data[name] for name in names})
-
-
-def _whole_number(key: str, value: object, minimum: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ConfigError(key, value, f"a whole number >= {minimum}")
-    return value

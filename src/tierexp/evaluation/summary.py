@@ -41,12 +41,12 @@ def print_summary(
 def _figures(results: EvaluationResults) -> Table:
     low, high = results.tier_range.min_crops, results.tier_range.max_crops
     table = Table(
-        title=f"{results.dataset} · tier {results.tier} · model {results.model}",
+        title=Text(f"{results.dataset} · tier {results.tier} · model {results.model}"),
         title_justify="left", show_header=False, min_width=60, box=SQUARE,
     )  # fmt: skip
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("tier", f"{results.tier}, {low} to {high} crops")
+    table.add_row("tier", Text(f"{results.tier}, {low} to {high} crops"))
     table.add_row("samples", f"{results.num_samples} evaluated, {results.num_failed} failed")
     if not results.num_samples:
         return table

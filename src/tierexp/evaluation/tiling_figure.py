@@ -61,7 +61,9 @@ def draw_tiling(
     drawing.paste(Image.fromarray(image).resize(shown), corner)
 
     inside = Image.new("L", drawing.size, 0)
-    canvas_box = (*drawn(canvas_top, canvas_left), *drawn(canvas_bottom, canvas_right))
+    x0, y0 = drawn(canvas_top, canvas_left)
+    x1, y1 = drawn(canvas_bottom, canvas_right)
+    canvas_box = (x0, y0, max(x1, x0 + 1), max(y1, y0 + 1))  # a sliver still is a line
     inside.paste(255, canvas_box)
     dark = drawing.point(lambda value: value * _CUT_BRIGHTNESS)
     drawing = Image.composite(drawing, dark, inside)

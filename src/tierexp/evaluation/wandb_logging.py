@@ -16,6 +16,7 @@ from urllib.parse import urlparse
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
+from tierexp.checks import whole_number
 from tierexp.errors import ConfigError
 from tierexp.evaluation.sample_table import SampleRow, SampleTableLogger
 
@@ -52,10 +53,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         mode: Mode = "auto",
         table_samples: int = 16,
     ) -> None:
-        whole = isinstance(table_samples, int) and not isinstance(table_samples, bool)
-        if not whole or table_samples < 0:
-            raise ConfigError("logger.table_samples", table_samples, "a whole number >= 0")
-        self.table_samples = table_samples
+        self.table_samples = whole_number("logger.table_samples", table_samples, 0)
         try:
             run = wandb.init(
                 dir=save_dir,

@@ -15,7 +15,7 @@ from tierexp.models.text import END_OF_TEXT, IMAGE_TOKENS
 _UNITS = Regex(r"[a-z]+|[^a-z]")
 """What may be merged: lower-case letters alone."""
 
-_BYTES = 256
+BYTES = 256
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, path: Path) -> None:
@@ -33,7 +33,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: Path) -> None:
     Raises:
         ValueError: Fewer ids than bytes and the end of text.
     """
-    if vocab_size <= _BYTES:
+    if vocab_size <= BYTES:
         raise ValueError(f"a byte-level vocabulary of {vocab_size} is too small, below 257")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -7,8 +7,10 @@ resumed anywhere, with any number of workers, and sees the same data.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -22,6 +24,7 @@ from tierexp.data.tierqa.questions import questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
 from tierexp.geometry import CropGeometry, Tiling
+from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.resize import Resize, place
 from tierexp.imaging.tokens import layout_tokens
@@ -31,6 +34,7 @@ from tierexp.tiling import select_crops
 from tierexp.training.crowded import crowded_scene
 from tierexp.training.dense_targets import dense_targets
 from tierexp.training.packing import PackedSequence, pack, pad_sequences
+from tierexp.training.recipe import Phase
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class TrainingBatch:
     """Images of one crop count with their questions.
 
     Args:
-        crops: (B, N, S, S, 3) uint8.
+        crops: (B, N, S, S, 3) uint8, or float32 in [0, 1] for exact resizing.
         patch_mask: (B, N, P) float32.
         image_input_idx: (B, N, K) int64.
         dense_targets: (B, N, K, heads) int64, -100 where a token is not asked.
@@ -85,47 +89,48 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
     """Batches by step number.
 
     Args:
-        steps: How many there are.
-        vision_steps: The first of them hold crowded single crops, without questions.
+        phases: What is learned, one thing after the other.
+        tiers: Those that the phases name.
         seed: Of the whole run.
-        tiers: The tiers to mix, and how often each is drawn.
         crops_per_batch: Crops of a batch, global views included, at most; a batch has at least
             one image.
         questions_per_task: Questions put to an image, for each task.
         geometry: Of the model's crops.
+        mask_order: Of the model.
         resize: How an image meets its canvas.
         tokenizer: Of the model.
     """
 
     def __init__(
         self,
-        steps: int,
-        vision_steps: int,
+        phases: Sequence[Phase],
+        tiers: Mapping[str, Tier],
         seed: int,
-        tiers: Sequence[tuple[Tier, float]],
         crops_per_batch: int,
         questions_per_task: int,
         geometry: CropGeometry,
+        mask_order: MaskOrder,
         resize: Resize,
         tokenizer: PromptTokenizer,
     ) -> None:
-        self._steps = steps
-        self._vision_steps = vision_steps
+        self._ends = list(accumulate(phase.steps for phase in phases))
+        self._phases = phases
+        self._tiers = tiers
         self._seed = seed
-        self._tiers = [tier for tier, _ in tiers]
-        self._weights = [weight for _, weight in tiers]
         self._crops_per_batch = crops_per_batch
         self._questions_per_task = questions_per_task
         self._geometry = geometry
+        self._mask_order: MaskOrder = mask_order
         self._resize = resize
         self._tokenizer = tokenizer
 
     def __len__(self) -> int:
-        return self._steps
+        return self._ends[-1]
 
     def __getitem__(self, step: int) -> VisionBatch | TrainingBatch:
         rng = Random(f"{self._seed}/{step}")
-        return self._vision_batch(rng) if step < self._vision_steps else self._batch(rng)
+        phase = self._phases[bisect_right(self._ends, step)]
+        return self._batch(rng, phase) if phase.tiers else self._vision_batch(rng)
 
     def _vision_batch(self, rng: Random) -> VisionBatch:
         size, resize = self._geometry.crop_size, Resize(crops="stretch", global_view="stretch")
@@ -133,14 +138,17 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         for _ in range(self._crops_per_batch):
             scene = crowded_scene(rng, size)
             view = place((scene.height, scene.width), (size, size), "stretch")
+            # Two crops of which the first, the global view, shows everything: nothing is padded,
+            # so that the mask is 1 whatever its order.
             image = preprocess(render(scene), (1, 1), resize, self._geometry)
-            crops.append(image.crops[:1])  # the global view: here it is the only crop
+            crops.append(image.crops[:1])
             masks.append(image.patch_mask[:1])
             targets.append(dense_targets(scene, view, view, (1, 1), self._geometry)[:1])
         return VisionBatch(*(torch.from_numpy(np.stack(a)) for a in (crops, masks, targets)))
 
-    def _batch(self, rng: Random) -> TrainingBatch:
-        (tier,) = rng.choices(self._tiers, self._weights)
+    def _batch(self, rng: Random, phase: Phase) -> TrainingBatch:
+        (name,) = rng.choices(phase.tiers, phase.shares)
+        tier = self._tiers[name]
         drawn = [self._draw(rng, tier)]
         crops = drawn[0][1][0] * drawn[0][1][1]
         images = max(1, self._crops_per_batch // (crops + 1))
@@ -164,7 +172,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         self, rng: Random, scene: Scene, tiling: Tiling
     ) -> tuple[Mapping[str, np.ndarray], PackedSequence]:
         geometry, tokenizer = self._geometry, self._tokenizer
-        image = preprocess(render(scene), tiling, self._resize, geometry)
+        image = preprocess(render(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.bos_id, [])
         questions = questions_for(scene, rng, self._questions_per_task)
         sequence = pack(

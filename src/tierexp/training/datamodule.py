@@ -43,7 +43,7 @@ class TrainingDataModule(LightningDataModule):
         self._num_workers = num_workers
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of type `TrainingBatch`."""
+        """Batches of type `VisionBatch`, then `TrainingBatch`."""
         start = self.trainer.global_step if self.trainer is not None else 0
         return DataLoader(
             self._batches,

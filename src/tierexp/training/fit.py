@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
+from tierexp.checks import path
 from tierexp.config import build
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa.dataset import TierQA
+from tierexp.errors import ConfigError
 from tierexp.evaluation.progress import quiet_lightning
+from tierexp.evaluation.sample_table import closing
+from tierexp.evaluation.trainer import build_trainer
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.model import Molmo
 from tierexp.tiers import Threshold, Tier
 from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule
@@ -31,38 +36,49 @@ def fit(
     config: DictConfig,
     recipe: Recipe,
     resize: Resize,
-    tiers: Sequence[tuple[Tier, float]],
+    tiers: Mapping[str, Tier],
     architecture: MolmoConfig,
     folder: Path,
+    seed: int,
+    state: Path,
+    resume: bool,
 ) -> None:
     """Train, and write the weights beside the configuration and the tokenizer in `folder`.
 
     Args:
-        config: The run's trainer and logger, its seed, and whether to resume.
+        config: The run's trainer and logger.
         recipe: How to train.
         resize: How an image meets its canvas.
-        tiers: What batches are cut for, and how often.
+        tiers: Those that the recipe names.
         architecture: Of the model.
         folder: The checkpoint folder, with `config.json` and `tokenizer.json`.
+        seed: Of everything random.
+        state: The file that keeps the state of training.
+        resume: Whether to go on from it.
+
+    Raises:
+        ConfigError: A trainer or logger that cannot work, or a recipe that is not the one the
+            state was trained with.
+        KeyboardInterrupt: After Ctrl-C.
     """
     quiet_lightning()
-    seed_everything(config.seed, workers=True, verbose=False)
+    seed_everything(seed, workers=True, verbose=False)
     source = MolmoCheckpoint(checkpoint=str(folder))
     tokenizer = source.tokenizer()
     batches = TrainingBatches(
-        recipe.steps,
-        recipe.vision_steps,
-        config.seed,
+        recipe.phases,
         tiers,
+        seed,
         recipe.crops_per_batch,
         recipe.questions_per_task,
         architecture.geometry,
+        architecture.mask_order,
         resize,
         tokenizer,
     )
     questions = TierQA(split="validation", max_samples=recipe.validation_questions)
     validation = {
-        tier.name: TierDataModule(
+        name: TierDataModule(
             questions,
             source,
             tier,
@@ -71,31 +87,46 @@ def fit(
             batch_size=recipe.validation_batch_size,
             num_workers=0,
         )
-        for tier, _ in tiers
+        for name, tier in tiers.items()
+        if name in recipe.phases[-1].tiers
     }
     module = MolmoTraining(architecture, recipe, tokenizer, list(validation))
-    states = folder.parent / "training_states"
-    trainer = _trainer(config, recipe, states)
-    last = states / "last.ckpt"
+    if recipe.vision_from is not None and not resume:
+        start_vision_from(module.molmo, path("recipe.vision_from", recipe.vision_from))
+    logger: Logger = build(config, "logger", save_dir=str(folder.parent))
+    with closing(logger):
+        trainer = _trainer(config, recipe, logger, state.parent)
+        try:
+            trainer.fit(
+                module,
+                TrainingDataModule(batches, validation, recipe.num_workers),
+                ckpt_path=state if resume else None,
+                weights_only=True,
+            )
+        except SystemExit:
+            if trainer.interrupted:  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+        save_checkpoint(module.molmo, folder, torch.float16)
+
+
+def start_vision_from(model: Molmo, folder: Path) -> None:
+    """Take over the vision backbone of a checkpoint with the same one.
+
+    Raises:
+        ConfigError: There is no checkpoint, or its backbone has other sizes.
+    """
+    trained = MolmoCheckpoint(str(folder)).load(torch.device("cpu"))
     try:
-        trainer.fit(
-            module,
-            TrainingDataModule(batches, validation, recipe.num_workers),
-            ckpt_path=last if config.resume and last.is_file() else None,
-            weights_only=True,
-        )
-    except SystemExit:
-        if trainer.interrupted:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from None
-        raise
-    save_checkpoint(module.molmo, folder, torch.float16)
+        model.vision_backbone.load_state_dict(trained.vision_backbone.state_dict())
+    except RuntimeError as error:
+        allowed = f"a checkpoint with the same vision backbone ({error})"
+        raise ConfigError("recipe.vision_from", str(folder), allowed) from None
 
 
-def _trainer(config: DictConfig, recipe: Recipe, states: Path) -> Trainer:
-    logger: Any = build(config, "logger", save_dir=str(states.parent))
-    trainer: Trainer = build(
+def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: Path) -> Trainer:
+    return build_trainer(
         config,
-        "trainer",
         max_steps=recipe.steps,
         max_epochs=-1,
         precision="bf16-mixed",
@@ -103,7 +134,7 @@ def _trainer(config: DictConfig, recipe: Recipe, states: Path) -> Trainer:
         val_check_interval=recipe.validation_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=min(10, recipe.steps),
         logger=logger,
         callbacks=[
             ModelCheckpoint(
@@ -117,4 +148,3 @@ def _trainer(config: DictConfig, recipe: Recipe, states: Path) -> Trainer:
         enable_progress_bar=Console().is_terminal,
         enable_model_summary=False,
     )
-    return trainer

@@ -15,8 +15,10 @@ from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
+from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
+from tierexp.errors import ConfigError
 from tierexp.evaluation.metrics import exact_match
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
@@ -125,6 +127,23 @@ class MolmoTraining(LightningModule):
         for row, prepared in zip(generated.tolist(), batch.prepared, strict=True):
             metric.update(exact_match(self._tokenizer.decode(row), prepared.sample.answers))
         self.log(f"validation/accuracy_{name}", metric, add_dataloader_idx=False, prog_bar=True)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the recipe with the state it leads to."""
+        checkpoint["recipe"] = self._recipe.training_settings
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on with another recipe: the learning rate would jump.
+
+        Raises:
+            ConfigError: A setting differs.
+        """
+        for name, value in self._recipe.training_settings.items():
+            trained = checkpoint["recipe"].get(name)
+            if value != trained:
+                raise ConfigError(f"recipe.{name}", value, f"{trained!r}, as the run was started")
 
     def configure_optimizers(self) -> Any:
         """AdamW under one cosine cycle."""

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from tierexp.checks import number, path, whole_number
 from tierexp.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some of the steps, and what they are on.
+
+    Args:
+        steps: Optimiser steps.
+        tiers: Names of the tiers that images are cut for; none: crowded single crops, without
+            questions and without the language model.
+        shares: How often each of the tiers is drawn.
+    """
+
+    steps: int
+    tiers: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -13,16 +32,15 @@ class Recipe:
     """How long, how fast, and on what.
 
     Args:
-        steps: Optimiser steps in all.
-        vision_steps: The first of them, on crowded single crops, without the language model.
+        phases: What is learned, one thing after the other: mappings of the fields of `Phase`.
+        vision_from: A checkpoint folder whose vision backbone training starts with; None starts
+            from random weights.
         learning_rate: At its peak; the schedule is one cosine cycle.
         warmup: Share of the steps in which the learning rate rises.
         weight_decay: Of matrices; vectors have none.
         gradient_clip: Norm to which gradients are clipped.
         dense_weight: Weight of the dense loss beside the answers'.
         balance_weight: Weight of the loss that keeps experts evenly used.
-        tiers: Names of the tiers that batches are cut for.
-        tier_shares: How often each of them is drawn.
         crops_per_batch: Crops of a batch at most, global views included.
         questions_per_task: Questions put to an image, for each task.
         num_workers: Worker processes that make batches; 0 makes them in the main process.
@@ -32,16 +50,14 @@ class Recipe:
         max_new_tokens: The longest answer that validation generates.
     """
 
-    steps: int
-    vision_steps: int
+    phases: tuple[Phase, ...]
+    vision_from: str | None
     learning_rate: float
     warmup: float
     weight_decay: float
     gradient_clip: float
     dense_weight: float
     balance_weight: float
-    tiers: Sequence[str]
-    tier_shares: Sequence[float]
     crops_per_batch: int
     questions_per_task: int
     num_workers: int
@@ -50,10 +66,17 @@ class Recipe:
     validation_batch_size: int
     max_new_tokens: int
 
+    @property
+    def training_settings(self) -> dict[str, Any]:
+        """What the weights depend on: everything but workers and validation."""
+        return {
+            name: list(value) if isinstance(value, list | tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in ("num_workers", "max_new_tokens") and "validation" not in name
+        }
+
     def __post_init__(self) -> None:
         for name, minimum in {
-            "steps": 1,
-            "vision_steps": 0,
             "crops_per_batch": 2,
             "questions_per_task": 1,
             "num_workers": 0,
@@ -62,16 +85,44 @@ class Recipe:
             "validation_batch_size": 1,
             "max_new_tokens": 1,
         }.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-                raise ConfigError(f"recipe.{name}", value, f"a whole number >= {minimum}")
-        for name in ("learning_rate", "weight_decay", "gradient_clip"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not value >= 0:
-                raise ConfigError(f"recipe.{name}", value, "a number >= 0")
+            whole_number(f"recipe.{name}", getattr(self, name), minimum)
+        for name in (
+            "learning_rate",
+            "warmup",
+            "weight_decay",
+            "gradient_clip",
+            "dense_weight",
+            "balance_weight",
+        ):
+            number(f"recipe.{name}", getattr(self, name), 0)
         if not 0 < self.warmup < 1:
             raise ConfigError("recipe.warmup", self.warmup, "a share between 0 and 1")
-        if not self.tiers or len(self.tiers) != len(self.tier_shares):
-            raise ConfigError("recipe.tiers", self.tiers, "names, one for each of the tier_shares")
-        if min(self.tier_shares) <= 0:
-            raise ConfigError("recipe.tier_shares", self.tier_shares, "numbers above 0")
+        given: object = self.phases  # mappings, as a YAML file holds them
+        if not isinstance(given, Sequence) or not all(isinstance(x, Mapping) for x in given):
+            raise ConfigError("recipe.phases", given, "a list of phases, {steps, tiers, shares}")
+        phases = tuple(_phase(f"recipe.phases[{i}]", phase) for i, phase in enumerate(given))
+        if not phases or not phases[-1].tiers:
+            allowed = "phases, the last with tiers: the language model has to learn, too"
+            raise ConfigError("recipe.phases", given, allowed)
+        object.__setattr__(self, "phases", phases)
+        if self.vision_from is not None:
+            path("recipe.vision_from", self.vision_from)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return sum(phase.steps for phase in self.phases)
+
+
+def _phase(key: str, given: Mapping[str, Any]) -> Phase:
+    known = [field.name for field in dataclasses.fields(Phase)]
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigError(f"{key}.{name}", value, f"no such key; there are {', '.join(known)}")
+    whole_number(f"{key}.steps", given.get("steps"), 1)
+    tiers, shares = tuple(given.get("tiers", ())), tuple(given.get("shares", ()))
+    if len(tiers) != len(shares):
+        raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
+    if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
+        raise ConfigError(f"{key}.shares", shares, "one of them above 0")
+    return Phase(given["steps"], tiers, shares)

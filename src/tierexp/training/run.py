@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from tierexp.checks import MAX_SEED, flag, whole_number
 from tierexp.config import build, refuse_unknown_keys, resolved, unknown_key
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
@@ -23,7 +24,8 @@ from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.loading import load_tier
 from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.tokenizer_training import train_tokenizer
+from tierexp.models.molmo.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers import Tier
 from tierexp.training.recipe import Recipe
 
@@ -41,21 +43,30 @@ def train(config: DictConfig, output_dir: Path) -> None:
         output_dir: Of the run; `checkpoint/` in it becomes the checkpoint folder.
 
     Raises:
-        ConfigError: A key that nothing reads, or a value that cannot work.
+        ConfigError: A key that nothing reads, a value that cannot work, nothing to resume, or
+            another run's files in the way.
+        KeyboardInterrupt: After Ctrl-C.
     """
     refuse_unknown_keys(config, _KEYS)
+    seed = whole_number("seed", config.seed, 0, MAX_SEED)
+    resume = flag("resume", config.resume)
     recipe: Recipe = build(config, "recipe")
     resize: Resize = build(config, "resize")
-    tiers = list(zip(map(_tier, recipe.tiers), recipe.tier_shares, strict=True))
-    folder = output_dir / "checkpoint"
+    tiers = {name: _tier(name) for phase in recipe.phases for name in phase.tiers}
     architecture = _architecture(resolved(config.architecture))
+    folder, state = output_dir / "checkpoint", output_dir / "training_states" / "last.ckpt"
+    if resume and not state.is_file():
+        raise ConfigError("resume", resume, f"only where {state} exists")
+    if not resume and (state.is_file() or (folder / WEIGHTS_FILE).is_file()):
+        allowed = "a folder without a training run; resume=true goes on with the one that is there"
+        raise ConfigError("output_dir", str(output_dir), allowed)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(architecture.to_checkpoint_json(), indent=1))
-    train_tokenizer(_texts(), architecture.decoder.vocab_size, folder / "tokenizer.json")
+    (folder / CONFIG_FILE).write_text(json.dumps(architecture.to_checkpoint_json(), indent=1))
+    train_tokenizer(_texts(), architecture.decoder.vocab_size, folder / TOKENIZER_FILE)
 
     from tierexp.training.fit import fit
 
-    fit(config, recipe, resize, tiers, architecture, folder)
+    fit(config, recipe, resize, tiers, architecture, folder, seed, state, resume)
     log.info("checkpoint written: python eval.py model=molmo model.checkpoint=%s", folder)
 
 
@@ -66,16 +77,34 @@ def _architecture(values: dict[str, Any]) -> MolmoConfig:
         raise ConfigError("architecture", "...", str(error)) from error
     # A released config.json has keys that nothing here reads; a configuration must not.
     known = architecture.to_checkpoint_json()
-    for key, value in values.items():
-        if key not in known:
-            raise unknown_key(f"architecture.{key}", value, known)
+    nested = "vision_backbone"
+    for parent, given, allowed in (
+        ("architecture", values, known),
+        (f"architecture.{nested}", values.get(nested, {}), known[nested]),
+    ):
+        for key, value in given.items():
+            if key not in allowed:
+                raise unknown_key(f"{parent}.{key}", value, allowed)
+    _refuse_untrainable(architecture)
     return architecture
+
+
+def _refuse_untrainable(architecture: MolmoConfig) -> None:
+    """Refuse what a released model may be and a model trained here may not."""
+    vocab_size, geometry = architecture.decoder.vocab_size, architecture.geometry
+    if vocab_size <= BYTES:
+        allowed = f"above {BYTES}: every byte and the end of text need an id"
+        raise ConfigError("architecture.embedding_size", vocab_size, allowed)
+    pooling, leading = geometry.pooling, geometry.overlap_margins[0]
+    if pooling[0] != pooling[1] or leading % pooling[0] or geometry.window_patches % pooling[0]:
+        allowed = "square, and dividing margins and window, so that crops share a grid of tokens"
+        raise ConfigError("architecture.image_pooling_h", pooling[0], allowed)
 
 
 def _tier(name: str) -> Tier:
     tier = load_tier(name)
     if not isinstance(tier, Tier):
-        raise ConfigError("recipe.tiers", name, "tiers that have a range of crop counts")
+        raise ConfigError("recipe.phases", name, "tiers that have a range of crop counts")
     return tier
 
 

@@ -7,11 +7,12 @@ is stored or downloaded. Knows nothing about crops or models.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierexp.checks import optional_whole_number
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa.generator import generate_scene, scene_size, stream
 from tierexp.data.tierqa.questions import TASKS, Question, questions_for
@@ -37,11 +38,9 @@ class TierQA:
     """
 
     def __init__(self, split: Split = "test", max_samples: int | None = None) -> None:
-        if split not in IMAGES:
+        if split not in get_args(Split):
             raise ConfigError("data.split", split, f"one of {', '.join(IMAGES)}")
-        whole = isinstance(max_samples, int) and not isinstance(max_samples, bool)
-        if max_samples is not None and not (whole and max_samples >= 1):
-            raise ConfigError("data.max_samples", max_samples, "a whole number >= 1, or null")
+        optional_whole_number("data.max_samples", max_samples, 1)
         self.split = split
         available = IMAGES[split] * len(TASKS)
         self._length = available if max_samples is None else min(max_samples, available)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from tierexp.checks import optional_whole_number, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
@@ -65,15 +66,14 @@ class MolmoCheckpoint:
         object.__setattr__(self, "config", config)
         if self.top_k is not None:
             _check_top_k(self.top_k, config.decoder.num_experts)
-        if not _is_count(self.max_new_tokens):
-            raise ConfigError("model.max_new_tokens", self.max_new_tokens, "a whole number >= 1")
+        whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         if self.dtype not in get_args(Precision):
             raise ConfigError("model.dtype", self.dtype, f"one of {', '.join(get_args(Precision))}")
 
     @property
     def folder(self) -> Path:
         """The checkpoint folder."""
-        return Path(self.checkpoint).expanduser()
+        return path("model.checkpoint", self.checkpoint)
 
     @property
     def geometry(self) -> CropGeometry:
@@ -132,12 +132,7 @@ def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:
     (folder / CONFIG_FILE).write_text(values + "\n", encoding="utf-8")
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _check_top_k(top_k: int, num_experts: int | None) -> None:
     if num_experts is None:
         raise ConfigError("model.top_k", top_k, "only null, this model has no experts to choose")
-    if not _is_count(top_k) or top_k > num_experts:
-        raise ConfigError("model.top_k", top_k, f"a whole number from 1 to {num_experts}, or null")
+    optional_whole_number("model.top_k", top_k, 1, num_experts)
