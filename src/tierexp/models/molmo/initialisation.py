@@ -2,7 +2,8 @@
 
 In: a model. Out: the same, overwritten. Linear layers preserve variance (normal, 1 / fan-in); what
 writes to a residual stream starts smaller by the root of the number of writers, as in GPT-2; norms
-start at one, biases at zero.
+start at one, biases at zero. Token embeddings start at unit variance: the first attention adds the
+mean of hundreds of image tokens to every word, and words of a smaller scale would drown in it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tierexp.models.molmo.vision import VisionAttention, VisionMLP, VisionTransf
 if TYPE_CHECKING:
     from tierexp.models.molmo.model import Molmo
 
-EMBEDDING_STD = 0.02
+POSITION_STD = 0.02
 
 
 @torch.no_grad()
@@ -37,11 +38,11 @@ def initialise(model: Molmo) -> None:
             case nn.LayerNorm() | nn.RMSNorm():
                 module.reset_parameters()
             case TokenEmbedding():
-                nn.init.normal_(module.embedding, std=EMBEDDING_STD)
-                nn.init.normal_(module.new_embedding, std=EMBEDDING_STD)
+                nn.init.normal_(module.embedding)
+                nn.init.normal_(module.new_embedding)
             case VisionTransformer():
-                nn.init.normal_(module.class_embedding, std=EMBEDDING_STD)
-                nn.init.normal_(module.positional_embedding, std=EMBEDDING_STD)
+                nn.init.normal_(module.class_embedding, std=POSITION_STD)
+                nn.init.normal_(module.positional_embedding, std=POSITION_STD)
             case Experts():
                 nn.init.normal_(module.gate_up_proj, std=module.gate_up_proj.shape[-1] ** -0.5)
                 nn.init.normal_(module.down_proj, std=module.down_proj.shape[-1] ** -0.5)
