@@ -22,6 +22,7 @@ from tierexp.geometry import CropGeometry
 from tierexp.imaging.resize import Resize
 from tierexp.loading import config_dir, load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.molmo.config import MolmoConfig
 from tierexp.tiers import Threshold
 
 FOLDER = Path(__file__).parents[1] / "src" / "tierexp" / "assets" / "tiny"
@@ -54,8 +55,8 @@ def test_its_config_is_the_one_that_training_pins() -> None:
     from omegaconf import OmegaConf
 
     pinned = OmegaConf.load(config_dir() / "architecture" / "tiny.yaml")
-    written = MolmoCheckpoint(str(FOLDER)).config.to_checkpoint_json()
-    assert {key: written[key] for key in pinned} == OmegaConf.to_container(pinned)
+    architecture = MolmoConfig.from_checkpoint_json(OmegaConf.to_container(pinned))
+    assert MolmoCheckpoint(str(FOLDER)).config == architecture
 
 
 def test_a_run_covers_every_sample(results: EvaluationResults) -> None:
