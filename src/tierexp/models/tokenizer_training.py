@@ -12,8 +12,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from tierexp.models.text import END_OF_TEXT, IMAGE_TOKENS
 
-_UNITS = Regex(r"[a-z]+|[^a-z]")
-"""What may be merged: lower-case letters alone."""
+_UNITS = Regex(r" ?[A-Z]?[a-z]+|[^a-z]")
+"""What may be merged: words in lower case, with their capital and the space before them."""
 
 BYTES = 256
 
@@ -21,8 +21,9 @@ BYTES = 256
 def train_tokenizer(texts: Iterable[str], vocab_size: int, path: Path) -> None:
     """Train a byte-level BPE (Sennrich et al., 2016) and write it.
 
-    Digits, upper-case letters, white space and punctuation are never merged: a code such as `K7D`
-    is three tokens whatever the texts were, and the space before an answer is one of its own.
+    Words are merged with the space before them; digits, punctuation and capitals that no small
+    letter follows never are: a code such as `K7D` is three tokens whatever the texts were, and the
+    space before it is one of its own.
 
     Args:
         texts: What should become few tokens.

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from tierexp.training.crowded import crowded_scene
 from tierexp.training.dense_targets import dense_targets
 from tierexp.training.packing import PackedSequence, pack, pad_sequences
 from tierexp.training.recipe import Phase
+from tierexp.training.token_dropping import without
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class TrainingBatch:
         labels: (B, T) int64, -100 where nothing is learned.
         position_ids: (B, T) int64.
         segments: (B, T) int64.
+        frozen_vision: Whether only the language model learns from it.
     """
 
     crops: Tensor
@@ -79,10 +82,15 @@ class TrainingBatch:
     labels: Tensor
     position_ids: Tensor
     segments: Tensor
+    frozen_vision: bool
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on `device`."""
-        return TrainingBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = value.to(device)
+        return TrainingBatch(**values)
 
 
 class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
@@ -129,8 +137,12 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
 
     def __getitem__(self, step: int) -> VisionBatch | TrainingBatch:
         rng = Random(f"{self._seed}/{step}")
-        phase = self._phases[bisect_right(self._ends, step)]
-        return self._batch(rng, phase) if phase.tiers else self._vision_batch(rng)
+        number = bisect_right(self._ends, step)
+        phase = self._phases[number]
+        done = 1 - (self._ends[number] - step) / phase.steps
+        first, last = phase.background
+        background = first + done * (last - first)
+        return self._batch(rng, phase, background) if phase.tiers else self._vision_batch(rng)
 
     def _vision_batch(self, rng: Random) -> VisionBatch:
         size, resize = self._geometry.crop_size, Resize(crops="stretch", global_view="stretch")
@@ -146,7 +158,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             targets.append(dense_targets(scene, view, view, (1, 1), self._geometry)[:1])
         return VisionBatch(*(torch.from_numpy(np.stack(a)) for a in (crops, masks, targets)))
 
-    def _batch(self, rng: Random, phase: Phase) -> TrainingBatch:
+    def _batch(self, rng: Random, phase: Phase, background: float) -> TrainingBatch:
         (name,) = rng.choices(phase.tiers, phase.shares)
         tier = self._tiers[name]
         drawn = [self._draw(rng, tier)]
@@ -156,24 +168,30 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             scene, tiling = self._draw(rng, tier)
             if tiling[0] * tiling[1] == crops:
                 drawn.append((scene, tiling))
-        rows = [self._row(rng, scene, tiling) for scene, tiling in drawn]
+        rows = [self._row(rng, scene, tiling, background) for scene, tiling in drawn]
         stacked = {
             name: torch.from_numpy(np.stack([arrays[name] for arrays, _ in rows]))
             for name in rows[0][0]
         }
         text = pad_sequences([sequence for _, sequence in rows], self._tokenizer.pad_id)
-        return TrainingBatch(**stacked, **text)
+        return TrainingBatch(**stacked, **text, frozen_vision=phase.frozen_vision)
 
     def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:
         scene = generate_scene("train", rng.randrange(IMAGES["train"]))
         return scene, select_crops(tier, scene.height, scene.width, self._geometry).tiling
 
     def _row(
-        self, rng: Random, scene: Scene, tiling: Tiling
+        self, rng: Random, scene: Scene, tiling: Tiling, background: float
     ) -> tuple[Mapping[str, np.ndarray], PackedSequence]:
         geometry, tokenizer = self._geometry, self._tokenizer
         image = preprocess(render(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.bos_id, [])
+        size = (scene.height, scene.width)
+        view = place(size, (geometry.crop_size, geometry.crop_size), self._resize.global_view)
+        targets = dense_targets(scene, image.placement, view, tiling, geometry)
+        if background < 1:
+            draws = np.random.default_rng(rng.getrandbits(64)).random(targets.shape[:2])
+            layout = without(layout, (targets == 0).all(-1) & (draws >= background))
         questions = questions_for(scene, rng, self._questions_per_task)
         sequence = pack(
             layout.input_ids,
@@ -183,12 +201,10 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             ],
             tokenizer.eos_id,
         )
-        size = (scene.height, scene.width)
-        view = place(size, (geometry.crop_size, geometry.crop_size), self._resize.global_view)
         arrays = {
             "crops": image.crops,
             "patch_mask": image.patch_mask,
             "image_input_idx": layout.image_input_idx,
-            "dense_targets": dense_targets(scene, image.placement, view, tiling, geometry),
+            "dense_targets": targets,
         }
         return arrays, sequence

@@ -62,7 +62,9 @@ class MolmoTraining(LightningModule):
     def training_step(self, batch: VisionBatch | TrainingBatch, _index: int) -> Tensor:
         """The loss of one batch."""
         recipe = self._recipe
-        features = self.molmo.vision_features(batch.crops, batch.patch_mask)  # (B, N, K, D)
+        frozen = isinstance(batch, TrainingBatch) and batch.frozen_vision
+        with torch.set_grad_enabled(not frozen):
+            features = self.molmo.vision_features(batch.crops, batch.patch_mask)  # (B, N, K, D)
         dense = self._dense_loss(features, batch.dense_targets)
         self.log("train/dense_loss", dense)
         if isinstance(batch, VisionBatch):
@@ -81,7 +83,8 @@ class MolmoTraining(LightningModule):
         self.log("train/answer_loss", answers, prog_bar=True)
         balance = self._balance_loss()
         self.log("train/balance_loss", balance)
-        return answers + recipe.dense_weight * dense + recipe.balance_weight * balance
+        loss = answers + recipe.balance_weight * balance
+        return loss if frozen else loss + recipe.dense_weight * dense
 
     def _remember_router(self, _gate: nn.Module, _inputs: object, logits: Tensor) -> None:
         if self.training:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tierexp.checks import number, path, whole_number
+from tierexp.checks import flag, number, path, whole_number
 from tierexp.errors import ConfigError
 
 
@@ -20,11 +20,17 @@ class Phase:
         tiers: Names of the tiers that images are cut for; none: crowded single crops, without
             questions and without the language model.
         shares: How often each of the tiers is drawn.
+        frozen_vision: Only the language model learns: a question costs a fraction of the time.
+        background: The share of vision tokens without an object that prompts hold, at the start
+            and at the end of the phase. Among hundreds of tokens that say nothing, attention
+            finds the few that do only after it has met them nearly alone.
     """
 
     steps: int
     tiers: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
+    frozen_vision: bool = False
+    background: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Recipe:
             raise ConfigError("recipe.warmup", self.warmup, "a share between 0 and 1")
         given: object = self.phases  # mappings, as a YAML file holds them
         if not isinstance(given, Sequence) or not all(isinstance(x, Mapping) for x in given):
-            raise ConfigError("recipe.phases", given, "a list of phases, {steps, tiers, shares}")
+            raise ConfigError("recipe.phases", given, "a list of phases, {steps, ...}")
         phases = tuple(_phase(f"recipe.phases[{i}]", phase) for i, phase in enumerate(given))
         if not phases or not phases[-1].tiers:
             allowed = "phases, the last with tiers: the language model has to learn, too"
@@ -125,4 +131,10 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
     if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
         raise ConfigError(f"{key}.shares", shares, "one of them above 0")
-    return Phase(given["steps"], tiers, shares)
+    frozen = flag(f"{key}.frozen_vision", given.get("frozen_vision", False))
+    if frozen and not tiers:
+        raise ConfigError(f"{key}.frozen_vision", frozen, "false: without tiers it is what learns")
+    background = tuple(given.get("background", (1.0, 1.0)))
+    if len(background) != 2 or any(number(f"{key}.background", b, 0) > 1 for b in background):
+        raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
+    return Phase(given["steps"], tiers, shares, frozen, background)

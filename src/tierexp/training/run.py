@@ -113,5 +113,4 @@ def _texts() -> Iterator[str]:
     rng = Random(0)
     for index in range(_TOKENIZER_SCENES):
         for question in questions_for(generate_scene("train", index), rng, per_task=1):
-            yield question.text
-            yield question.answer
+            yield f" User: {question.text} Assistant: {question.answer}"
