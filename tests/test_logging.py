@@ -91,6 +91,12 @@ def records(path: Path) -> Iterator[Record]:
             yield record
 
 
+def exit_codes(folder: Path) -> list[int]:
+    """Of the only offline run in a folder."""
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    return [record.exit.exit_code for record in records(path) if record.HasField("exit")]
+
+
 def keyed(items: Any) -> dict[str, Any]:
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
@@ -152,16 +158,14 @@ def test_a_run_in_which_every_sample_fails_is_marked_as_failed(tmp_path: Path) -
     samples = [[[0, 1], "q0", ["yes"], "read"]]
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "logger=wandb")
     assert outcome.code == 1
-    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
-    assert [r.exit.exit_code for r in records(path) if r.HasField("exit")] == [1]
+    assert exit_codes(tmp_path / "out") == [1]
 
 
 def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
     samples = [[[0, 1], "q0", ["yes"], "read"]]
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")
     assert outcome.code == 2
-    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
-    assert [r.exit.exit_code for r in records(path) if r.HasField("exit")] == [1]
+    assert exit_codes(tmp_path / "out") == [1]
 
 
 def test_no_logger_leaves_the_results_file_alone(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ YAML and the command line hold whatever was written, so values are taken as `obj
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from tierexp.errors import ConfigError
@@ -70,6 +71,16 @@ def flag(key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(key, value, "true or false")
     return value
+
+
+def choice(key: str, value: object, options: Sequence[str]) -> None:
+    """One of the options.
+
+    Raises:
+        ConfigError: It is none of them.
+    """
+    if value not in options:
+        raise ConfigError(key, value, f"one of {', '.join(options)}")
 
 
 def text(key: str, value: object) -> str:

@@ -21,15 +21,6 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from tierexp.errors import ConfigError
 
-
-def _run_name(job: str, choices: DictConfig) -> str:
-    """`tierqa_medium` for an evaluation, `train_tiny` for a training run."""
-    if job == "train":
-        return f"train_{choices['architecture']}"
-    return f"{choices['data']}_{choices['tier']}"
-
-
-OmegaConf.register_new_resolver("tierexp.run_name", _run_name, replace=True)
 OmegaConf.register_new_resolver(
     "tierexp.asset", lambda name: str(files("tierexp") / "assets" / name), replace=True
 )

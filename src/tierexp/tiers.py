@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from tierexp.checks import text, whole_number
+from tierexp.checks import choice, text, whole_number
 from tierexp.errors import ConfigError
 from tierexp.geometry import CropGeometry
 
@@ -119,10 +119,7 @@ class Threshold:
     metric: Metric = "absolute"
 
     def __post_init__(self) -> None:
-        if self.metric not in get_args(Metric):
-            raise ConfigError(
-                "threshold.metric", self.metric, f"one of {', '.join(get_args(Metric))}"
-            )
+        choice("threshold.metric", self.metric, get_args(Metric))
         if self.value is None:
             return
         number = isinstance(self.value, int | float) and not isinstance(self.value, bool)

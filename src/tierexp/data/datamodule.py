@@ -12,7 +12,7 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.data.collate import Collate
 from tierexp.data.plan import EvaluationPlan, plan_evaluation
 from tierexp.data.prepare import SamplePreparer
-from tierexp.data.sample import OnError, QuestionDataset
+from tierexp.data.sample import OnError, QuestionDataset, Sample
 from tierexp.errors import DataError
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
@@ -54,7 +54,7 @@ class TierDataModule(LightningDataModule):
         )
         if on_error == "raise" and self.plan.unreadable:
             index, reason = next(iter(self.plan.unreadable.items()))
-            raise DataError(f"sample {dataset[index].sample_id}: {reason}")
+            raise _broken(dataset[index], reason)
         self._source = source
         self._resize = resize
         self._num_workers = num_workers
@@ -86,8 +86,7 @@ class TierDataModule(LightningDataModule):
             DataError: A sample failed and `on_error` is `raise`.
         """
         if self._on_error == "raise" and batch.failures:
-            first = batch.failures[0]
-            raise DataError(f"sample {first.sample.sample_id}: {first.reason}")
+            raise _broken(batch.failures[0].sample, batch.failures[0].reason)
         return batch
 
     def transfer_batch_to_device(
@@ -95,3 +94,7 @@ class TierDataModule(LightningDataModule):
     ) -> EvaluationBatch:
         """Move the model inputs."""
         return batch.to(device)
+
+
+def _broken(sample: Sample, reason: str) -> DataError:
+    return DataError(f"sample {sample.sample_id}: {reason}")

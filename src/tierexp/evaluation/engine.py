@@ -25,7 +25,7 @@ from tierexp.evaluation.results import EvaluationResults, aggregate, write_resul
 from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.evaluation.summary import print_summary
-from tierexp.evaluation.trainer import build_trainer
+from tierexp.evaluation.trainer import build_trainer, interruptible
 
 
 def run_evaluation(
@@ -91,12 +91,11 @@ def run_evaluation(
 
 
 def _test(trainer: Trainer, module: TierEvaluation, data: TierDataModule) -> bool:
-    """Run the evaluation; whether Ctrl-C ended it, which Lightning turns into an exit."""
+    """Run the evaluation; whether Ctrl-C ended it."""
     try:
-        trainer.test(module, datamodule=data, verbose=False)
-    except SystemExit:
-        if not trainer.interrupted:
-            raise
+        with interruptible(trainer):
+            trainer.test(module, datamodule=data, verbose=False)
+    except KeyboardInterrupt:
         return True
     return False
 

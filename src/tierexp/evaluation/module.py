@@ -18,8 +18,8 @@ from torchmetrics import MeanMetric, Metric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
-from tierexp.evaluation.metrics import exact_match, wilson_interval
-from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange
+from tierexp.evaluation.metrics import exact_match
+from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange, task_accuracy
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.protocol import VisionLanguageModel
 
@@ -133,8 +133,7 @@ class TierEvaluation(LightningModule):
         if samples:
             mismatches = [sample.aspect_ratio_mismatch for sample in samples]
             figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
-            accuracy = float(np.mean([sample.accuracy for sample in samples]))
-            low, high = wilson_interval(accuracy, len(samples))
+            low, high = task_accuracy(samples).accuracy_ci95
             figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
         self.log_dict({f"test/{name}": figure for name, figure in figures.items()})
 

@@ -11,7 +11,7 @@ from typing import get_args
 
 from omegaconf import DictConfig
 
-from tierexp.checks import MAX_SEED, whole_number
+from tierexp.checks import MAX_SEED, choice, whole_number
 from tierexp.config import build, refuse_unknown_keys, resolved
 from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.errors import ConfigError, DataError
@@ -20,7 +20,8 @@ from tierexp.models.protocol import ModelSource
 from tierexp.tiers import CropPolicy, Threshold
 
 _KEYS = (
-    "tier", "threshold", "resize", "model", "data", "trainer", "logger", "seed", "output_dir",
+    "tier", "threshold", "resize", "model", "data", "trainer", "logger", "seed", "run_name",
+    "output_dir",
 )  # fmt: skip
 
 
@@ -44,9 +45,7 @@ class LoaderSettings:
     def __post_init__(self) -> None:
         whole_number("data.batch_size", self.batch_size, 1)
         whole_number("data.num_workers", self.num_workers, 0)
-        if self.on_error not in get_args(OnError):
-            allowed = f"one of {', '.join(get_args(OnError))}"
-            raise ConfigError("data.on_error", self.on_error, allowed)
+        choice("data.on_error", self.on_error, get_args(OnError))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ about a setting that cannot work.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,6 +17,17 @@ from omegaconf import DictConfig
 
 from tierexp.config import build, resolved
 from tierexp.errors import ConfigError
+
+
+@contextmanager
+def interruptible(trainer: Trainer) -> Iterator[None]:
+    """Turn the exit that Lightning makes of Ctrl-C back into a `KeyboardInterrupt`."""
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def build_trainer(config: DictConfig, **decided: Any) -> Trainer:

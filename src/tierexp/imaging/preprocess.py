@@ -26,8 +26,7 @@ class PreprocessedImage:
             the row of a crop without a mask.
         tiling: (rows, cols) of crops.
         placement: Where the image lies on the canvas that the crops were cut from.
-        content_kept: Share of the image's area that is on the canvas.
-        padding_fraction: Share of the canvas's area that is padding.
+        view_placement: Where it lies on the global view.
         actual_vision_tokens: Tokens, the global view's included, that see a pixel of the image.
         actual_crop_tokens: The same of the crops alone.
     """
@@ -36,10 +35,19 @@ class PreprocessedImage:
     patch_mask: NDArray[np.float32]
     tiling: Tiling
     placement: Placement
-    content_kept: float
-    padding_fraction: float
+    view_placement: Placement
     actual_vision_tokens: int
     actual_crop_tokens: int
+
+    @property
+    def content_kept(self) -> float:
+        """Share of the image's area that is on the canvas."""
+        return self.placement.content_kept
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the canvas's area that is padding."""
+        return self.placement.padding_fraction
 
 
 def preprocess(
@@ -75,8 +83,7 @@ def preprocess(
         patch_mask=patch_masks(placement, view_placement, tiling, geometry, mask_order),
         tiling=tiling,
         placement=placement,
-        content_kept=placement.content_kept,
-        padding_fraction=placement.padding_fraction,
+        view_placement=view_placement,
         actual_vision_tokens=crop_tokens + view_tokens,
         actual_crop_tokens=crop_tokens,
     )

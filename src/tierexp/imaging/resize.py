@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tierexp.errors import ConfigError
+from tierexp.checks import choice, flag
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,11 +55,8 @@ class Resize:
     def __post_init__(self) -> None:
         modes = get_args(ResizeMode)
         for key in ("crops", "global_view"):
-            value = getattr(self, key)
-            if value not in modes:
-                raise ConfigError(f"resize.{key}", value, f"one of {', '.join(modes)}")
-        if not isinstance(self.exact, bool):
-            raise ConfigError("resize.exact", self.exact, "true or false")
+            choice(f"resize.{key}", getattr(self, key), modes)
+        flag("resize.exact", self.exact)
 
 
 @dataclass(frozen=True)

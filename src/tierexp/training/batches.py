@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,12 +22,12 @@ from torch.utils.data import Dataset
 from tierexp.data.tierqa.dataset import IMAGES
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
-from tierexp.data.tierqa.render import render
+from tierexp.data.tierqa.render import render as draw
 from tierexp.data.tierqa.scene import Scene
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import preprocess
-from tierexp.imaging.resize import Resize, place
+from tierexp.imaging.resize import Resize, place, render
 from tierexp.imaging.tokens import layout_tokens
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers import Tier
@@ -40,7 +40,18 @@ from tierexp.training.token_dropping import without
 
 
 @dataclass(frozen=True)
-class VisionBatch:
+class _Movable:
+    def to(self, device: torch.device) -> Self:
+        """The same batch on `device`."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                values[name] = value.to(device)
+        return type(self)(**values)
+
+
+@dataclass(frozen=True)
+class VisionBatch(_Movable):
     """Single crops with what their tokens should know.
 
     Args:
@@ -53,13 +64,9 @@ class VisionBatch:
     patch_mask: Tensor
     dense_targets: Tensor
 
-    def to(self, device: torch.device) -> VisionBatch:
-        """The same batch on `device`."""
-        return VisionBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
 
 @dataclass(frozen=True)
-class TrainingBatch:
+class TrainingBatch(_Movable):
     """Images of one crop count with their questions.
 
     Args:
@@ -83,14 +90,6 @@ class TrainingBatch:
     position_ids: Tensor
     segments: Tensor
     frozen_vision: bool
-
-    def to(self, device: torch.device) -> TrainingBatch:
-        """The same batch on `device`."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                values[name] = value.to(device)
-        return TrainingBatch(**values)
 
 
 class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
@@ -145,18 +144,18 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         return self._batch(rng, phase, background) if phase.tiers else self._vision_batch(rng)
 
     def _vision_batch(self, rng: Random) -> VisionBatch:
-        size, resize = self._geometry.crop_size, Resize(crops="stretch", global_view="stretch")
-        crops, masks, targets = [], [], []
+        geometry, size = self._geometry, self._geometry.crop_size
+        crops, targets = [], []
         for _ in range(self._crops_per_batch):
             scene = crowded_scene(rng, size)
             view = place((scene.height, scene.width), (size, size), "stretch")
-            # Two crops of which the first, the global view, shows everything: nothing is padded,
-            # so that the mask is 1 whatever its order.
-            image = preprocess(render(scene), (1, 1), resize, self._geometry)
-            crops.append(image.crops[:1])
-            masks.append(image.patch_mask[:1])
-            targets.append(dense_targets(scene, view, view, (1, 1), self._geometry)[:1])
-        return VisionBatch(*(torch.from_numpy(np.stack(a)) for a in (crops, masks, targets)))
+            crops.append(render(draw(scene), view)[None])
+            targets.append(dense_targets(scene, view, view, (1, 1), geometry)[:1])
+        return VisionBatch(
+            crops=torch.from_numpy(np.stack(crops)),
+            patch_mask=torch.ones(len(crops), 1, geometry.patches_per_crop),
+            dense_targets=torch.from_numpy(np.stack(targets)),
+        )
 
     def _batch(self, rng: Random, phase: Phase, background: float) -> TrainingBatch:
         (name,) = rng.choices(phase.tiers, phase.shares)
@@ -184,11 +183,9 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         self, rng: Random, scene: Scene, tiling: Tiling, background: float
     ) -> tuple[Mapping[str, np.ndarray], PackedSequence]:
         geometry, tokenizer = self._geometry, self._tokenizer
-        image = preprocess(render(scene), tiling, self._resize, geometry, self._mask_order)
+        image = preprocess(draw(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.bos_id, [])
-        size = (scene.height, scene.width)
-        view = place(size, (geometry.crop_size, geometry.crop_size), self._resize.global_view)
-        targets = dense_targets(scene, image.placement, view, tiling, geometry)
+        targets = dense_targets(scene, image.placement, image.view_placement, tiling, geometry)
         if background < 1:
             draws = np.random.default_rng(rng.getrandbits(64)).random(targets.shape[:2])
             layout = without(layout, (targets == 0).all(-1) & (draws >= background))

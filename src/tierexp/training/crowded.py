@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from random import Random
 
-from tierexp.data.tierqa.generator import draw_background, place_plate
+from tierexp.data.tierqa.generator import draw_background, draw_code, place_plate
 from tierexp.data.tierqa.layout import Layout
-from tierexp.data.tierqa.scene import ALPHABET, COLORS, KINDS, Scene, Shape
+from tierexp.data.tierqa.scene import COLORS, KINDS, Scene, Shape
 from tierexp.data.tierqa.sizes import log_uniform
 
 _SCALES = (0.45, 1.4)
@@ -40,7 +40,7 @@ def crowded_scene(rng: Random, crop_size: int) -> Scene:
     def size() -> int:
         return max(_SMALLEST, round(log_uniform(rng, typical / _SPREAD, typical * _SPREAD)))
 
-    codes = sorted(((size(), _code(rng)) for _ in range(_PLATES)), key=lambda code: -code[0])
+    codes = sorted(((size(), draw_code(rng)) for _ in range(_PLATES)), key=lambda code: -code[0])
     placed = [place_plate(rng, layout, height, rng.choice(COLORS), text) for height, text in codes]
     boxes = [layout.place(rng, side, side) for side in (size() for _ in range(_SHAPES))]
     return Scene(
@@ -50,7 +50,3 @@ def crowded_scene(rng: Random, crop_size: int) -> Scene:
         tuple(plate for plate in placed if plate),
         tuple(Shape(rng.choice(KINDS), rng.choice(COLORS), box) for box in boxes if box),
     )
-
-
-def _code(rng: Random) -> str:
-    return "".join(rng.choices(ALPHABET, k=rng.randint(2, 4)))

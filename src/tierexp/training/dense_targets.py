@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.data.tierqa.scene import ALPHABET, COLORS, KINDS, Box, Scene, center
+from tierexp.data.tierqa.scene import ALPHABET, CODE_LENGTHS, COLORS, KINDS, Box, Scene, center
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.resize import Placement
 from tierexp.training.packing import IGNORED
 
-_SLOTS = 4  # characters of the longest code
+_SLOTS = CODE_LENGTHS[1]
 _SURE, _MAYBE = 0.6, 0.1
 """Shares of an object's or a token's area from which a token shows the object, and below which it
 does not; in between a token is not asked."""

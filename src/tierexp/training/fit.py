@@ -19,7 +19,7 @@ from tierexp.data.tierqa.dataset import TierQA
 from tierexp.errors import ConfigError
 from tierexp.evaluation.progress import quiet_lightning
 from tierexp.evaluation.sample_table import closing
-from tierexp.evaluation.trainer import build_trainer
+from tierexp.evaluation.trainer import build_trainer, interruptible
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
@@ -96,17 +96,13 @@ def fit(
     logger: Logger = build(config, "logger", save_dir=str(folder.parent))
     with closing(logger):
         trainer = _trainer(config, recipe, logger, state.parent)
-        try:
+        with interruptible(trainer):
             trainer.fit(
                 module,
                 TrainingDataModule(batches, validation, recipe.num_workers),
                 ckpt_path=state if resume else None,
                 weights_only=True,
             )
-        except SystemExit:
-            if trainer.interrupted:  # Lightning's answer to Ctrl-C
-                raise KeyboardInterrupt from None
-            raise
         save_checkpoint(module.molmo, folder, torch.float16)
 
 

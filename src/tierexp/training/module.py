@@ -65,7 +65,7 @@ class MolmoTraining(LightningModule):
         frozen = isinstance(batch, TrainingBatch) and batch.frozen_vision
         with torch.set_grad_enabled(not frozen):
             features = self.molmo.vision_features(batch.crops, batch.patch_mask)  # (B, N, K, D)
-        dense = self._dense_loss(features, batch.dense_targets)
+            dense = self._dense_loss(features, batch.dense_targets)
         self.log("train/dense_loss", dense)
         if isinstance(batch, VisionBatch):
             return dense
@@ -109,10 +109,11 @@ class MolmoTraining(LightningModule):
         """Mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it."""
         logits = self.dense_heads(features).float().flatten(0, 2)  # (B * N * K, classes)
         losses: list[Tensor] = []
-        for head, part in zip(HEADS, logits.split([h.classes for h in HEADS], -1), strict=True):
+        parts = logits.split([head.classes for head in HEADS], dim=-1)
+        for number, (head, part) in enumerate(zip(HEADS, parts, strict=True)):
             weight = torch.ones(head.classes, device=part.device)
             weight[0] = 0.1
-            labels = targets[..., len(losses)].flatten()
+            labels = targets[..., number].flatten()
             losses.append(cross_entropy(part, labels, weight, ignore_index=IGNORED))
             there = labels > 0
             right = (part.argmax(-1) == labels)[there].float().mean()

@@ -82,8 +82,7 @@ def attention_of(segments: Tensor) -> Tensor:
     """
     length = segments.shape[1]
     query, key = segments[:, :, None], segments[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    visible = (key == _IMAGE) | (key == query)
-    return (causal & visible & (key != _PADDING) | torch.eye(length).bool().to(causal.device))[
-        :, None
-    ]
+    everywhere = torch.ones(length, length, dtype=torch.bool, device=segments.device)
+    visible = everywhere.tril() & ((key == _IMAGE) | (key == query)) & (key != _PADDING)
+    itself = torch.eye(length, dtype=torch.bool, device=segments.device)
+    return (visible | itself)[:, None]

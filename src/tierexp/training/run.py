@@ -31,7 +31,10 @@ from tierexp.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
-_KEYS = ("architecture", "recipe", "resize", "trainer", "logger", "seed", "output_dir", "resume")
+_KEYS = (
+    "architecture", "recipe", "resize", "trainer", "logger", "seed", "run_name", "output_dir",
+    "resume",
+)  # fmt: skip
 _TOKENIZER_SCENES = 2000
 
 

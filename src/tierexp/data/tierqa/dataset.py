@@ -12,13 +12,12 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.checks import optional_whole_number
+from tierexp.checks import choice, optional_whole_number
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa.generator import generate_scene, scene_size, stream
 from tierexp.data.tierqa.questions import TASKS, Question, questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
-from tierexp.errors import ConfigError
 
 Split = Literal["train", "validation", "test"]
 
@@ -38,8 +37,7 @@ class TierQA:
     """
 
     def __init__(self, split: Split = "test", max_samples: int | None = None) -> None:
-        if split not in get_args(Split):
-            raise ConfigError("data.split", split, f"one of {', '.join(IMAGES)}")
+        choice("data.split", split, get_args(Split))
         optional_whole_number("data.max_samples", max_samples, 1)
         self.split = split
         available = IMAGES[split] * len(TASKS)

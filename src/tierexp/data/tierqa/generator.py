@@ -16,6 +16,7 @@ from tierexp.data.tierqa.layout import Layout
 from tierexp.data.tierqa.questions import answerable
 from tierexp.data.tierqa.scene import (
     ALPHABET,
+    CODE_LENGTHS,
     COLORS,
     KINDS,
     Background,
@@ -95,7 +96,7 @@ def _draw_plates(
     high = max(LETTER_HEIGHTS[1] * unit, 1.5 * low)
     drawn = []
     for color in rng.sample(COLORS, count):
-        text = "".join(rng.choices(ALPHABET, k=rng.randint(2, 4)))
+        text = draw_code(rng)
         widest = 0.85 * width / (PITCH * len(text) + 2 * MARGINS[1])
         letter_height = min(log_uniform(rng, low, high), widest)
         drawn.append((max(MIN_LETTER_HEIGHT, round(letter_height)), color, text))
@@ -104,6 +105,11 @@ def _draw_plates(
     plates = [place_plate(rng, layout, *plate) for plate in drawn]
     placed = tuple(plate for plate in plates if plate is not None)
     return placed if len(placed) == count else None
+
+
+def draw_code(rng: Random) -> str:
+    """The text of a plate."""
+    return "".join(rng.choices(ALPHABET, k=rng.randint(*CODE_LENGTHS)))
 
 
 def place_plate(

@@ -21,6 +21,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 ALPHABET = "0123456789ACEHJKLNPTXY"
 """Characters of codes: digits, and letters that resemble neither a digit nor one another."""
 
+CODE_LENGTHS = (2, 4)
+"""Fewest and most characters of a code."""
+
 
 @dataclass(frozen=True)
 class Glyph:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tierexp.checks import optional_whole_number, path, whole_number
+from tierexp.checks import choice, optional_whole_number, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
@@ -67,8 +67,7 @@ class MolmoCheckpoint:
         if self.top_k is not None:
             _check_top_k(self.top_k, config.decoder.num_experts)
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
-        if self.dtype not in get_args(Precision):
-            raise ConfigError("model.dtype", self.dtype, f"one of {', '.join(get_args(Precision))}")
+        choice("model.dtype", self.dtype, get_args(Precision))
 
     @property
     def folder(self) -> Path:
