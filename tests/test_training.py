@@ -10,20 +10,21 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
+from tierexp.config import build
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.errors import ConfigError
 from tierexp.loading import config_dir, load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.model import Molmo
 from tierexp.training.batches import TrainingBatches
-from tierexp.training.recipe import Phase
+from tierexp.training.recipe import Phase, Recipe, learning_rate
 from tierexp.training.run import train
 
 SMALL = [
     "trainer=cpu",
     "logger=none",
     "architecture.d_model=32",
-    "architecture.n_layers=1",
+    "architecture.n_layers=4",
     "architecture.n_heads=2",
     "architecture.n_kv_heads=2",
     "architecture.mlp_hidden_size=32",
@@ -31,9 +32,8 @@ SMALL = [
     "architecture.vision_backbone.image_emb_dim=16",
     "architecture.vision_backbone.image_num_layers=2",
     "architecture.vision_backbone.image_mlp_dim=16",
-    "recipe.phases=[{steps: 2}, {steps: 4, tiers: [low], shares: [1]}]",
-    "recipe.crops_per_batch=4",
-    "recipe.questions_per_task=1",
+    "recipe.phases=[{steps: 2, learning_rate: 2e-3, crops_per_batch: 4}, "
+    "{steps: 4, learning_rate: 2e-3, crops_per_batch: 4, tiers: [low], shares: [1]}]",
     "recipe.num_workers=0",
     "recipe.validation_questions=1",
     "recipe.validation_every=3",
@@ -114,9 +114,9 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
 
     def batches() -> TrainingBatches:
-        phases = [Phase(1), Phase(8, ("low", "medium"), (1, 1))]
+        phases = [Phase(1, 1e-3, 8), Phase(8, 1e-3, 8, ("low", "medium"), (1, 1))]
         return TrainingBatches(
-            phases, TIERS, 7, 8, 1, source.geometry, "aligned", _fill(), source.tokenizer()
+            phases, TIERS, 7, source.geometry, "aligned", _fill(), source.tokenizer()
         )
 
     in_order, alone = batches(), batches()
@@ -133,10 +133,8 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     tokenizer = source.tokenizer()
-    phases = [Phase(4, ("medium",), (1,))]
-    batch = TrainingBatches(
-        phases, TIERS, 0, 12, 1, source.geometry, "aligned", _fill(), tokenizer
-    )[0]
+    phases = [Phase(4, 1e-3, 12, ("medium",), (1,))]
+    batch = TrainingBatches(phases, TIERS, 0, source.geometry, "aligned", _fill(), tokenizer)[0]
     images, crops = batch.crops.shape[:2]
     assert 5 <= crops <= 9
     assert images == max(1, 12 // crops)
@@ -162,10 +160,8 @@ def test_only_the_training_split_is_trained_on(
 
     monkeypatch.setattr(batches, "generate_scene", watched)
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
-    phases = [Phase(4, ("low",), (1,))]
-    TrainingBatches(
-        phases, TIERS, 0, 8, 1, source.geometry, "aligned", _fill(), source.tokenizer()
-    )[1]
+    phases = [Phase(4, 1e-3, 8, ("low",), (1,))]
+    TrainingBatches(phases, TIERS, 0, source.geometry, "aligned", _fill(), source.tokenizer())[1]
     assert set(drawn) == {"train"}
 
 
@@ -173,11 +169,11 @@ def test_the_mask_order_of_the_architecture_is_the_one_trained_on(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
-    phases = [Phase(4, ("medium",), (1,))]
+    phases = [Phase(4, 1e-3, 8, ("medium",), (1,))]
     aligned, shifted = (
-        TrainingBatches(
-            phases, TIERS, 0, 8, 1, source.geometry, order, _letterbox(), source.tokenizer()
-        )[0]
+        TrainingBatches(phases, TIERS, 0, source.geometry, order, _letterbox(), source.tokenizer())[
+            0
+        ]
         for order in ("aligned", "shifted")
     )
     assert (shifted.patch_mask[:, -1] == -1).all()
@@ -191,8 +187,8 @@ def test_a_run_is_neither_lost_nor_resumed_by_mistake(
         run(trained[0])
     with pytest.raises(ConfigError, match=r"resume=True.*last\.ckpt"):
         run(tmp_path, "resume=true")
-    with pytest.raises(ConfigError, match=r"recipe\.learning_rate=0\.1 .*as the run was started"):
-        run(trained[0], "resume=true", "recipe.learning_rate=0.1")
+    with pytest.raises(ConfigError, match=r"recipe\.warmup=0\.1 .*as the run was started"):
+        run(trained[0], "resume=true", "recipe.warmup=0.1")
 
 
 def test_a_run_can_start_from_a_vision_backbone(
@@ -212,21 +208,44 @@ def test_a_run_can_start_from_a_vision_backbone(
         run(tmp_path / "other", f"recipe.vision_from={folder}", *WIDER)
 
 
+def test_every_phase_has_a_cycle_of_its_own() -> None:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        phases = (
+            "[{steps: 20, learning_rate: 1, crops_per_batch: 2}, "
+            "{steps: 40, learning_rate: 0.5, crops_per_batch: 2, tiers: [low], shares: [1]}]"
+        )
+        config = compose("train", ["recipe.warmup=0.1", f"recipe.phases={phases}"])
+    recipe: Recipe = build(config, "recipe")
+    rates = [learning_rate(recipe, step) for step in range(61)]
+    assert rates[0] == pytest.approx(1 / 3)  # rises for 2 steps
+    assert max(rates[:20]) == rates[2] == 1
+    assert rates[11] == pytest.approx(0.5)  # half of the 18 steps in which it falls
+    assert max(rates[20:]) == rates[24] == 0.5
+    assert rates[42] == pytest.approx(0.25)
+    assert rates[19] < 0.02
+    assert rates[60] == pytest.approx(0)
+
+
+def one_phase(others: str) -> str:
+    return f"recipe.phases=[{{steps: 9, learning_rate: 1, crops_per_batch: 2, {others}}}]"
+
+
 @pytest.mark.parametrize(
     ("override", "key"),
     [
         ("recipe.phases=[{steps: 0}]", r"recipe\.phases\[0\]\.steps"),
-        ("recipe.phases=[{steps: 9}]", "recipe.phases"),
-        ("recipe.phases=[{tiers: [low]}]", "steps"),
         ("recipe.phases=[{step: 9}]", "step"),
-        ("recipe.phases=[{steps: 9, tiers: [low]}]", "shares"),
-        ("recipe.phases=[{steps: 9, tiers: [low], shares: [much]}]", "shares"),
-        ("recipe.phases=[{steps: 9, tiers: [native], shares: [1]}]", "native"),
-        ("recipe.phases=[{steps: 9, tiers: [lowest], shares: [1]}]", "lowest"),
+        ("recipe.phases=[{steps: 9}]", r"recipe\.phases\[0\]\.learning_rate"),
+        ("recipe.phases=[{steps: 9, learning_rate: fast}]", "learning_rate"),
+        ("recipe.phases=[{steps: 9, learning_rate: 1}]", "crops_per_batch"),
+        (one_phase(""), "recipe.phases"),
+        (one_phase("tiers: [low]"), "shares"),
+        (one_phase("tiers: [low], shares: [much]"), "shares"),
+        (one_phase("tiers: [native], shares: [1]"), "native"),
+        (one_phase("tiers: [lowest], shares: [1]"), "lowest"),
+        (one_phase("tiers: [low], shares: [1], questions_per_task: 0"), "questions_per_task"),
         ("recipe.phases=many", "recipe.phases"),
         ("recipe.warmup=1.5", "recipe.warmup"),
-        ("recipe.learning_rate=fast", "recipe.learning_rate"),
-        ("recipe.learning_rate=null", "recipe.learning_rate"),
         ("recipe.dense_weight=true", "recipe.dense_weight"),
         ("resume=maybe", "resume"),
         ("seed=-1", "seed"),
@@ -236,6 +255,7 @@ def test_a_run_can_start_from_a_vision_backbone(
         ("architecture.overlap_margins=[3,5]", "architecture.image_pooling_h"),
         ("+architecture.vision_backbone.dropout=0.1", "architecture.vision_backbone.dropout"),
         ("architecture.moe_top_k=9", "moe_top_k"),
+        ("architecture.n_layers=3", "architecture.n_layers"),
         ("+architecture.depth=9", "architecture.depth"),
     ],
 )

@@ -19,6 +19,8 @@ END_OF_TEXT = "<|endoftext|>"
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
 """The special tokens of an image, in the order of their ids."""
 
+_BEFORE, _AFTER = " User: ", " Assistant:"
+
 
 @dataclass(frozen=True)
 class ImageTokenIds:
@@ -103,7 +105,15 @@ class PromptTokenizer:
 
     def encode_prompt(self, question: str) -> list[int]:
         """Ids of ` User: QUESTION Assistant:`, without beginning of text and image."""
-        return self._encode(f" User: {question} Assistant:")
+        return self._encode(f"{_BEFORE}{question}{_AFTER}")
+
+    def prompt_token_at(self, question: str, end: int) -> int:
+        """The place in `encode_prompt` of the token that `question[:end]` ends with."""
+        prompt = f"{_BEFORE}{question}{_AFTER}"
+        self._tokenizer.encode_special_tokens = True
+        encoding = self._tokenizer.encode(prompt, add_special_tokens=False)
+        token: int = encoding.char_to_token(len(_BEFORE) + end - 1)
+        return token
 
     def encode_answer(self, text: str) -> list[int]:
         """Ids of an answer that continues a prompt, without the end of text."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import accumulate
 from random import Random
 from typing import Any, Self
@@ -33,7 +34,8 @@ from tierexp.models.text import PromptTokenizer
 from tierexp.tiers import Tier
 from tierexp.tiling import select_crops
 from tierexp.training.crowded import crowded_scene
-from tierexp.training.dense_targets import dense_targets
+from tierexp.training.dense_targets import dense_targets, shown_by
+from tierexp.training.lookups import Lookup, lookups_of, stack_lookups
 from tierexp.training.packing import PackedSequence, pack, pad_sequences
 from tierexp.training.recipe import Phase
 from tierexp.training.token_dropping import without
@@ -78,6 +80,9 @@ class TrainingBatch(_Movable):
         labels: (B, T) int64, -100 where nothing is learned.
         position_ids: (B, T) int64.
         segments: (B, T) int64.
+        looks_from: (M, 3) int64, see `stack_lookups`.
+        looks_at: (M, T) uint8.
+        look_shares: (M, G) float32.
         frozen_vision: Whether only the language model learns from it.
     """
 
@@ -89,6 +94,9 @@ class TrainingBatch(_Movable):
     labels: Tensor
     position_ids: Tensor
     segments: Tensor
+    looks_from: Tensor
+    looks_at: Tensor
+    look_shares: Tensor
     frozen_vision: bool
 
 
@@ -99,9 +107,6 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         phases: What is learned, one thing after the other.
         tiers: Those that the phases name.
         seed: Of the whole run.
-        crops_per_batch: Crops of a batch, global views included, at most; a batch has at least
-            one image.
-        questions_per_task: Questions put to an image, for each task.
         geometry: Of the model's crops.
         mask_order: Of the model.
         resize: How an image meets its canvas.
@@ -113,8 +118,6 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         phases: Sequence[Phase],
         tiers: Mapping[str, Tier],
         seed: int,
-        crops_per_batch: int,
-        questions_per_task: int,
         geometry: CropGeometry,
         mask_order: MaskOrder,
         resize: Resize,
@@ -124,8 +127,6 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         self._phases = phases
         self._tiers = tiers
         self._seed = seed
-        self._crops_per_batch = crops_per_batch
-        self._questions_per_task = questions_per_task
         self._geometry = geometry
         self._mask_order: MaskOrder = mask_order
         self._resize = resize
@@ -141,12 +142,14 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         done = 1 - (self._ends[number] - step) / phase.steps
         first, last = phase.background
         background = first + done * (last - first)
-        return self._batch(rng, phase, background) if phase.tiers else self._vision_batch(rng)
+        return (
+            self._batch(rng, phase, background) if phase.tiers else self._vision_batch(rng, phase)
+        )
 
-    def _vision_batch(self, rng: Random) -> VisionBatch:
+    def _vision_batch(self, rng: Random, phase: Phase) -> VisionBatch:
         geometry, size = self._geometry, self._geometry.crop_size
         crops, targets = [], []
-        for _ in range(self._crops_per_batch):
+        for _ in range(phase.crops_per_batch):
             scene = crowded_scene(rng, size)
             view = place((scene.height, scene.width), (size, size), "stretch")
             crops.append(render(draw(scene), view)[None])
@@ -162,26 +165,27 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         tier = self._tiers[name]
         drawn = [self._draw(rng, tier)]
         crops = drawn[0][1][0] * drawn[0][1][1]
-        images = max(1, self._crops_per_batch // (crops + 1))
+        images = max(1, phase.crops_per_batch // (crops + 1))
         while len(drawn) < images:
             scene, tiling = self._draw(rng, tier)
             if tiling[0] * tiling[1] == crops:
                 drawn.append((scene, tiling))
-        rows = [self._row(rng, scene, tiling, background) for scene, tiling in drawn]
+        rows = [self._row(rng, scene, tiling, phase, background) for scene, tiling in drawn]
         stacked = {
-            name: torch.from_numpy(np.stack([arrays[name] for arrays, _ in rows]))
+            name: torch.from_numpy(np.stack([arrays[name] for arrays, _, _ in rows]))
             for name in rows[0][0]
         }
-        text = pad_sequences([sequence for _, sequence in rows], self._tokenizer.pad_id)
-        return TrainingBatch(**stacked, **text, frozen_vision=phase.frozen_vision)
+        text = pad_sequences([sequence for _, sequence, _ in rows], self._tokenizer.pad_id)
+        looks = stack_lookups([lookups for _, _, lookups in rows], text["input_ids"].shape[1])
+        return TrainingBatch(**stacked, **text, **looks, frozen_vision=phase.frozen_vision)
 
     def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:
         scene = generate_scene("train", rng.randrange(IMAGES["train"]))
         return scene, select_crops(tier, scene.height, scene.width, self._geometry).tiling
 
     def _row(
-        self, rng: Random, scene: Scene, tiling: Tiling, background: float
-    ) -> tuple[Mapping[str, np.ndarray], PackedSequence]:
+        self, rng: Random, scene: Scene, tiling: Tiling, phase: Phase, background: float
+    ) -> tuple[Mapping[str, np.ndarray], PackedSequence, list[Lookup]]:
         geometry, tokenizer = self._geometry, self._tokenizer
         image = preprocess(draw(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.bos_id, [])
@@ -189,7 +193,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         if background < 1:
             draws = np.random.default_rng(rng.getrandbits(64)).random(targets.shape[:2])
             layout = without(layout, (targets == 0).all(-1) & (draws >= background))
-        questions = questions_for(scene, rng, self._questions_per_task)
+        questions = questions_for(scene, rng, phase.questions_per_task)
         sequence = pack(
             layout.input_ids,
             [
@@ -198,10 +202,22 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             ],
             tokenizer.eos_id,
         )
+        shows = partial(
+            shown_by,
+            placement=image.placement,
+            global_placement=image.view_placement,
+            tiling=tiling,
+            geometry=geometry,
+        )
+        lookups = [
+            lookup
+            for question, start in zip(questions, sequence.starts, strict=True)
+            for lookup in lookups_of(question, start, shows, layout.image_input_idx, tokenizer)
+        ]
         arrays = {
             "crops": image.crops,
             "patch_mask": image.patch_mask,
             "image_input_idx": layout.image_input_idx,
             "dense_targets": targets,
         }
-        return arrays, sequence
+        return arrays, sequence, lookups

@@ -8,6 +8,7 @@ minutes; from the answers alone it would take days. Evaluation never reads them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from tierexp.imaging.resize import Placement
 from tierexp.training.packing import IGNORED
 
 _SLOTS = CODE_LENGTHS[1]
+_PLACES = 12
+"""Rows and columns a crop is divided into where an object's place is asked."""
 _SURE, _MAYBE = 0.6, 0.1
 """Shares of an object's or a token's area from which a token shows the object, and below which it
 does not; in between a token is not asked."""
@@ -40,13 +43,16 @@ HEADS = (
     DenseHead("color", 1 + len(COLORS)),
     DenseHead("kind", 2 + len(KINDS)),
     DenseHead("center", 2),
+    # Where in its crop an object is: all that a language model learns of it.
+    DenseHead("row", 1 + _PLACES),
+    DenseHead("column", 1 + _PLACES),
     # What a character is can be seen in place, which of its code it is only from the others:
     # asked apart as well, both are learned far sooner than their product below.
     DenseHead("character", 1 + len(ALPHABET)),
     DenseHead("slot", 1 + _SLOTS),
     *(DenseHead(f"character_{slot}", 1 + len(ALPHABET)) for slot in range(_SLOTS)),
 )
-_COLOR, _KIND, _CENTER, _CHARACTER, _SLOT, _FIRST_CHARACTER = range(6)
+_COLOR, _KIND, _CENTER, _ROW, _COLUMN, _CHARACTER, _SLOT, _FIRST_CHARACTER = range(8)
 _PLATE_KIND = 1
 
 
@@ -71,17 +77,59 @@ def dense_targets(
     """
     grid = geometry.token_grid
     view = _token_classes(scene, global_placement, grid, geometry)[None]
+    canvas = _token_classes(scene, placement, _canvas_grid(tiling, geometry), geometry)
+    by_view = np.concatenate([view, _cut(canvas, tiling, geometry)])
+    somewhere = by_view[..., _KIND] > 0
+    rows, cols = (1 + _PLACES * np.arange(count) // count for count in geometry.token_grid)
+    by_view[..., _ROW] = np.where(somewhere, rows[:, None], 0)
+    by_view[..., _COLUMN] = np.where(somewhere, cols, 0)
+    return by_view.reshape(len(by_view), geometry.tokens_per_crop, len(HEADS))
+
+
+def shown_by(
+    box: Box,
+    placement: Placement,
+    global_placement: Placement,
+    tiling: Tiling,
+    geometry: CropGeometry,
+) -> NDArray[np.bool_]:
+    """Which vision tokens show a box: at least half as much of it as the one that shows most
+    on the same canvas.
+
+    Args:
+        box: On the picture.
+        placement: As in `dense_targets`.
+        global_placement: As in `dense_targets`.
+        tiling: As in `dense_targets`.
+        geometry: As in `dense_targets`.
+
+    Returns:
+        (N + 1, K) bool.
+    """
+    view = _shares(box, global_placement, geometry.token_grid, geometry)
+    canvas = _shares(box, placement, _canvas_grid(tiling, geometry), geometry)
+    shown = [(shares > 0) & (2 * shares >= shares.max()) for shares in (view, canvas)]
+    by_view = np.concatenate([shown[0][None], _cut(shown[1], tiling, geometry)])
+    return by_view.reshape(len(by_view), geometry.tokens_per_crop)
+
+
+def _canvas_grid(tiling: Tiling, geometry: CropGeometry) -> tuple[int, int]:
+    """(rows, cols) of tokens on the canvas."""
     step = geometry.window_patches // geometry.pooling[0]
-    rows, cols = tiling
-    overall = (step * (rows - 1) + grid[0], step * (cols - 1) + grid[1])
-    canvas = _token_classes(scene, placement, overall, geometry)
-    crops = [
-        canvas[step * r : step * r + grid[0], step * c : step * c + grid[1]]
-        for r in range(rows)
-        for c in range(cols)
-    ]
-    return np.concatenate([view, np.stack(crops)]).reshape(
-        rows * cols + 1, geometry.tokens_per_crop, len(HEADS)
+    rows, cols = geometry.token_grid
+    return step * (tiling[0] - 1) + rows, step * (tiling[1] - 1) + cols
+
+
+def _cut(canvas: NDArray[Any], tiling: Tiling, geometry: CropGeometry) -> NDArray[Any]:
+    """(rows, cols, ...) of the canvas's tokens to (N, rows, cols, ...) of its crops'."""
+    step = geometry.window_patches // geometry.pooling[0]
+    rows, cols = geometry.token_grid
+    return np.stack(
+        [
+            canvas[step * r : step * r + rows, step * c : step * c + cols]
+            for r in range(tiling[0])
+            for c in range(tiling[1])
+        ]
     )
 
 
@@ -93,13 +141,7 @@ def _token_classes(
     token = geometry.patch_size * geometry.pooling[0]
 
     def mark(box: Box, heads: dict[int, int]) -> None:
-        (x0, y0, x1, y1) = box
-        top, left = placement.to_canvas(y0, x0)
-        bottom, right = placement.to_canvas(y1, x1)
-        down = _overlaps(top, bottom, grid[0], token)
-        across = _overlaps(left, right, grid[1], token)
-        area = max((bottom - top) * (right - left), 1e-9)
-        share = np.outer(down, across) / min(area, float(token * token))
+        share = _shares(box, placement, grid, geometry)
         for head, value in heads.items():
             plane = targets[..., head]
             plane[(share > _MAYBE) & (share < _SURE)] = IGNORED
@@ -128,6 +170,23 @@ def _token_classes(
         if 0 <= row < grid[0] and 0 <= col < grid[1]:
             targets[row, col, _CENTER] = 1
     return targets
+
+
+def _shares(
+    box: Box, placement: Placement, grid: tuple[int, int], geometry: CropGeometry
+) -> NDArray[np.float64]:
+    """(rows, cols) of a canvas: the share of the box on a token, or of the token under the box,
+    whichever is more.
+    """
+    x0, y0, x1, y1 = box
+    top, left = placement.to_canvas(y0, x0)
+    bottom, right = placement.to_canvas(y1, x1)
+    token = geometry.patch_size * geometry.pooling[0]
+    down = _overlaps(top, bottom, grid[0], token)
+    across = _overlaps(left, right, grid[1], token)
+    area = max((bottom - top) * (right - left), 1e-9)
+    shares: NDArray[np.float64] = np.outer(down, across) / min(area, float(token * token))
+    return shares
 
 
 def _overlaps(start: float, stop: float, count: int, token: int) -> NDArray[np.float64]:

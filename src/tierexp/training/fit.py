@@ -69,8 +69,6 @@ def fit(
         recipe.phases,
         tiers,
         seed,
-        recipe.crops_per_batch,
-        recipe.questions_per_task,
         architecture.geometry,
         architecture.mask_order,
         resize,

@@ -8,6 +8,7 @@ see before the language model is asked to look. Knows nothing of scenes or tiers
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ from tierexp.models.text import PromptTokenizer
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
 from tierexp.training.packing import IGNORED, attention_of
-from tierexp.training.recipe import Recipe
+from tierexp.training.recipe import Recipe, learning_rate
+from tierexp.training.taught_heads import QUARTERS, TAUGHT_HEADS
 
 
 class MolmoTraining(LightningModule):
@@ -55,6 +57,13 @@ class MolmoTraining(LightningModule):
         self._recipe = recipe
         self._tokenizer = tokenizer
         self._router_logits: list[Tensor] = []
+        self._attended: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._taught_blocks = [
+            taught.quarter * config.decoder.num_layers // QUARTERS for taught in TAUGHT_HEADS
+        ]
+        for number in set(self._taught_blocks):
+            attention = self.molmo.transformer.blocks[number].attn.attention
+            attention.register_forward_pre_hook(partial(self._remember_attention, number))
         for block in self.molmo.transformer.blocks:
             if isinstance(block.mlp, MixtureOfExperts):
                 block.mlp.gate.register_forward_hook(self._remember_router)
@@ -81,14 +90,55 @@ class MolmoTraining(LightningModule):
             logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED
         )
         self.log("train/answer_loss", answers, prog_bar=True)
+        lookup = self._lookup_loss(batch)
+        self.log("train/lookup_loss", lookup, prog_bar=True)
         balance = self._balance_loss()
         self.log("train/balance_loss", balance)
-        loss = answers + recipe.balance_weight * balance
+        loss = answers + recipe.lookup_weight * lookup + recipe.balance_weight * balance
         return loss if frozen else loss + recipe.dense_weight * dense
 
     def _remember_router(self, _gate: nn.Module, _inputs: object, logits: Tensor) -> None:
         if self.training:
             self._router_logits.append(logits)
+
+    def _remember_attention(self, block: int, _module: nn.Module, inputs: Any) -> None:
+        if self.training:
+            q, k, _v, mask, _causal = inputs
+            self._attended[block] = (q, k, mask)
+
+    def _lookup_loss(self, batch: TrainingBatch) -> Tensor:
+        """How far the taught heads' attention is from where it should be.
+
+        The Kullback-Leibler divergence from the shares that groups of tokens get to those they
+        should get, the mean over lookups of a head and then over heads.
+        """
+        losses = []
+        rows, heads = batch.looks_from[:, 0], batch.looks_from[:, 2]
+        for number, taught in enumerate(TAUGHT_HEADS):
+            # (B, H, T, D), (B, kv heads, T, D), (B, 1, T, T)
+            q, k, mask = self._attended[self._taught_blocks[number]]
+            queries, keys = q[:, taught.head], k[:, taught.head * k.shape[1] // q.shape[1]]
+            divergences = [
+                self._divergence(queries[row], keys[row], mask[row, 0], batch, asked)
+                for row in range(len(queries))
+                if (asked := (rows == row) & (heads == number)).any()
+            ]
+            loss = torch.cat(divergences).mean() if divergences else queries.new_zeros(())
+            self.log(f"train/look_{number}_{taught.step}", loss)
+            losses.append(loss)
+        return torch.stack(losses).mean()
+
+    def _divergence(
+        self, queries: Tensor, keys: Tensor, mask: Tensor, batch: TrainingBatch, asked: Tensor
+    ) -> Tensor:
+        """Of each lookup `asked` (M,) bool of one sequence with its (T, D) queries and keys."""
+        places = batch.looks_from[asked, 1]
+        scores = (queries[places] @ keys.mT * queries.shape[-1] ** -0.5).float()  # (M', T)
+        attention = scores.masked_fill(~mask[places], -torch.inf).softmax(-1)
+        shares = batch.look_shares[asked]
+        gets = attention.new_zeros(len(shares), shares.shape[1] + 1)
+        gets = gets.scatter_add(1, batch.looks_at[asked].long(), attention)[:, 1:]  # (M', G)
+        return (torch.xlogy(shares, shares) - shares * (gets + 1e-6).log()).sum(-1)
 
     def _balance_loss(self) -> Tensor:
         """1 where experts are evenly used, up to their number where one is used alone.
@@ -150,7 +200,7 @@ class MolmoTraining(LightningModule):
                 raise ConfigError(f"recipe.{name}", value, f"{trained!r}, as the run was started")
 
     def configure_optimizers(self) -> Any:
-        """AdamW under one cosine cycle."""
+        """AdamW, with a cycle of the learning rate in every phase."""
         recipe = self._recipe
         decayed = [p for p in self.parameters() if p.ndim >= 2]
         others = [p for p in self.parameters() if p.ndim < 2]
@@ -159,12 +209,10 @@ class MolmoTraining(LightningModule):
                 {"params": decayed, "weight_decay": recipe.weight_decay},
                 {"params": others, "weight_decay": 0.0},
             ],
-            lr=recipe.learning_rate,
+            lr=1.0,  # times the schedule's
             betas=(0.9, 0.98),
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, recipe.steps, pct_start=recipe.warmup
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate, recipe))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

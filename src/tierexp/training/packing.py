@@ -28,12 +28,14 @@ class PackedSequence:
         labels: (T,) int64: the token that follows, where it belongs to an answer; -100 elsewhere.
         position_ids: (T,) int64: as if each question followed the image directly.
         segments: (T,) int64: 0 for the image, then one number per question.
+        starts: Where each question starts.
     """
 
     input_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
     position_ids: NDArray[np.int64]
     segments: NDArray[np.int64]
+    starts: tuple[int, ...]
 
 
 def pack(
@@ -50,14 +52,17 @@ def pack(
     """
     ids, labels = [image_ids], [np.full(len(image_ids), IGNORED)]
     positions, segments = [np.arange(len(image_ids))], [np.full(len(image_ids), _IMAGE)]
+    starts: list[int] = []
     for number, (prompt, answer) in enumerate(questions, start=1):
+        starts.append(sum(map(len, ids)))
         target = [*answer, eos_id]
         # The last prompt token predicts the answer's first; the end of text is never an input.
         ids.append(np.array([*prompt, *answer], dtype=np.int64))
         labels.append(np.array([IGNORED] * (len(prompt) - 1) + target))
         positions.append(len(image_ids) + np.arange(len(ids[-1])))
         segments.append(np.full(len(ids[-1]), number))
-    return PackedSequence(*(np.concatenate(part) for part in (ids, labels, positions, segments)))
+    joined = (np.concatenate(part) for part in (ids, labels, positions, segments))
+    return PackedSequence(*joined, starts=tuple(starts))
 
 
 def pad_sequences(sequences: Sequence[PackedSequence], pad_id: int) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,12 @@ class Phase:
 
     Args:
         steps: Optimiser steps.
+        learning_rate: At its peak: it rises from 0 and falls to 0 along a cosine.
+        crops_per_batch: Crops of a batch at most, global views included.
         tiers: Names of the tiers that images are cut for; none: crowded single crops, without
             questions and without the language model.
         shares: How often each of the tiers is drawn.
+        questions_per_task: Questions put to an image, for each task.
         frozen_vision: Only the language model learns: a question costs a fraction of the time.
         background: The share of vision tokens without an object that prompts hold, at the start
             and at the end of the phase. Among hundreds of tokens that say nothing, attention
@@ -27,8 +31,11 @@ class Phase:
     """
 
     steps: int
+    learning_rate: float
+    crops_per_batch: int
     tiers: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
+    questions_per_task: int = 1
     frozen_vision: bool = False
     background: tuple[float, float] = (1.0, 1.0)
 
@@ -41,14 +48,12 @@ class Recipe:
         phases: What is learned, one thing after the other: mappings of the fields of `Phase`.
         vision_from: A checkpoint folder whose vision backbone training starts with; None starts
             from random weights.
-        learning_rate: At its peak; the schedule is one cosine cycle.
-        warmup: Share of the steps in which the learning rate rises.
+        warmup: Share of a phase in which the learning rate rises.
         weight_decay: Of matrices; vectors have none.
         gradient_clip: Norm to which gradients are clipped.
         dense_weight: Weight of the dense loss beside the answers'.
+        lookup_weight: Weight of the loss that shows attention where to look.
         balance_weight: Weight of the loss that keeps experts evenly used.
-        crops_per_batch: Crops of a batch at most, global views included.
-        questions_per_task: Questions put to an image, for each task.
         num_workers: Worker processes that make batches; 0 makes them in the main process.
         validation_questions: Questions that validation asks, per tier.
         validation_every: Steps between validations.
@@ -58,14 +63,12 @@ class Recipe:
 
     phases: tuple[Phase, ...]
     vision_from: str | None
-    learning_rate: float
     warmup: float
     weight_decay: float
     gradient_clip: float
     dense_weight: float
+    lookup_weight: float
     balance_weight: float
-    crops_per_batch: int
-    questions_per_task: int
     num_workers: int
     validation_questions: int
     validation_every: int
@@ -83,8 +86,6 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, minimum in {
-            "crops_per_batch": 2,
-            "questions_per_task": 1,
             "num_workers": 0,
             "validation_questions": 1,
             "validation_every": 1,
@@ -93,11 +94,11 @@ class Recipe:
         }.items():
             whole_number(f"recipe.{name}", getattr(self, name), minimum)
         for name in (
-            "learning_rate",
             "warmup",
             "weight_decay",
             "gradient_clip",
             "dense_weight",
+            "lookup_weight",
             "balance_weight",
         ):
             number(f"recipe.{name}", getattr(self, name), 0)
@@ -125,7 +126,6 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
     for name, value in given.items():
         if name not in known:
             raise ConfigError(f"{key}.{name}", value, f"no such key; there are {', '.join(known)}")
-    whole_number(f"{key}.steps", given.get("steps"), 1)
     tiers, shares = tuple(given.get("tiers", ())), tuple(given.get("shares", ()))
     if len(tiers) != len(shares):
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
@@ -137,4 +137,28 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
     background = tuple(given.get("background", (1.0, 1.0)))
     if len(background) != 2 or any(number(f"{key}.background", b, 0) > 1 for b in background):
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
-    return Phase(given["steps"], tiers, shares, frozen, background)
+    return Phase(
+        steps=whole_number(f"{key}.steps", given.get("steps"), 1),
+        learning_rate=number(f"{key}.learning_rate", given.get("learning_rate"), 0),
+        crops_per_batch=whole_number(f"{key}.crops_per_batch", given.get("crops_per_batch"), 2),
+        tiers=tiers,
+        shares=shares,
+        questions_per_task=whole_number(
+            f"{key}.questions_per_task", given.get("questions_per_task", 1), 1
+        ),
+        frozen_vision=frozen,
+        background=background,
+    )
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step: in every phase a linear rise, then half a cosine to 0."""
+    for phase in recipe.phases:
+        if step < phase.steps:
+            break
+        step -= phase.steps
+    rising = recipe.warmup * phase.steps
+    if step < rising:
+        return phase.learning_rate * (step + 1) / (rising + 1)
+    falling = (step - rising) / (phase.steps - rising)
+    return phase.learning_rate * (1 + math.cos(math.pi * min(falling, 1.0))) / 2

@@ -17,7 +17,7 @@ line, two shapes of nearly equal size) is not asked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, get_args
@@ -47,12 +47,35 @@ _COUNT_WEIGHTS = (1, 1.9, 4.8, 17, 70, 100, 100, 100, 100)
 
 
 @dataclass(frozen=True)
+class Mention:
+    """Words of a question, and what of the picture they name.
+
+    Args:
+        end: Where the words end in the question's text.
+        boxes: Of the objects they name; none where the picture has nothing of it.
+    """
+
+    end: int
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
 class Question:
-    """One question and its only answer."""
+    """One question and its only answer.
+
+    Args:
+        task: What kind of question.
+        text: Its words.
+        answer: The only right one.
+        mentions: What its words name; models are taught by it where to look, never told.
+        spelled: Boxes of the answer's characters where the picture spells it.
+    """
 
     task: Task
     text: str
     answer: str
+    mentions: tuple[Mention, ...] = ()
+    spelled: tuple[Box, ...] = ()
 
 
 def questions_for(scene: Scene, rng: Random, per_task: int = 1) -> list[Question]:
@@ -80,14 +103,20 @@ def answerable(scene: Scene) -> bool:
 
 def _read(scene: Scene, rng: Random) -> Question:
     plate = rng.choice(scene.plates)
-    return Question("read", f"What is written on the {plate.color} plate?", plate.text)
+    text = f"What is written on the {plate.color} plate?"
+    mention = _mention(text, f"{plate.color} plate", [plate.box])
+    spelled = tuple(glyph.box for glyph in plate.glyphs)
+    return Question("read", text, plate.text, (mention,), spelled)
 
 
 def _count(scene: Scene, rng: Random) -> Question:
     present = Counter(shape.kind for shape in scene.shapes)
     weights = [_COUNT_WEIGHTS[present[kind]] for kind in KINDS]
     (kind,) = rng.choices(KINDS, weights)
-    return Question("count", f"How many {PLURALS[kind]} are there?", str(present[kind]))
+    text = f"How many {PLURALS[kind]} are there?"
+    alike = [shape.box for shape in scene.shapes if shape.kind == kind]
+    mention = _mention(text, PLURALS[kind], alike)
+    return Question("count", text, str(present[kind]), (mention,))
 
 
 def _locate(scene: Scene, rng: Random) -> Question:
@@ -95,7 +124,8 @@ def _locate(scene: Scene, rng: Random) -> Question:
     x, y = center(box)
     row = "top" if y < scene.height / 2 else "bottom"
     column = "left" if x < scene.width / 2 else "right"
-    return Question("locate", f"Where is the {name}?", f"{row} {column}")
+    text = f"Where is the {name}?"
+    return Question("locate", text, f"{row} {column}", (_mention(text, name, [box]),))
 
 
 def _compare(scene: Scene, rng: Random) -> Question:
@@ -104,14 +134,17 @@ def _compare(scene: Scene, rng: Random) -> Question:
     answer, other = rng.choice(by_wording[wording])
     first, second = rng.sample((answer, other), 2)
     text = f"Which plate {wording}, the {first.color} or the {second.color} one?"
-    return Question("compare", text, answer.color)
+    mentions = tuple(_mention(text, f"the {x.color}", [x.box]) for x in (first, second))
+    return Question("compare", text, answer.color, mentions)
 
 
 def _coarse(scene: Scene, rng: Random) -> Question:
     sides = sorted((shape.box[2] - shape.box[0] for shape in scene.shapes), reverse=True)
     if len(sides) > 1 and sides[0] >= SIZE_RATIO * sides[1] and rng.random() < 0.5:
         largest = max(scene.shapes, key=lambda shape: shape.box[2] - shape.box[0])
-        return Question("coarse", "What colour is the largest shape?", largest.color)
+        text = "What colour is the largest shape?"
+        mention = _mention(text, "largest shape", [largest.box])
+        return Question("coarse", text, largest.color, (mention,))
     present = {(shape.color, shape.kind) for shape in scene.shapes}
     if rng.random() < 0.5:
         answer, (color, kind) = "yes", rng.choice(sorted(present))
@@ -123,7 +156,13 @@ def _coarse(scene: Scene, rng: Random) -> Question:
         near = [(color, kind) for color, kind in absent if color in colors or kind in kinds]
         answer, (color, kind) = "no", rng.choice(near)
     article = "an" if color == "orange" else "a"
-    return Question("coarse", f"Is there {article} {color} {kind}?", answer)
+    text = f"Is there {article} {color} {kind}?"
+    alike = [shape.box for shape in scene.shapes if (shape.color, shape.kind) == (color, kind)]
+    return Question("coarse", text, answer, (_mention(text, f"{color} {kind}", alike),))
+
+
+def _mention(text: str, words: str, boxes: Iterable[Box]) -> Mention:
+    return Mention(text.index(words) + len(words), tuple(boxes))
 
 
 _DRAW: dict[Task, Callable[[Scene, Random], Question]] = {

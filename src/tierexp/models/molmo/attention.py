@@ -7,7 +7,7 @@ or positions.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 
@@ -54,3 +54,11 @@ def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: b
         scores = scores + mask
     attended: Tensor = scores.softmax(dim=-1).to(v.dtype) @ v  # (B, H, Q, D)
     return attended
+
+
+class Attention(nn.Module):
+    """`attend` as a module, so that hooks can see who looks where."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """As `attend`."""
+        return attend(q, k, v, mask, causal)

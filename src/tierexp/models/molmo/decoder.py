@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tierexp.models.molmo.attention import attend
+from tierexp.models.molmo.attention import Attention
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.molmo.norm import RMSNorm
@@ -35,6 +35,7 @@ class SelfAttention(nn.Module):
         self.widths = (config.width, kv_width, kv_width)
         self.attn_norm = RMSNorm(config.width, config.norm_eps)
         self.att_proj = nn.Linear(config.width, sum(self.widths), bias=config.qkv_bias)
+        self.attention = Attention()
         self.attn_out = nn.Linear(config.width, config.width, bias=False)
         self.q_norm = RMSNorm(config.width, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(kv_width, config.norm_eps) if config.qk_norm else None
@@ -66,7 +67,7 @@ class SelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.extend(block, k, v)  # (B, kv heads, keys, D)
         causal = mask is None and q.shape[2] > 1
-        attended = attend(q, k, v, mask, causal)  # (B, H, T, D)
+        attended = self.attention(q, k, v, mask, causal)  # (B, H, T, D)
         output: Tensor = self.attn_out(attended.transpose(1, 2).flatten(2))
         if self.norm_after:
             output = self.attn_norm(output)

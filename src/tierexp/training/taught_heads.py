@@ -1,0 +1,45 @@
+"""Which attention heads of the decoder are taught which step of answering. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tierexp.models.molmo.sizes import DecoderConfig
+
+Step = Literal["attribute", "object", "name", "character"]
+
+
+@dataclass(frozen=True)
+class TaughtHead:
+    """An attention head that is taught a step of answering.
+
+    Args:
+        step: What it looks for: a name's last word for its `attribute` (the word before), or for
+            the `object` it names; what predicts an answer, for the `name` in the question or for
+            the next `character`.
+        quarter: The quarter of the decoder's depth whose first block it is in.
+        head: Its number in that block.
+    """
+
+    step: Step
+    quarter: int
+    head: int
+
+
+QUARTERS = 4
+TAUGHT_HEADS = (
+    TaughtHead("attribute", 0, 0),
+    TaughtHead("object", 1, 0),
+    TaughtHead("name", 1, 1),
+    TaughtHead("character", 2, 0),
+    TaughtHead("name", 2, 1),
+)
+"""A way to answer in four blocks: "the red circle" becomes one name, what it names is found; the
+answer's tokens learn the name, then either spell or read off what was found."""
+
+
+def can_be_taught(decoder: DecoderConfig) -> bool:
+    """Whether a decoder has a block for every quarter and a head for every step."""
+    heads = 1 + max(taught.head for taught in TAUGHT_HEADS)
+    return decoder.num_layers >= QUARTERS and decoder.num_heads >= heads

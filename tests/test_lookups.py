@@ -1,0 +1,144 @@
+"""Where questions are taught to look: against the words of the question and the painted picture."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from tierexp import CropGeometry
+from tierexp.data.tierqa.generator import generate_scene
+from tierexp.data.tierqa.questions import Question, questions_for
+from tierexp.data.tierqa.scene import Box
+from tierexp.imaging.resize import place
+from tierexp.models.text import PromptTokenizer
+from tierexp.models.tokenizer_training import train_tokenizer
+from tierexp.training.dense_targets import shown_by
+from tierexp.training.lookups import Lookup, lookups_of, stack_lookups
+from tierexp.training.taught_heads import TAUGHT_HEADS
+
+GEOMETRY = CropGeometry()
+START = 1000
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PromptTokenizer:
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    scenes = [generate_scene("train", index) for index in range(50)]
+    questions = [question for scene in scenes for question in questions_for(scene, Random(0))]
+    train_tokenizer((f" User: {q.text} Assistant: {q.answer}" for q in questions), 384, path)
+    return PromptTokenizer.from_file(path, 384)
+
+
+def asked(task: str, about: str = "") -> tuple[int, Question]:
+    """(index of the scene, question): the first of a task with those words."""
+    for index in range(500):
+        for question in questions_for(generate_scene("train", index), Random(index), 4):
+            if question.task == task and about in question.text:
+                return index, question
+    raise LookupError(task)
+
+
+def lookups(index: int, question: Question, tokenizer: PromptTokenizer) -> list[Lookup]:
+    scene = generate_scene("train", index)
+    view = place((scene.height, scene.width), (336, 336), "letterbox")
+
+    def shows(box: Box) -> np.ndarray:
+        return shown_by(box, view, view, (1, 1), GEOMETRY)
+
+    positions = 10 + np.arange(2 * 144).reshape(2, 144)
+    return lookups_of(question, START, shows, positions, tokenizer)
+
+
+def word(question: Question, position: int, tokenizer: PromptTokenizer) -> str:
+    ids = tokenizer.encode_prompt(question.text) + tokenizer.encode_answer(question.answer)
+    return tokenizer.decode(ids[position - START : position - START + 1])
+
+
+def test_a_name_looks_at_its_attribute_and_its_object(tokenizer: PromptTokenizer) -> None:
+    index, question = asked("locate")
+    *_, color, kind = question.text.rstrip("?").split()
+    found = {lookup.step: lookup for lookup in lookups(index, question, tokenizer)}
+    attribute, item = found["attribute"], found["object"]
+    assert attribute.position == item.position
+    assert word(question, attribute.position, tokenizer) == kind
+    assert word(question, int(attribute.groups[0][0]), tokenizer) == color
+    places = item.groups[0] - 10
+    assert item.shares == (1.0,)
+    assert (places < 144).all()  # in the global view, which is the first
+    row, column = places // 12, places % 12
+    vertical, horizontal = question.answer.split()
+    assert ("top" if row.mean() < 5.5 else "bottom") == vertical
+    assert ("left" if column.mean() < 5.5 else "right") == horizontal
+
+
+def test_what_predicts_an_answer_looks_at_the_name(tokenizer: PromptTokenizer) -> None:
+    index, question = asked("compare")
+    found = lookups(index, question, tokenizer)
+    names = [lookup for lookup in found if lookup.step == "name"]
+    answer = len(tokenizer.encode_answer(question.answer))
+    first = START + len(tokenizer.encode_prompt(question.text))
+    assert [lookup.position for lookup in names] == list(range(first - 1, first + answer))
+    for lookup in names:
+        assert lookup.shares == (0.5, 0.5)
+        colors = [word(question, int(group[0]), tokenizer) for group in lookup.groups]
+        assert question.text.split(", ")[1] == f"the {colors[0]} or the {colors[1]} one?"
+
+
+def test_a_character_is_looked_up_by_the_token_before_it(tokenizer: PromptTokenizer) -> None:
+    index, question = asked("read")
+    found = [x for x in lookups(index, question, tokenizer) if x.step == "character"]
+    found.sort(key=lambda lookup: lookup.position)
+    spelled = [word(question, lookup.position + 1, tokenizer) for lookup in found]
+    assert "".join(spelled) == question.answer
+    columns = [((lookup.groups[0] - 10) % 12).mean() for lookup in found]
+    assert columns == sorted(columns)
+    assert any((lookup.groups[0] - 10 >= 144).any() for lookup in found)  # crops, too
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 8])
+def test_a_count_is_the_attention_that_is_left_over(
+    number: int, tokenizer: PromptTokenizer
+) -> None:
+    questions = (
+        (i, q) for i in range(500) for q in questions_for(generate_scene("train", i), Random(i), 4)
+    )
+    index, question = next(
+        (i, q) for i, q in questions if q.task == "count" and q.answer == str(number)
+    )
+    (item,) = (x for x in lookups(index, question, tokenizer) if x.step == "object")
+    assert sum(item.shares) == pytest.approx(1)
+    assert item.shares[-1] == pytest.approx(1 - number / 9)
+    assert item.groups[-1].tolist() == [0]
+    assert len(item.groups) == number + 1
+
+
+def test_what_is_not_there_is_looked_for_in_vain(tokenizer: PromptTokenizer) -> None:
+    for index in range(50):
+        for question in questions_for(generate_scene("train", index), Random(index), 4):
+            if question.text.startswith("Is there"):
+                (item,) = (x for x in lookups(index, question, tokenizer) if x.step == "object")
+                assert (item.groups[0].tolist() == [0]) == (question.answer == "no")
+
+
+def test_stacked() -> None:
+    one = Lookup(7, "object", (np.array([2, 3]), np.array([0])), (0.25, 0.75))
+    other = Lookup(5, "name", (np.array([4]),), (1.0,))
+    stacked = stack_lookups([[], [one], [other]], 8)
+    number = {(taught.step, taught.quarter): n for n, taught in enumerate(TAUGHT_HEADS)}
+    early, late = number["name", 1], number["name", 2]
+    assert stacked["looks_from"].tolist() == [
+        [1, 7, number["object", 1]],
+        [2, 5, early],
+        [2, 5, late],
+    ]
+    assert stacked["looks_at"].tolist() == [
+        [2, 0, 1, 1, 0, 0, 0, 0],
+        [0, 0, 0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 0, 1, 0, 0, 0],
+    ]
+    torch.testing.assert_close(
+        stacked["look_shares"], torch.tensor([[0.25, 0.75], [1.0, 0.0], [1.0, 0.0]])
+    )
