@@ -16,7 +16,7 @@ from tierexp.imaging.resize import place
 from tierexp.models.text import PromptTokenizer
 from tierexp.models.tokenizer_training import train_tokenizer
 from tierexp.training.dense_targets import shown_by
-from tierexp.training.lookups import Lookup, lookups_of, stack_lookups
+from tierexp.training.lookups import Lookup, divergence, lookups_of, stack_lookups
 from tierexp.training.taught_heads import TAUGHT_HEADS
 
 GEOMETRY = CropGeometry()
@@ -142,3 +142,28 @@ def test_stacked() -> None:
     torch.testing.assert_close(
         stacked["look_shares"], torch.tensor([[0.25, 0.75], [1.0, 0.0], [1.0, 0.0]])
     )
+
+
+def test_divergence_of_attention_that_is_known() -> None:
+    """Without a query all that is visible gets the same: 8 of 10 positions, 1/8 each."""
+    queries, keys = torch.zeros(2, 4), torch.ones(10, 4)
+    visible = torch.arange(10).expand(2, -1) < 8
+    looks_at = torch.tensor([[1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [1, 2, 2, 2, 0, 0, 0, 0, 0, 0]])
+    shares = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    expected = [np.log(8 / 2), 0.25 * np.log(0.25 * 8) + 0.75 * np.log(0.75 * 8 / 3)]
+    found = divergence(queries, keys, visible, looks_at, shares)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_divergence_teaches_a_query_to_look_where_it_should() -> None:
+    torch.manual_seed(0)
+    queries, keys = torch.zeros(1, 4, requires_grad=True), torch.randn(6, 4)
+    looks_at, shares = torch.tensor([[0, 0, 1, 0, 0, 0]]), torch.ones(1, 1)
+    optimizer = torch.optim.SGD([queries], 5.0)
+    for _ in range(200):
+        optimizer.zero_grad()
+        divergence(
+            queries, keys, torch.ones(1, 6, dtype=torch.bool), looks_at, shares
+        ).sum().backward()
+        optimizer.step()
+    assert (queries @ keys.mT * 0.5).softmax(-1).argmax() == 2

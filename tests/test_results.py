@@ -97,6 +97,7 @@ LANDSCAPE = SampleResult(
     accuracy=1.0,
     task="coarse",
     actual_crop_tokens=864,
+    chance=None,
 )
 SQUARE = dataclasses.replace(
     LANDSCAPE, sample_id="b", selected_crops=4, selected_tiling=(2, 2), aspect_ratio_mismatch=0.0,
@@ -204,7 +205,7 @@ def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:
     [
         (lambda text: text[:50], "is not a results file"),
         (lambda _: "[]", "schema version None"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 99'), "version 99"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 99'), "version 99"),
         (lambda text: text.replace('"num_failed"', '"failed"'), "num_failed"),
         (lambda text: text.replace('"selected_tiling": [', '"selected_tiling": [1,'), "fields"),
     ],
@@ -218,3 +219,13 @@ def test_other_files_are_refused(tmp_path: Path, change: object, words: str) -> 
         load_results(path)
     with pytest.raises(DataError, match=r"none\.json"):
         load_results(tmp_path / "none.json")
+
+
+def test_chance_is_the_mean_of_blind_guesses_where_every_sample_has_one() -> None:
+    guessed = [dataclasses.replace(LANDSCAPE, chance=1.0), dataclasses.replace(SQUARE, chance=0.0)]
+    known = aggregate(guessed, [], FACTS, 1.0, PROVENANCE)
+    assert known.chance == 0.5
+    assert known.accuracy_by_task["coarse"].chance == 1.0
+    unknown = aggregate([guessed[0], SQUARE], [], FACTS, 1.0, PROVENANCE)
+    assert unknown.chance is None
+    assert unknown.accuracy_by_task["coarse"].chance == 1.0

@@ -46,6 +46,14 @@ def test_every_figure_is_there() -> None:
         assert figure in text, figure
 
 
+def test_chance_stands_beside_accuracy_where_it_is_known() -> None:
+    guessed = [dataclasses.replace(sample, chance=0.25) for sample in (LANDSCAPE, SQUARE)]
+    text = " ".join(printed(*guessed).split())
+    assert "n │ chance" in text
+    assert "2 │ 25.0%" in text
+    assert "chance" not in printed(LANDSCAPE, SQUARE)
+
+
 def test_tables_fit_80_columns_and_paths_stay_whole() -> None:
     lines = printed(LANDSCAPE, SQUARE).splitlines()
     path = [line for line in lines if line.startswith("results  ")]

@@ -94,7 +94,10 @@ def test_version_1_is_frozen() -> None:
     # Weights and results refer to it: whatever changes this digest is a new VERSION.
     dataset = TierQA("test", max_samples=500)
     text = repr([generate_scene("test", index) for index in range(100)])
-    text += repr([dataset[index] for index in range(500)])
+    samples = [dataset[index] for index in range(500)]
+    fields = ("sample_id", "question", "answers", "task")
+    texts = [", ".join(f"{name}={getattr(s, name)!r}" for name in fields) for s in samples]
+    text += f"[{', '.join(f'Sample({fields})' for fields in texts)}]"
     assert hashlib.sha256(text.encode()).hexdigest() == (
         "b5074371a6aa07daa09601d0b133b31152423d0da481d40d95be38533fba60e3"
     )
@@ -468,6 +471,24 @@ def test_a_question_does_not_reveal_its_answer(task: Task, chance: float) -> Non
 
 
 # The data set
+
+
+def test_no_constant_answer_to_a_wording_beats_the_blind_guess() -> None:
+    names = {*COLORS, *KINDS, *PLURALS.values(), "an"}
+    right: dict[str, list[bool]] = defaultdict(list)
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    dataset = TierQA("train", max_samples=5000)
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        words = sample.question.rstrip("?").replace(",", "").split()
+        wording = " ".join("a" if word in names else word for word in words)
+        right[wording].append(sample.blind_guess in sample.answers)
+        answers[wording][sample.answers[0]] += 1
+    assert len(right) == 9
+    for wording, guesses in right.items():
+        constant = answers[wording].most_common(1)[0][1] / len(guesses)
+        noise = 3 * math.sqrt(0.25 / len(guesses))
+        assert np.mean(guesses) > constant - noise, wording
 
 
 def test_it_is_a_question_dataset_of_five_tasks_per_picture() -> None:

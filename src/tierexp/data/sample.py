@@ -25,12 +25,15 @@ class Sample:
         question: As it is put to the model.
         answers: Every accepted answer, at least one.
         task: What the question tests, for accuracies per task.
+        blind_guess: The best answer without the image, where the data set knows one: accuracy
+            means little until it is compared with what such guesses reach.
     """
 
     sample_id: str
     question: str
     answers: tuple[str, ...]
     task: str
+    blind_guess: str | None = None
 
 
 class QuestionDataset(Protocol):

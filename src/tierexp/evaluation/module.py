@@ -166,6 +166,11 @@ class TierEvaluation(LightningModule):
             accuracy=exact_match(prediction, sample.answers),
             task=sample.task,
             actual_crop_tokens=prepared.actual_crop_tokens,
+            chance=(
+                None
+                if sample.blind_guess is None
+                else exact_match(sample.blind_guess, sample.answers)
+            ),
         )
         self._samples[prepared.index] = result
         return result

@@ -27,7 +27,7 @@ import numpy as np
 from tierexp.errors import DataError
 from tierexp.evaluation.metrics import wilson_interval
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class SampleResult:
         accuracy: Score of the prediction in [0, 1].
         task: What the question tests.
         actual_crop_tokens: `actual_vision_tokens` without the global view's.
+        chance: Score of the best guess without the image; None where the data set knows none.
     """
 
     sample_id: str
@@ -93,6 +94,7 @@ class SampleResult:
     accuracy: float
     task: str
     actual_crop_tokens: int
+    chance: float | None
 
     @property
     def utilization(self) -> float:
@@ -116,11 +118,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class TaskAccuracy:
-    """Mean score of one task's samples, its 95 % interval, and how many they are."""
+    """Mean score of one task's samples, its 95 % interval, how many they are, and what the best
+    guesses without the image would score.
+    """
 
     accuracy: float
     accuracy_ci95: tuple[float, float]
     num_samples: int
+    chance: float | None
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,7 @@ class EvaluationResults:
     accuracy: float | None
     accuracy_std: float | None
     accuracy_ci95: tuple[float, float] | None
+    chance: float | None
     num_samples: int
     num_failed: int
     resize_to_fill: bool
@@ -266,6 +272,7 @@ def aggregate(
         accuracy=overall.accuracy if overall else None,
         accuracy_std=std("accuracy"),
         accuracy_ci95=overall.accuracy_ci95 if overall else None,
+        chance=overall.chance if overall else None,
         num_samples=len(samples),
         num_failed=len(failures),
         resize_to_fill=facts.resize_to_fill,
@@ -290,7 +297,9 @@ def aggregate(
 def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
     """The mean score of samples, at least one, and its 95 % Wilson interval."""
     accuracy = float(np.mean([sample.accuracy for sample in samples]))
-    return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples))
+    guesses = [sample.chance for sample in samples if sample.chance is not None]
+    chance = float(np.mean(guesses)) if len(guesses) == len(samples) else None
+    return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples), chance)
 
 
 def write_results(results: EvaluationResults, path: Path) -> None:

@@ -93,6 +93,9 @@ def _accuracies(results: EvaluationResults) -> Table:
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval", justify="right")
     table.add_column("n", justify="right")
+    with_chance = results.chance is not None
+    if with_chance:
+        table.add_column("chance", justify="right")
 
     def add(name: str, accuracy: TaskAccuracy, style: str | None = None) -> None:
         low, high = accuracy.accuracy_ci95
@@ -101,6 +104,7 @@ def _accuracies(results: EvaluationResults) -> Table:
             _percent(accuracy.accuracy),
             f"{_percent(low)} to {_percent(high)}",
             str(accuracy.num_samples),
+            *([_percent(accuracy.chance)] if with_chance else []),
             style=style,
         )
 
@@ -111,7 +115,9 @@ def _accuracies(results: EvaluationResults) -> Table:
         table.add_section()
     assert results.accuracy is not None
     assert results.accuracy_ci95 is not None
-    overall = TaskAccuracy(results.accuracy, results.accuracy_ci95, results.num_samples)
+    overall = TaskAccuracy(
+        results.accuracy, results.accuracy_ci95, results.num_samples, results.chance
+    )
     add("all", overall, style="bold")
     return table
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -108,12 +109,12 @@ class PromptTokenizer:
         return self._encode(f"{_BEFORE}{question}{_AFTER}")
 
     def prompt_token_at(self, question: str, end: int) -> int:
-        """The place in `encode_prompt` of the token that `question[:end]` ends with."""
-        prompt = f"{_BEFORE}{question}{_AFTER}"
-        self._tokenizer.encode_special_tokens = True
-        encoding = self._tokenizer.encode(prompt, add_special_tokens=False)
-        token: int = encoding.char_to_token(len(_BEFORE) + end - 1)
-        return token
+        """The place in `encode_prompt` of the token that the last character of `question[:end]`
+        belongs to; `end` is at least 1.
+        """
+        encoding = self._encoding(f"{_BEFORE}{question}{_AFTER}")
+        place: int = encoding.char_to_token(len(_BEFORE) + end - 1)
+        return place
 
     def encode_answer(self, text: str) -> list[int]:
         """Ids of an answer that continues a prompt, without the end of text."""
@@ -128,8 +129,11 @@ class PromptTokenizer:
         return text.strip()
 
     def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._encoding(text).ids
+        return ids
+
+    def _encoding(self, text: str) -> Any:
         # A question may contain "<im_patch>"; it must not become one. Set here, because a tokenizer
         # forgets it on its way to a worker process.
         self._tokenizer.encode_special_tokens = True
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._tokenizer.encode(text, add_special_tokens=False)

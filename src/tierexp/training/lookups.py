@@ -69,7 +69,8 @@ def lookups_of(
 
     def positions(box: Box, views: slice) -> NDArray[np.int64]:
         places = image_input_idx[views][shows(box)[views]]
-        return places[places != DROPPED]
+        kept: NDArray[np.int64] = places[places != DROPPED]
+        return kept
 
     ends = [start + tokenizer.prompt_token_at(question.text, m.end) for m in question.mentions]
     first = start + len(tokenizer.encode_prompt(question.text))
@@ -134,3 +135,26 @@ def stack_lookups(lookups: Sequence[Sequence[Lookup]], length: int) -> dict[str,
         "looks_at": torch.from_numpy(looks_at),
         "look_shares": torch.from_numpy(shares),
     }
+
+
+def divergence(
+    queries: Tensor, keys: Tensor, visible: Tensor, looks_at: Tensor, shares: Tensor
+) -> Tensor:
+    """How far attention is from where it should be.
+
+    Args:
+        queries: (M, D), of one head and one sequence, like `keys`.
+        keys: (T, D).
+        visible: (M, T) bool: which keys a query may look at.
+        looks_at: (M, T): the group of every position, as from `stack_lookups`.
+        shares: (M, G): the attention that groups should get.
+
+    Returns:
+        (M,) float32: the Kullback-Leibler divergence from the shares that groups get.
+    """
+    scores = (queries @ keys.mT * queries.shape[-1] ** -0.5).float()  # (M, T)
+    attention = scores.masked_fill(~visible, -torch.inf).softmax(-1)
+    gets = attention.new_zeros(len(shares), shares.shape[1] + 1)
+    gets = gets.scatter_add(1, looks_at.long(), attention)[:, 1:]  # (M, G)
+    of_groups: Tensor = torch.xlogy(shares, shares) - shares * (gets + 1e-6).log()
+    return of_groups.sum(-1)

@@ -22,11 +22,13 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.errors import ConfigError
 from tierexp.evaluation.metrics import exact_match
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.decoder import Block
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.text import PromptTokenizer
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
+from tierexp.training.lookups import divergence
 from tierexp.training.packing import IGNORED, attention_of
 from tierexp.training.recipe import Recipe, learning_rate
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_HEADS
@@ -62,8 +64,11 @@ class MolmoTraining(LightningModule):
             taught.quarter * config.decoder.num_layers // QUARTERS for taught in TAUGHT_HEADS
         ]
         for number in set(self._taught_blocks):
-            attention = self.molmo.transformer.blocks[number].attn.attention
-            attention.register_forward_pre_hook(partial(self._remember_attention, number))
+            block = self.molmo.transformer.blocks[number]
+            assert isinstance(block, Block)
+            block.attn.attention.register_forward_pre_hook(
+                partial(self._remember_attention, number)
+            )
         for block in self.molmo.transformer.blocks:
             if isinstance(block.mlp, MixtureOfExperts):
                 block.mlp.gate.register_forward_hook(self._remember_router)
@@ -118,27 +123,23 @@ class MolmoTraining(LightningModule):
             # (B, H, T, D), (B, kv heads, T, D), (B, 1, T, T)
             q, k, mask = self._attended[self._taught_blocks[number]]
             queries, keys = q[:, taught.head], k[:, taught.head * k.shape[1] // q.shape[1]]
-            divergences = [
-                self._divergence(queries[row], keys[row], mask[row, 0], batch, asked)
-                for row in range(len(queries))
-                if (asked := (rows == row) & (heads == number)).any()
-            ]
-            loss = torch.cat(divergences).mean() if divergences else queries.new_zeros(())
+            divergences = []
+            for row in range(len(queries)):
+                asked = (rows == row) & (heads == number)
+                places = batch.looks_from[asked, 1]
+                divergences.append(
+                    divergence(
+                        queries[row, places],
+                        keys[row],
+                        mask[row, 0, places],
+                        batch.looks_at[asked],
+                        batch.look_shares[asked],
+                    )
+                )
+            loss = torch.cat(divergences).mean().nan_to_num()  # nothing asked of this head: 0
             self.log(f"train/look_{number}_{taught.step}", loss)
             losses.append(loss)
         return torch.stack(losses).mean()
-
-    def _divergence(
-        self, queries: Tensor, keys: Tensor, mask: Tensor, batch: TrainingBatch, asked: Tensor
-    ) -> Tensor:
-        """Of each lookup `asked` (M,) bool of one sequence with its (T, D) queries and keys."""
-        places = batch.looks_from[asked, 1]
-        scores = (queries[places] @ keys.mT * queries.shape[-1] ** -0.5).float()  # (M', T)
-        attention = scores.masked_fill(~mask[places], -torch.inf).softmax(-1)
-        shares = batch.look_shares[asked]
-        gets = attention.new_zeros(len(shares), shares.shape[1] + 1)
-        gets = gets.scatter_add(1, batch.looks_at[asked].long(), attention)[:, 1:]  # (M', G)
-        return (torch.xlogy(shares, shares) - shares * (gets + 1e-6).log()).sum(-1)
 
     def _balance_loss(self) -> Tensor:
         """1 where experts are evenly used, up to their number where one is used alone.

@@ -61,8 +61,13 @@ def pack(
         labels.append(np.array([IGNORED] * (len(prompt) - 1) + target))
         positions.append(len(image_ids) + np.arange(len(ids[-1])))
         segments.append(np.full(len(ids[-1]), number))
-    joined = (np.concatenate(part) for part in (ids, labels, positions, segments))
-    return PackedSequence(*joined, starts=tuple(starts))
+    return PackedSequence(
+        input_ids=np.concatenate(ids),
+        labels=np.concatenate(labels),
+        position_ids=np.concatenate(positions),
+        segments=np.concatenate(segments),
+        starts=tuple(starts),
+    )
 
 
 def pad_sequences(sequences: Sequence[PackedSequence], pad_id: int) -> dict[str, Tensor]:

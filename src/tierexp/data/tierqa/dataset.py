@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tierexp.checks import choice, optional_whole_number
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa.generator import generate_scene, scene_size, stream
+from tierexp.data.tierqa.guess import blind_guess
 from tierexp.data.tierqa.questions import TASKS, Question, questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
@@ -59,6 +60,7 @@ class TierQA:
             question=question.text,
             answers=(question.answer,),
             task=question.task,
+            blind_guess=blind_guess(question),
         )
 
     def image_index(self, index: int) -> int:

@@ -1,0 +1,24 @@
+r"""Draw the README's curve from the results files of a real sweep.
+
+python eval.py -m tier=low,medium,high,fixed_288,fixed_432,fixed_720,fixed_1008,fixed_1440 \
+        logger=none output_dir=outputs/curve
+python docs/curve_figure.py outputs/curve docs/curve.svg
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tierexp.evaluation.results import load_results
+from tierexp.report.accuracy_curve import accuracy_curve
+
+
+def main(folder: str, target: str) -> None:
+    """Read every results file below `folder` and write `target`."""
+    runs = [load_results(path) for path in sorted(Path(folder).rglob("*_tier-*.json"))]
+    accuracy_curve(runs).savefig(target, dpi=150)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

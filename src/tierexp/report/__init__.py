@@ -1,0 +1,1 @@
+"""Figures from results files. Needs the extra `report`: matplotlib."""
