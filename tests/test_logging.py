@@ -129,9 +129,9 @@ def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None
     assert (metrics["samples/_type"], metrics["samples/nrows"]) == ("table-file", 2)
     content = json.loads((path.parent / "files" / metrics["samples/path"]).read_text())
     rows = [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]
-    assert [(row["question"], row["prediction"], row["correct"]) for row in rows] == [
-        ("q0", "yes", True),
-        ("q1", "no", False),
+    assert [(row["question"], row["prediction"], row["accuracy"]) for row in rows] == [
+        ("q0", "yes", 1),
+        ("q1", "no", 0),
     ]
     assert rows[0]["answers"] == "yes | ja"
 

@@ -25,7 +25,7 @@ Mode = Literal["auto"] | WandbMode
 
 _COLUMNS = [
     "sample_id", "task", "tiling", "crops", "mismatch", "question", "prediction", "answers",
-    "correct",
+    "accuracy",
 ]  # fmt: skip
 
 
@@ -78,7 +78,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
                 row.result.question,
                 row.result.prediction,
                 " | ".join(row.result.answers),
-                row.result.accuracy == 1,
+                row.result.accuracy,
             ]
             for row in rows
         ]
