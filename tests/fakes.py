@@ -99,11 +99,15 @@ class PlainImages:
     Args:
         path: JSON file of [[height, width], question, [answers], task] lists; a height of 0 is an
             image that cannot be read, a negative one breaks only once it is decoded.
+        score: Of the answers.
     """
 
     name = "plain_images"
 
-    def __init__(self, path: str, max_samples: int | None = None) -> None:
+    def __init__(
+        self, path: str, max_samples: int | None = None, score: str = "exact_match"
+    ) -> None:
+        self.score = score
         if not Path(path).is_file():
             raise ConfigError("data.path", path, "an existing JSON file")
         self._rows = json.loads(Path(path).read_text())[:max_samples]

@@ -33,7 +33,7 @@ def test_points_and_bars_are_those_of_the_results() -> None:
     assert [25, 25] in [list(line.get_ydata()) for line in axes.lines]
 
 
-@pytest.mark.parametrize("name", ["dataset", "model"])
+@pytest.mark.parametrize("name", ["dataset", "model", "score"])
 def test_what_cannot_be_compared_is_not_joined(name: str) -> None:
     with pytest.raises(DataError, match=name):
         accuracy_curve([results("low", 432), results("medium", 1008, **{name: "other"})])

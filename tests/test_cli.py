@@ -91,6 +91,10 @@ def test_a_broken_data_file_names_its_line(tmp_path: Path, line: str, words: lis
     [
         (["data=folder", "data.path=null"], ["data.path=None", "text"]),
         (["data=folder", "data.path=5"], ["data.path=5", "text"]),
+        (
+            ["data=folder", "data.path=x", "data.score=mme"],
+            ["data.score='mme'", "exact_match, vqa"],
+        ),
         (["data.split=[test]"], ["data.split=['test']", "train, validation, test"]),
         (["data.max_samples=0"], ["data.max_samples=0", ">= 1, or null"]),
         (["model.checkpoint=5"], ["model.checkpoint=5", "text"]),

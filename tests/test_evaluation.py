@@ -63,6 +63,29 @@ def test_every_sample_is_recorded(tmp_path: Path) -> None:
     assert results.selected_crops_distribution == {4: 1, 6: 3}
 
 
+def test_answers_are_scored_as_the_data_set_says(tmp_path: Path) -> None:
+    """Two of ten annotators who agree give 0.6, four or more give 1."""
+    samples = [
+        [SQUARE, "q0", ["Two"] * 2 + ["3"] * 8, "count"],
+        [SQUARE, "q1", ["the red car"] * 10, "name"],
+        [SQUARE, "q2", ["blue"] * 10, "name"],
+    ]
+    table = {"q0": "2.", "q1": "red car", "q2": "green"}
+    outcome = run_on_fakes(tmp_path, samples, table, "logger=csv", "data.score=vqa")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "accuracy (vqa)" in outcome.out
+    (path,) = (tmp_path / "out").glob("*.json")
+    results = load_results(path)
+    assert results.score == "vqa"
+    assert [s.accuracy for s in results.per_sample_results] == pytest.approx([0.6, 1, 0])
+    assert results.accuracy == pytest.approx(1.6 / 3)
+    (path,) = (tmp_path / "out").glob("csv/metrics.csv")
+    with path.open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["test/accuracy"]) == pytest.approx(1.6 / 3)
+    assert float(row["test/accuracy_name"]) == pytest.approx(0.5)
+
+
 def test_provenance_says_how_to_repeat_it(tmp_path: Path) -> None:
     _, results = evaluated(tmp_path, "seed=5", "tier.max_crops=9")
     provenance = results.provenance

@@ -110,6 +110,38 @@ def test_a_name_must_be_text(folder: Path, name: object) -> None:
         FolderDataset(write(folder, line()), name=name)  # type: ignore[arg-type]
 
 
+def test_answers_are_scored_as_configured(folder: Path) -> None:
+    file = write(folder, line())
+    assert FolderDataset(file).score == "exact_match"
+    assert FolderDataset(file, score="anls").score == "anls"
+
+
+@pytest.mark.parametrize("score", ["bleu", "mme", None, ["anls"]])
+def test_unknown_scores_and_those_of_pairs_are_refused(folder: Path, score: object) -> None:
+    with pytest.raises(ConfigError, match=r"data\.score=.*one of exact_match, vqa") as caught:
+        FolderDataset(write(folder, line()), score=score)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("score", "fitting", "other", "expected"),
+    [
+        ("vqa", ["red"] * 10, ["red"], "at least 4, not 1"),
+        ("count", ["3", "four"], ["3", "many"], "one whole number each"),
+    ],
+)
+def test_a_score_that_its_answers_cannot_have_names_the_line(
+    folder: Path, score: str, fitting: list[str], other: list[str], expected: str
+) -> None:
+    file = write(folder, line(answers=fitting), line(id="b", answers=other))
+    with pytest.raises(DataError) as caught:
+        FolderDataset(file, score=score)
+    message = str(caught.value)
+    assert f"line 2: field 'answers' is {json.dumps(other)}; data.score={score}" in message
+    assert expected in message
+    assert "\n" not in message
+
+
 def test_malformed_json_names_its_line_among_empty_ones(folder: Path) -> None:
     message = refusal(folder, line(), "", '{"id": "b", "image"')
     assert "my_photos.jsonl, line 3: malformed JSON" in message

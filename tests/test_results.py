@@ -105,7 +105,7 @@ SQUARE = dataclasses.replace(
     original_image_size=(512, 512), original_aspect_ratio=1.0, target_resolution=(448, 448),
     target_aspect_ratio=1.0, prediction="né", accuracy=0.0, task="read", actual_crop_tokens=396,
 )  # fmt: skip
-FACTS = RunFacts("coco_2014_vqa", "molmo", "medium", TierRange(4, 8), True, 8, 14)
+FACTS = RunFacts("coco_2014_vqa", "molmo", "medium", TierRange(4, 8), True, 8, 14, "vqa")
 PROVENANCE = Provenance({"seed": 0}, "abc", False, {"torch": "2.13.0"}, 0, "cpu")
 
 
@@ -144,6 +144,7 @@ def test_aggregates_by_hand() -> None:
     assert results.accuracy_ci95 == wilson_interval(0.5, 2)
     assert (results.num_samples, results.num_failed) == (2, 1)
     assert results.images_per_second == 0.5
+    assert results.score == "vqa"
     assert {name: (t.accuracy, t.num_samples) for name, t in results.accuracy_by_task.items()} == {
         "coarse": (1.0, 1),
         "read": (0.0, 1),

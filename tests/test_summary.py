@@ -54,6 +54,15 @@ def test_chance_stands_beside_accuracy_where_it_is_known() -> None:
     assert "chance" not in printed(LANDSCAPE, SQUARE)
 
 
+def test_the_score_is_named() -> None:
+    facts = dataclasses.replace(FACTS, score="exact_match")
+    results = aggregate([LANDSCAPE], [], facts, 4.0, PROVENANCE)
+    text = io.StringIO()
+    print_summary(results, Path("x.json"), None, Console(file=text, width=80))
+    assert "accuracy (exact match)" in text.getvalue()
+    assert "accuracy (vqa)" in printed(LANDSCAPE)
+
+
 def test_tables_fit_80_columns_and_paths_stay_whole() -> None:
     lines = printed(LANDSCAPE, SQUARE).splitlines()
     path = [line for line in lines if line.startswith("results  ")]

@@ -98,6 +98,7 @@ class Blank:
     def __init__(self, dataset: QuestionDataset) -> None:
         self._dataset = dataset
         self.name = dataset.name
+        self.score = dataset.score
 
     def __len__(self) -> int:
         return len(self._dataset)

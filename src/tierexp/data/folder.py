@@ -19,6 +19,7 @@ from tierexp import checks
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import decode_image, read_image_size
+from tierexp.scores.registry import QUESTION_SCORES, SCORES
 
 EXPECTED = '{"id": "1", "image": "photo.jpg", "question": "What is it?", "answers": ["a cat"]}'
 FIELDS = ("id", "image", "question", "answers")
@@ -32,24 +33,32 @@ class FolderDataset:
         max_samples: Keep only the first samples; None keeps all. All lines are checked either way.
         name: How results call the data set, and the task of its samples; None takes the file's
             name without its suffix.
+        score: What accuracy is the mean of, one of `QUESTION_SCORES`.
 
     Raises:
-        ConfigError: The file is missing, or `max_samples` is below 1.
+        ConfigError: The file is missing, `max_samples` is below 1, or the score is unknown.
         DataError: A line is not a JSON object with the four fields, one of them is missing, empty
-            or of the wrong type, an id occurs twice, an image does not exist, or the file has no
-            samples. The message names file and line. Other fields are ignored, since files often
-            carry notes of their own; a misspelt field is still found, as the one that is missing.
+            or of the wrong type, the score is not defined for its answers, an id occurs twice, an
+            image does not exist, or the file has no samples. The message names file and line.
+            Other fields are ignored, since files often carry notes of their own; a misspelt field
+            is still found, as the one that is missing.
     """
 
     def __init__(
-        self, path: str | Path, max_samples: int | None = None, name: str | None = None
+        self,
+        path: str | Path,
+        max_samples: int | None = None,
+        name: str | None = None,
+        score: str = "exact_match",
     ) -> None:
         checks.optional_whole_number("data.max_samples", max_samples, 1)
+        checks.choice("data.score", score, QUESTION_SCORES)
+        self.score = score
         file = checks.path("data.path", path)
         if not file.is_file():
             raise ConfigError("data.path", str(path), "an existing file of JSON lines")
         self.name = file.stem if name is None else checks.text("data.name", name)
-        self._entries = _read(file, self.name)[:max_samples]
+        self._entries = _read(file, self.name, score)[:max_samples]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -84,7 +93,7 @@ class _Entry:
     image: Path
 
 
-def _read(file: Path, task: str) -> list[_Entry]:
+def _read(file: Path, task: str, score: str) -> list[_Entry]:
     entries: list[_Entry] = []
     line_of: dict[str, int] = {}
     try:
@@ -99,7 +108,7 @@ def _read(file: Path, task: str) -> list[_Entry]:
         if not line.strip():
             continue
         where = f"{file}, line {number}"
-        entry = _parse(line, where, folder, task)
+        entry = _parse(line, where, folder, task, score)
         identity = entry.sample.sample_id
         if identity in line_of:
             raise DataError(f"{where}: id {identity!r} is already that of line {line_of[identity]}")
@@ -110,7 +119,7 @@ def _read(file: Path, task: str) -> list[_Entry]:
     return entries
 
 
-def _parse(line: str, where: str, folder: Path, task: str) -> _Entry:
+def _parse(line: str, where: str, folder: Path, task: str, score: str) -> _Entry:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
@@ -123,6 +132,11 @@ def _parse(line: str, where: str, folder: Path, task: str) -> _Entry:
     if not isinstance(answers, list) or not answers or not all(map(_is_text, answers)):
         problem = f"field 'answers' is {_shown(fields, 'answers')}"
         raise DataError(f"{where}: {problem}; expected a list of at least one non-empty string")
+    try:
+        SCORES[score]("", answers)
+    except ValueError as error:
+        problem = f"field 'answers' is {_shown(fields, 'answers')}"
+        raise DataError(f"{where}: {problem}; data.score={score} expects {error}") from None
     found = _resolve(folder / image)
     if found is None:
         raise DataError(f"{where}: image {_short(str(folder / image))} does not exist")

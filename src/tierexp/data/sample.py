@@ -43,6 +43,10 @@ class QuestionDataset(Protocol):
     def name(self) -> str:
         """How results and file names call the data set, `_` between words."""
 
+    @property
+    def score(self) -> str:
+        """Name of the score its answers are made for, one of `tierexp.scores.registry.SCORES`."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...

@@ -1,35 +1,14 @@
-"""Whether an answer is right, and how sure a mean of such scores is.
+"""How sure a mean of scores is. The scores themselves are in `tierexp.scores`.
 
-In: texts and scores. Out: scores and intervals. Knows nothing about samples or tiers.
+In: a mean and a count. Out: an interval. Knows nothing about samples or tiers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 _Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
-
-
-def normalise_answer(text: str) -> str:
-    """An answer without what does not change its meaning: case, surrounding and repeated white
-    space, and one period at the end.
-    """
-    return " ".join(text.lower().split()).removesuffix(".").rstrip()
-
-
-def exact_match(prediction: str, answers: Iterable[str]) -> float:
-    """1.0 where the prediction equals any of the answers once both are normalised, else 0.0.
-
-    A prediction that normalises to nothing is never right.
-
-    Args:
-        prediction: What the model said.
-        answers: Every accepted answer.
-    """
-    said = normalise_answer(prediction)
-    return float(bool(said) and any(said == normalise_answer(answer) for answer in answers))
 
 
 def wilson_interval(mean: float, count: int) -> tuple[float, float]:

@@ -18,13 +18,13 @@ from torchmetrics import MeanMetric, Metric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
-from tierexp.evaluation.metrics import exact_match
 from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange, task_accuracy
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.protocol import VisionLanguageModel
+from tierexp.scores.metric import ScoreMetric
+from tierexp.scores.registry import SCORES
 
 _MEANS = {
-    "accuracy": "accuracy",
     "mismatch_mean": "aspect_ratio_mismatch",
     "utilization_mean": "utilization",
     "crop_utilization_mean": "crop_utilization",
@@ -55,9 +55,11 @@ class TierEvaluation(LightningModule):
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
         dataset = setup.dataset
+        self._score = SCORES[dataset.score]
         self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
         self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})
-        self._task_accuracies = nn.ModuleList(MeanMetric() for _ in self._tasks)
+        self._accuracy = ScoreMetric(self._score)
+        self._task_accuracies = nn.ModuleList(ScoreMetric(self._score) for _ in self._tasks)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self._started = 0.0
@@ -91,6 +93,7 @@ class TierEvaluation(LightningModule):
             resize_to_fill=setup.resize.crops == "fill",
             top_k=self._model.top_k,
             num_active_blocks=self._model.num_active_blocks,
+            score=setup.dataset.score,
         )
 
     @override
@@ -163,13 +166,13 @@ class TierEvaluation(LightningModule):
             question=sample.question,
             prediction=prediction,
             answers=sample.answers,
-            accuracy=exact_match(prediction, sample.answers),
+            accuracy=self._score(prediction, sample.answers),
             task=sample.task,
             actual_crop_tokens=prepared.actual_crop_tokens,
             chance=(
                 None
                 if sample.blind_guess is None
-                else exact_match(sample.blind_guess, sample.answers)
+                else self._score(sample.blind_guess, sample.answers)
             ),
         )
         self._samples[prepared.index] = result
@@ -177,16 +180,23 @@ class TierEvaluation(LightningModule):
 
     def _update_means(self, results: Sequence[SampleResult]) -> None:
         for name, attribute in _MEANS.items():
-            self._log_mean(f"test/{name}", self._means[name], results, attribute)
+            metric = self._means[name]
+            assert isinstance(metric, MeanMetric)
+            values = [float(getattr(result, attribute)) for result in results]
+            metric.update(torch.tensor(values, device=self.device))  # (B,)
+            self._log_metric(f"test/{name}", metric, len(results))
+        self._log_score("test/accuracy", self._accuracy, results)
         for task, metric in zip(self._tasks, self._task_accuracies, strict=True):
             of_task = [result for result in results if result.task == task]
             if of_task:
-                self._log_mean(f"test/accuracy_{task}", metric, of_task, "accuracy")
+                self._log_score(f"test/accuracy_{task}", metric, of_task)
 
-    def _log_mean(
-        self, name: str, metric: nn.Module, results: Sequence[SampleResult], attribute: str
-    ) -> None:
-        assert isinstance(metric, Metric)
-        values = [float(getattr(result, attribute)) for result in results]
-        metric.update(torch.tensor(values, device=self.device))  # (B,)
-        self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(results))
+    def _log_score(self, name: str, metric: nn.Module, results: Sequence[SampleResult]) -> None:
+        assert isinstance(metric, ScoreMetric)
+        metric.update(
+            [result.prediction for result in results], [result.answers for result in results]
+        )
+        self._log_metric(name, metric, len(results))
+
+    def _log_metric(self, name: str, metric: Metric, batch_size: int) -> None:
+        self.log(name, metric, on_step=False, on_epoch=True, batch_size=batch_size)

@@ -161,6 +161,7 @@ class RunFacts:
         resize_to_fill: Whether the crops were filled.
         top_k: Experts per token; None for a dense model.
         num_active_blocks: Decoder blocks that ran.
+        score: Name of what accuracy is the mean of.
     """
 
     dataset: str
@@ -170,12 +171,14 @@ class RunFacts:
     resize_to_fill: bool
     top_k: int | None
     num_active_blocks: int
+    score: str
 
 
 @dataclass(frozen=True)
 class EvaluationResults:
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
-    where there are none. `num_failed` samples come on top.
+    where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
+    mean of.
     """
 
     schema_version: int
@@ -201,6 +204,7 @@ class EvaluationResults:
     resize_to_fill: bool
     dataset: str
     model: str
+    score: str
     llm_vision_tokens_mean: float | None
     crop_utilization_mean: float | None
     aspect_ratio_mismatch_p95: float | None
@@ -278,6 +282,7 @@ def aggregate(
         resize_to_fill=facts.resize_to_fill,
         dataset=facts.dataset,
         model=facts.model,
+        score=facts.score,
         llm_vision_tokens_mean=mean("llm_vision_tokens"),
         crop_utilization_mean=mean("crop_utilization"),
         aspect_ratio_mismatch_p95=float(np.percentile(mismatch, 95)) if samples else None,

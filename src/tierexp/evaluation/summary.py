@@ -88,7 +88,8 @@ def _figures(results: EvaluationResults) -> Table:
 
 
 def _accuracies(results: EvaluationResults) -> Table:
-    table = Table(title="accuracy", title_justify="left", min_width=60, box=SQUARE)
+    title = f"accuracy ({results.score.replace('_', ' ')})"
+    table = Table(title=Text(title), title_justify="left", min_width=60, box=SQUARE)
     table.add_column("task", no_wrap=True)
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval", justify="right")

@@ -19,7 +19,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     """Draw accuracy with its 95 % interval against the mean number of selected vision tokens.
 
     Args:
-        runs: At least one, all of one data set and one model.
+        runs: At least one, all of one data set, one model and one score.
         chance: Accuracy of a guess from the question alone, drawn as a dotted line.
 
     Raises:
@@ -28,7 +28,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     drawn = [run for run in runs if run.accuracy is not None]
     if not drawn:
         raise DataError("no results with an accuracy to draw")
-    for name in ("dataset", "model"):
+    for name in ("dataset", "model", "score"):
         values = sorted({getattr(run, name) for run in drawn})
         if len(values) > 1:
             raise DataError(f"results of more than one {name}: {', '.join(values)}")

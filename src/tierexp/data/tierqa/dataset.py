@@ -37,6 +37,8 @@ class TierQA:
         ConfigError: An unknown split, or `max_samples` below 1.
     """
 
+    score = "exact_match"
+
     def __init__(self, split: Split = "test", max_samples: int | None = None) -> None:
         choice("data.split", split, get_args(Split))
         optional_whole_number("data.max_samples", max_samples, 1)
