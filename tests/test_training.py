@@ -3,6 +3,7 @@ that the evaluation reads."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from tierexp.errors import ConfigError
 from tierexp.loading import config_dir, load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.model import Molmo
-from tierexp.training.batches import TrainingBatches
+from tierexp.training.batches import Knobs, TrainingBatches
+from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Phase, Recipe, learning_rate
 from tierexp.training.run import train
 
@@ -115,16 +117,15 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
 
     def batches() -> TrainingBatches:
         phases = [Phase(1, 1e-3, 8), Phase(8, 1e-3, 8, ("low", "medium"), (1, 1))]
-        return TrainingBatches(
-            phases, TIERS, 7, source.geometry, "aligned", _fill(), source.tokenizer()
-        )
+        return TrainingBatches(phases, TIERS, 7, source.config, _fill(), source.tokenizer())
 
     in_order, alone = batches(), batches()
     for step in range(4):
         in_order[step]
     one, other = in_order[4], alone[4]
     assert one.frozen_vision is other.frozen_vision is False
-    names = [name for name in vars(one) if name != "frozen_vision"]
+    assert one.knobs == other.knobs
+    names = [name for name in vars(one) if name not in ("frozen_vision", "knobs")]
     assert all(torch.equal(vars(one)[name], vars(other)[name]) for name in names)
 
 
@@ -134,7 +135,7 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     tokenizer = source.tokenizer()
     phases = [Phase(4, 1e-3, 12, ("medium",), (1,))]
-    batch = TrainingBatches(phases, TIERS, 0, source.geometry, "aligned", _fill(), tokenizer)[0]
+    batch = TrainingBatches(phases, TIERS, 0, source.config, _fill(), tokenizer)[0]
     images, crops = batch.crops.shape[:2]
     assert 5 <= crops <= 9
     assert images == max(1, 12 // crops)
@@ -145,6 +146,44 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
         positions = batch.image_input_idx[row]
         kept = positions[positions >= 0]
         assert sorted(kept.tolist()) == torch.nonzero(patches).flatten().tolist()
+
+
+def test_knobs_are_varied_in_their_share_of_the_batches(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+
+    def knobs(share: float) -> list[Knobs]:
+        phases = [Phase(60, 1e-3, 2, ("low",), (1,), varied_knobs=share)]
+        batches = TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())
+        return [batches[step].knobs for step in range(60)]
+
+    assert set(knobs(0)) == {Knobs()}
+    varied = knobs(1)
+    # 8 experts, 2 by default; 4 blocks
+    assert {knob.top_k for knob in varied} == {None, 1, 3, 4}
+    assert {knob.skipped_block for knob in varied} == {None, 0, 1, 2, 3}
+    assert all((knob.top_k is None) != (knob.skipped_block is None) for knob in varied)
+    assert 15 < sum(knob == Knobs() for knob in knobs(0.5)) < 45
+
+
+def test_a_knob_that_is_turned_reaches_the_decoder(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    """Without a block its weights get no gradient; with all experts, every expert gets one."""
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        recipe: Recipe = build(compose("train", SMALL), "recipe")
+    module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
+    module.log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
+    batches = TrainingBatches(recipe.phases, TIERS, 0, source.config, _fill(), source.tokenizer())
+    batch = batches[2]
+    for skipped in (None, 0, 2):
+        module.zero_grad()
+        module.training_step(replace(batch, knobs=Knobs(skipped_block=skipped)), 0).backward()
+        blocks = module.molmo.transformer.blocks
+        idle = [n for n, block in enumerate(blocks) if block.attn.att_proj.weight.grad is None]
+        assert idle == ([] if skipped is None else [skipped])
 
 
 def test_only_the_training_split_is_trained_on(
@@ -161,7 +200,7 @@ def test_only_the_training_split_is_trained_on(
     monkeypatch.setattr(batches, "generate_scene", watched)
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     phases = [Phase(4, 1e-3, 8, ("low",), (1,))]
-    TrainingBatches(phases, TIERS, 0, source.geometry, "aligned", _fill(), source.tokenizer())[1]
+    TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())[1]
     assert set(drawn) == {"train"}
 
 
@@ -170,11 +209,10 @@ def test_the_mask_order_of_the_architecture_is_the_one_trained_on(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     phases = [Phase(4, 1e-3, 8, ("medium",), (1,))]
+    models = [replace(source.config, mask_order=order) for order in ("aligned", "shifted")]
     aligned, shifted = (
-        TrainingBatches(phases, TIERS, 0, source.geometry, order, _letterbox(), source.tokenizer())[
-            0
-        ]
-        for order in ("aligned", "shifted")
+        TrainingBatches(phases, TIERS, 0, model, _letterbox(), source.tokenizer())[0]
+        for model in models
     )
     assert (shifted.patch_mask[:, -1] == -1).all()
     assert torch.equal(shifted.patch_mask[:, :-1], aligned.patch_mask[:, 1:])

@@ -25,11 +25,12 @@ from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.data.tierqa.render import render as draw
 from tierexp.data.tierqa.scene import Scene
-from tierexp.geometry import CropGeometry, Tiling
+from tierexp.geometry import Tiling
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.resize import Resize, place, render
 from tierexp.imaging.tokens import layout_tokens
+from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers import Tier
 from tierexp.tiling import select_crops
@@ -68,6 +69,19 @@ class VisionBatch(_Movable):
 
 
 @dataclass(frozen=True)
+class Knobs:
+    """How the decoder runs.
+
+    Args:
+        top_k: Experts per token; None as configured.
+        skipped_block: The number of a block that does not run; None where all do.
+    """
+
+    top_k: int | None = None
+    skipped_block: int | None = None
+
+
+@dataclass(frozen=True)
 class TrainingBatch(_Movable):
     """Images of one crop count with their questions.
 
@@ -84,6 +98,7 @@ class TrainingBatch(_Movable):
         looks_at: (M, T) uint8.
         look_shares: (M, G) float32.
         frozen_vision: Whether only the language model learns from it.
+        knobs: How the decoder runs.
     """
 
     crops: Tensor
@@ -98,6 +113,7 @@ class TrainingBatch(_Movable):
     looks_at: Tensor
     look_shares: Tensor
     frozen_vision: bool
+    knobs: Knobs
 
 
 class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
@@ -107,8 +123,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         phases: What is learned, one thing after the other.
         tiers: Those that the phases name.
         seed: Of the whole run.
-        geometry: Of the model's crops.
-        mask_order: Of the model.
+        model: Its geometry, mask order, experts and blocks are what batches are made for.
         resize: How an image meets its canvas.
         tokenizer: Of the model.
     """
@@ -118,8 +133,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         phases: Sequence[Phase],
         tiers: Mapping[str, Tier],
         seed: int,
-        geometry: CropGeometry,
-        mask_order: MaskOrder,
+        model: MolmoConfig,
         resize: Resize,
         tokenizer: PromptTokenizer,
     ) -> None:
@@ -127,8 +141,9 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         self._phases = phases
         self._tiers = tiers
         self._seed = seed
-        self._geometry = geometry
-        self._mask_order: MaskOrder = mask_order
+        self._geometry = model.geometry
+        self._mask_order: MaskOrder = model.mask_order
+        self._decoder = model.decoder
         self._resize = resize
         self._tokenizer = tokenizer
 
@@ -177,7 +192,19 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         }
         text = pad_sequences([sequence for _, sequence, _ in rows], self._tokenizer.pad_id)
         looks = stack_lookups([lookups for _, _, lookups in rows], text["input_ids"].shape[1])
-        return TrainingBatch(**stacked, **text, **looks, frozen_vision=phase.frozen_vision)
+        return TrainingBatch(
+            **stacked, **text, **looks,
+            frozen_vision=phase.frozen_vision, knobs=self._knobs(rng, phase),
+        )  # fmt: skip
+
+    def _knobs(self, rng: Random, phase: Phase) -> Knobs:
+        if rng.random() >= phase.varied_knobs:
+            return Knobs()
+        top_k, experts = self._decoder.top_k, self._decoder.num_experts
+        if top_k is None or experts is None or rng.random() < 0.5:
+            return Knobs(skipped_block=rng.randrange(self._decoder.num_layers))
+        others = [k for k in range(1, min(2 * top_k, experts) + 1) if k != top_k]
+        return Knobs(top_k=rng.choice(others) if others else None)
 
     def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:
         scene = generate_scene("train", rng.randrange(IMAGES["train"]))

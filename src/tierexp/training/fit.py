@@ -69,8 +69,7 @@ def fit(
         recipe.phases,
         tiers,
         seed,
-        architecture.geometry,
-        architecture.mask_order,
+        architecture,
         resize,
         tokenizer,
     )

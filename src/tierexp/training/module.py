@@ -92,6 +92,8 @@ class MolmoTraining(LightningModule):
             batch.image_input_idx,
             attention_mask=attention_of(batch.segments),
             position_ids=batch.position_ids,
+            active_blocks=[b for b in self.molmo.active_blocks if b != batch.knobs.skipped_block],
+            top_k=batch.knobs.top_k,
         )  # (B, T, V)
         answers = cross_entropy(
             logits.flatten(0, 1).float(), batch.labels.flatten(), ignore_index=IGNORED
@@ -99,7 +101,7 @@ class MolmoTraining(LightningModule):
         self.log("train/answer_loss", answers, prog_bar=True)
         lookup = self._lookup_loss(batch)
         self.log("train/lookup_loss", lookup, prog_bar=True)
-        balance = self._balance_loss()
+        balance = self._balance_loss(batch.knobs.top_k or self.molmo.top_k or 1)
         self.log("train/balance_loss", balance)
         loss = answers + recipe.lookup_weight * lookup + recipe.balance_weight * balance
         return loss if frozen else loss + recipe.dense_weight * dense
@@ -122,8 +124,11 @@ class MolmoTraining(LightningModule):
         losses = []
         rows, heads = batch.looks_from[:, 0], batch.looks_from[:, 2]
         for number, taught in enumerate(TAUGHT_HEADS):
+            block = self._taught_blocks[number]
+            if block == batch.knobs.skipped_block:
+                continue
             # (B, H, T, D), (B, kv heads, T, D), (B, 1, T, T)
-            q, k, mask = self._attended[self._taught_blocks[number]]
+            q, k, mask = self._attended[block]
             queries, keys = q[:, taught.head], k[:, taught.head * k.shape[1] // q.shape[1]]
             divergences = []
             for row in range(len(queries)):
@@ -143,7 +148,7 @@ class MolmoTraining(LightningModule):
             losses.append(loss)
         return torch.stack(losses).mean()
 
-    def _balance_loss(self) -> Tensor:
+    def _balance_loss(self, top_k: int) -> Tensor:
         """1 where experts are evenly used, up to their number where one is used alone.
 
         Switch Transformers (2021), equation 4, with the shares of all `top_k` choices; the mean
@@ -152,7 +157,7 @@ class MolmoTraining(LightningModule):
         losses = []
         for logits in self._router_logits:
             probabilities = logits.float().softmax(-1)  # (N, E)
-            chosen = probabilities.topk(self.molmo.top_k or 1, dim=-1).indices
+            chosen = probabilities.topk(top_k, dim=-1).indices
             count = probabilities.shape[-1]
             share = torch.bincount(chosen.flatten(), minlength=count) / chosen.numel()
             losses.append(count * (share * probabilities.mean(0)).sum())

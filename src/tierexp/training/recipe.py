@@ -28,6 +28,8 @@ class Phase:
         background: The share of vision tokens without an object that prompts hold, at the start
             and at the end of the phase. Among hundreds of tokens that say nothing, attention
             finds the few that do only after it has met them nearly alone.
+        varied_knobs: The share of batches that are answered with other experts per token, or
+            without one of the blocks, so that both knobs can be turned later.
     """
 
     steps: int
@@ -38,6 +40,7 @@ class Phase:
     questions_per_task: int = 1
     frozen_vision: bool = False
     background: tuple[float, float] = (1.0, 1.0)
+    varied_knobs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,9 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
     if frozen and not tiers:
         raise ConfigError(f"{key}.frozen_vision", frozen, "false: without tiers it is what learns")
     background = tuple(given.get("background", (1.0, 1.0)))
-    if len(background) != 2 or any(number(f"{key}.background", b, 0) > 1 for b in background):
+    if len(background) != 2:
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
+    first, last = (_share(f"{key}.background", share) for share in background)
     return Phase(
         steps=whole_number(f"{key}.steps", given.get("steps"), 1),
         learning_rate=number(f"{key}.learning_rate", given.get("learning_rate"), 0),
@@ -147,16 +151,23 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
             f"{key}.questions_per_task", given.get("questions_per_task", 1), 1
         ),
         frozen_vision=frozen,
-        background=background,
+        background=(first, last),
+        varied_knobs=_share(f"{key}.varied_knobs", given.get("varied_knobs", 0.0)),
     )
+
+
+def _share(key: str, value: object) -> float:
+    if number(key, value, 0) > 1:
+        raise ConfigError(key, value, "a share from 0 to 1")
+    return number(key, value, 0)
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
     """The learning rate of a step: in every phase a linear rise, then half a cosine to 0."""
-    for phase in recipe.phases:
-        if step < phase.steps:
-            break
+    phase, *later = recipe.phases
+    while later and step >= phase.steps:
         step -= phase.steps
+        phase, *later = later
     rising = recipe.warmup * phase.steps
     if step < rising:
         return phase.learning_rate * (step + 1) / (rising + 1)
