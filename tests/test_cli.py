@@ -96,6 +96,10 @@ def test_a_broken_data_file_names_its_line(tmp_path: Path, line: str, words: lis
             ["data.score='mme'", "exact_match, vqa"],
         ),
         (["data.split=[test]"], ["data.split=['test']", "train, validation, test"]),
+        (
+            ["data=folder", "data.split=test"],
+            ["data.split='test'", "no such key", "on_error, path"],
+        ),
         (["data.max_samples=0"], ["data.max_samples=0", ">= 1, or null"]),
         (["model.checkpoint=5"], ["model.checkpoint=5", "text"]),
         (["model.checkpoint=/nowhere"], ["model.checkpoint='/nowhere'", "Molmo"]),

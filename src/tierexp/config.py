@@ -42,7 +42,8 @@ def unknown_key(key: str, value: object, known: Iterable[str]) -> ConfigError:
     close = get_close_matches(name, known, n=1)
     guess = f"; did you mean {close[0]}?" if close else ""
     where = f"the keys of {parent}" if parent else "the keys"
-    return ConfigError(key, value, f"no such key; {where} are {', '.join(known)}{guess}")
+    beside = f"{where} are {', '.join(known)}{guess}" if known else f"{parent} has none"
+    return ConfigError(key, value, f"no such key; {beside}")
 
 
 def refuse_unknown_keys(config: DictConfig, known: Iterable[str]) -> None:
@@ -79,6 +80,19 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         key, reason = str(error.full_key), str(error.msg).splitlines()[0]
         raise ConfigError(key, "${...}", reason) from error
     return cast(dict[str, Any], container)
+
+
+def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
+    """Whether a group describes an object of one kind, without making it.
+
+    Args:
+        config: The whole configuration.
+        key: The group.
+        kind: The class or function, named by `_target_` where it is defined.
+    """
+    group = config.get(key)
+    target = group.get("_target_") if isinstance(group, DictConfig) else None
+    return bool(target == f"{kind.__module__}.{kind.__qualname__}")
 
 
 def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offered: Any) -> Any:

@@ -1,7 +1,7 @@
 """What is wrong with the overrides of a command line, said in one line.
 
 In: the exception with which Hydra refused to compose a configuration. Out: the key, the value and
-what is allowed instead.
+what is allowed instead. Also knows what was written, for whoever has to refuse it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -59,10 +60,20 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
     return message.split("\n\n")[0]
 
 
+def written_overrides() -> dict[str, object]:
+    """Keys and values that the user wrote on the command line for the run at hand; a deleted key
+    has the value None, and outside of a run nothing was written.
+    """
+    if not HydraConfig.initialized():
+        return {}
+    return _written(HydraConfig.get().overrides.task)
+
+
 def _refused_override(key: str, config_name: str, written: Mapping[str, object]) -> ConfigError:
     value = written.get(key)
     parts = key.split(".")
-    siblings, depth = _composed(config_name, with_hydra=key.startswith("hydra")), 0
+    chosen = [f"{k}={v}" for k, v in written.items() if isinstance(v, str) and v in _options(k)]
+    siblings, depth = _composed(config_name, chosen, with_hydra=key.startswith("hydra")), 0
     for part in parts[:-1]:
         child = siblings.get(part)
         if not isinstance(child, DictConfig):
@@ -94,9 +105,9 @@ def _options(group: str) -> list[str]:
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
-def _composed(config_name: str, with_hydra: bool) -> DictConfig:
+def _composed(config_name: str, overrides: list[str], with_hydra: bool) -> DictConfig:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose(config_name, return_hydra_config=with_hydra)
+        config = compose(config_name, overrides, return_hydra_config=with_hydra)
     if with_hydra:
         OmegaConf.set_readonly(config.hydra, None)
     return config

@@ -43,6 +43,32 @@ class EvaluationPlan:
         return len(self.batches)
 
 
+def readable_sizes(
+    dataset: QuestionDataset,
+) -> tuple[dict[int, tuple[int, int]], dict[int, str]]:
+    """The (height, width) of every sample's image by index, and why others cannot be read.
+
+    Args:
+        dataset: Asked once for every image, however many samples share it.
+    """
+    answers: dict[str, tuple[int, int] | str] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+    unreadable: dict[int, str] = {}
+    for index in range(len(dataset)):
+        key = dataset.image_key(index)
+        if key not in answers:
+            try:
+                answers[key] = dataset.image_size(index)
+            except ImageDecodeError as error:
+                answers[key] = str(error)
+        answer = answers[key]
+        if isinstance(answer, str):
+            unreadable[index] = answer
+        else:
+            sizes[index] = answer
+    return sizes, unreadable
+
+
 def plan_evaluation(
     dataset: QuestionDataset,
     tier: CropPolicy,
@@ -59,13 +85,7 @@ def plan_evaluation(
         geometry: Of the model's crops.
         batch_size: Most samples of a batch.
     """
-    sizes: dict[int, tuple[int, int]] = {}
-    unreadable: dict[int, str] = {}
-    for index in range(len(dataset)):
-        try:
-            sizes[index] = dataset.image_size(index)
-        except ImageDecodeError as error:
-            unreadable[index] = str(error)
+    sizes, unreadable = readable_sizes(dataset)
     selections: dict[int, Selection] = {}
     if sizes:
         heights, widths = np.array(list(sizes.values())).T

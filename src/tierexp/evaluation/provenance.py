@@ -16,12 +16,12 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def gather_provenance(config: dict[str, Any], seed: int, device: str) -> Provenance:
+def gather_provenance(config: dict[str, Any], seed: int | None, device: str) -> Provenance:
     """What a reader needs to repeat a run.
 
     Args:
         config: The resolved configuration.
-        seed: Of everything random.
+        seed: Of everything random; None where nothing is.
         device: The model ran on, in words.
     """
     root = checkout()

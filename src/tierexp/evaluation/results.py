@@ -20,12 +20,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from tierexp.errors import DataError
 from tierexp.evaluation.metrics import wilson_interval
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Results = TypeVar("Results", bound=DataclassInstance)
 
 SCHEMA_VERSION = 2
 
@@ -137,7 +142,7 @@ class Provenance:
         git_commit: Of the checkout the code ran from; None for an installed package.
         git_dirty: Whether that checkout had uncommitted changes.
         versions: Of Python and the packages that can change a result.
-        seed: Of everything random.
+        seed: Of everything random; None where nothing is.
         device: The model ran on.
     """
 
@@ -145,7 +150,7 @@ class Provenance:
     git_commit: str | None
     git_dirty: bool | None
     versions: dict[str, str]
-    seed: int
+    seed: int | None
     device: str
 
 
@@ -307,11 +312,11 @@ def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
     return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples), chance)
 
 
-def write_results(results: EvaluationResults, path: Path) -> None:
+def write_results(results: DataclassInstance, path: Path) -> None:
     """Write results as JSON so that a reader finds the old file, or none, or the complete new one.
 
     Args:
-        results: What to write.
+        results: What to write: an `EvaluationResults`, or another schema's data class.
         path: Of the file; its folder is made where it is missing.
     """
     text = json.dumps(dataclasses.asdict(results), indent=2, ensure_ascii=False, allow_nan=False)
@@ -341,6 +346,20 @@ def load_results(path: Path | str) -> EvaluationResults:
     Raises:
         DataError: It is missing, not JSON, of another schema version, or lacks a field.
     """
+    return read_results(EvaluationResults, SCHEMA_VERSION, path)
+
+
+def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:
+    """Read a results file of any schema.
+
+    Args:
+        schema: The data class that was written.
+        schema_version: That its fields belong to.
+        path: Of the file.
+
+    Raises:
+        DataError: It is missing, not JSON, of another schema version, or lacks a field.
+    """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -348,10 +367,10 @@ def load_results(path: Path | str) -> EvaluationResults:
     except ValueError as error:
         raise DataError(f"{path} is not a results file: {error}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DataError(f"{path} has schema version {version}, this tierexp reads {SCHEMA_VERSION}")
+    if version != schema_version:
+        raise DataError(f"{path} has schema version {version}, this tierexp reads {schema_version}")
     try:
-        results: EvaluationResults = _decoded(EvaluationResults, content)
+        results: Results = _decoded(schema, content)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not have the fields of its schema: {error}") from error
     return results

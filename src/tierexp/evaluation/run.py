@@ -10,10 +10,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from tierexp.config import describes
+from tierexp.evaluation.model_free.run import run_model_free
 from tierexp.evaluation.setup import read_setup
+from tierexp.models.none import NoModel
+from tierexp.overrides import written_overrides
 
 
-def evaluate(config: DictConfig, output_dir: Path) -> float:
+def evaluate(config: DictConfig, output_dir: Path) -> float | None:
     """Evaluate one configuration; print a summary and write the results file.
 
     Args:
@@ -21,13 +25,16 @@ def evaluate(config: DictConfig, output_dir: Path) -> float:
         output_dir: Where the results file and the logger's files go.
 
     Returns:
-        The accuracy.
+        The accuracy; None without a model.
 
     Raises:
         TierexpError: A setting or a data file that cannot work.
         SystemExit: With code 1 where every sample failed.
         KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
     """
+    if describes(config, "model", NoModel):
+        run_model_free(config, written_overrides(), output_dir)
+        return None
     setup = read_setup(config)
 
     from tierexp.evaluation.engine import run_evaluation

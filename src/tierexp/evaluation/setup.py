@@ -12,17 +12,19 @@ from typing import get_args
 from omegaconf import DictConfig
 
 from tierexp.checks import MAX_SEED, choice, whole_number
-from tierexp.config import build, refuse_unknown_keys, resolved
+from tierexp.config import build, describes, refuse_unknown_keys, resolved
 from tierexp.data.sample import OnError, QuestionDataset
+from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
 from tierexp.tiers import CropPolicy, Threshold
 
-_KEYS = (
+KEYS = (
     "tier", "threshold", "resize", "model", "data", "trainer", "logger", "seed", "run_name",
     "output_dir",
 )  # fmt: skip
+"""The top-level keys of `conf/eval.yaml`."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ def read_setup(config: DictConfig) -> EvaluationSetup:
         DataError: The data file is malformed, names a missing image, or has no samples.
         CheckpointError: The model's folder is not a checkpoint.
     """
-    refuse_unknown_keys(config, _KEYS)
+    refuse_unknown_keys(config, KEYS)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     tier = build(config, "tier")
     threshold = build(config, "threshold")
     resize = build(config, "resize")
+    if describes(config, "data", read_sizes):
+        allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
+        raise ConfigError("data", "sizes", allowed)
     loader = _loader_settings(config)
     dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
     if len(dataset) == 0:

@@ -1,4 +1,4 @@
-"""The console summary at the end of an evaluation, readable at 80 columns and in a pipe."""
+"""The console summary at the end of a run, readable at 80 columns and in a pipe."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tierexp.evaluation.model_free.results import ModelFreeResults
 from tierexp.evaluation.results import EvaluationResults, TaskAccuracy
 
 _BAR = 30
@@ -17,7 +18,10 @@ _MOST_REASONS = 5
 
 
 def print_summary(
-    results: EvaluationResults, path: Path, logger_line: str | None, console: Console
+    results: EvaluationResults | ModelFreeResults,
+    path: Path,
+    logger_line: str | None,
+    console: Console,
 ) -> None:
     """Print what a run found and where it is kept.
 
@@ -28,7 +32,7 @@ def print_summary(
         console: To print to.
     """
     console.print(_figures(results))
-    if results.num_samples:
+    if isinstance(results, EvaluationResults) and results.num_samples:
         console.print(_accuracies(results))
     if results.num_failed:
         console.print(_failures(results))
@@ -38,7 +42,7 @@ def print_summary(
         console.print(Text(f"metrics  {logger_line}"), soft_wrap=True)
 
 
-def _figures(results: EvaluationResults) -> Table:
+def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     low, high = results.tier_range.min_crops, results.tier_range.max_crops
     table = Table(
         title=Text(f"{results.dataset} · tier {results.tier} · model {results.model}"),
@@ -81,8 +85,9 @@ def _figures(results: EvaluationResults) -> Table:
         f"{_percent(results.content_kept_mean)} of the image kept, "
         f"{_percent(results.padding_fraction_mean)} of the canvas padded",
     )
-    experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
-    table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
+    if isinstance(results, EvaluationResults):
+        experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
+        table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
     table.add_row("speed", f"{_number(results.images_per_second)} images per second")
     return table
 
@@ -123,7 +128,7 @@ def _accuracies(results: EvaluationResults) -> Table:
     return table
 
 
-def _failures(results: EvaluationResults) -> Table:
+def _failures(results: EvaluationResults | ModelFreeResults) -> Table:
     table = Table(
         title=f"{results.num_failed} failed", title_justify="left", min_width=60, box=SQUARE
     )

@@ -22,6 +22,9 @@ from tierexp.errors import ImageDecodeError
 MAX_PIXELS = 89_478_485
 """Larger pictures are refused (Pillow's own limit: 256 MiB of RGB)."""
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+"""Of the files in a folder that are taken for images, in lower case."""
+
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _ORIENTATION = 0x0112
 _TRANSPOSE = {

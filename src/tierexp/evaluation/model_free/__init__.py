@@ -1,0 +1,1 @@
+"""`model=none`: selection and preprocessing statistics alone, from image sizes, without torch."""

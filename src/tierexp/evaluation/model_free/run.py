@@ -1,0 +1,150 @@
+"""One run without a model, from its configuration to its results file.
+
+In: the composed configuration, and which of its keys the user wrote. Out: results, written and
+printed. Imports no torch: a million sizes take seconds, and so should the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from time import perf_counter
+from typing import get_args
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from tierexp.checks import choice
+from tierexp.config import build, refuse_unknown_keys, resolved
+from tierexp.data.sample import OnError
+from tierexp.data.sizes import ImageSizes, sample_sizes
+from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.model_free.columns import measure
+from tierexp.evaluation.model_free.results import (
+    ModelFreeFacts,
+    ModelFreeResults,
+    aggregate_columns,
+)
+from tierexp.evaluation.provenance import gather_provenance
+from tierexp.evaluation.results import Failure, TierRange, write_results
+from tierexp.evaluation.setup import KEYS, LoaderSettings
+from tierexp.evaluation.summary import print_summary
+from tierexp.geometry import CropGeometry
+from tierexp.imaging.resize import Resize
+from tierexp.tiers import CropPolicy, Threshold
+
+_UNREAD = (
+    "trainer", "logger", "seed", "run_name", "resize.exact", "data.batch_size", "data.num_workers",
+)  # fmt: skip
+"""What only a model needs. These groups and keys have defaults, so they are always there."""
+
+
+@dataclass(frozen=True)
+class ModelFreeSetup:
+    """Everything a run without a model is made of.
+
+    Args:
+        tier: The crop policy.
+        threshold: When a tier's preferred counts suffice.
+        resize: How an image meets its canvas.
+        geometry: Of the crops.
+        sizes: Of the images, at least one of them or of their failures.
+    """
+
+    tier: CropPolicy
+    threshold: Threshold
+    resize: Resize
+    geometry: CropGeometry
+    sizes: ImageSizes
+
+
+def run_model_free(
+    config: DictConfig, written: Mapping[str, object], output_dir: Path
+) -> ModelFreeResults:
+    """Select, measure, write the results file, print the summary.
+
+    Args:
+        config: As composed from `conf/eval.yaml`.
+        written: Keys and values that the user wrote on the command line.
+        output_dir: Where the results file goes.
+
+    Raises:
+        TierexpError: A setting or a data file that cannot work, or a setting that nothing reads.
+        SystemExit: With code 1 where no image has a size.
+    """
+    setup = read_model_free_setup(config, written)
+    started = perf_counter()
+    columns = measure(setup.sizes, setup.tier, setup.threshold, setup.resize, setup.geometry)
+    seconds = perf_counter() - started
+    results = aggregate_columns(
+        columns,
+        tuple(Failure(name, reason) for name, reason in setup.sizes.unreadable.items()),
+        ModelFreeFacts(
+            dataset=setup.sizes.name,
+            tier=setup.tier.name,
+            tier_range=TierRange(setup.tier.min_crops, setup.tier.max_crops),
+            resize_to_fill=setup.resize.crops == "fill",
+        ),
+        seconds,
+        gather_provenance(_read_part(config), seed=None, device="cpu"),
+    )
+    path = output_dir / results.file_name
+    write_results(results, path)
+    print_summary(results, path, None, Console())
+    if not results.num_samples:
+        first = results.failures[0]
+        raise SystemExit(
+            f"error: all {results.num_failed} samples failed, "
+            f"the first, {first.sample_id}: {first.reason}"
+        )
+    return results
+
+
+def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:
+    """Check a configuration and build what it describes; reads the sizes, last of all.
+
+    Args:
+        config: As composed from `conf/eval.yaml`.
+        written: Keys and values that the user wrote on the command line.
+
+    Raises:
+        ConfigError: A key that nothing reads, or a value that cannot work.
+        DataError: The data file is malformed or empty, or an image's header cannot be read and
+            `data.on_error` is `raise`.
+    """
+    refuse_unknown_keys(config, KEYS)
+    _refuse_unread(written)
+    tier = build(config, "tier")
+    threshold = build(config, "threshold")
+    resize = build(config, "resize")
+    geometry = build(config, "model").geometry
+    on_error = config.data.get("on_error")
+    choice("data.on_error", on_error, get_args(OnError))
+    of_loader = [field.name for field in fields(LoaderSettings) if field.name in config.data]
+    dataset = build(config, "data", leave_out=of_loader)
+    sizes = dataset if isinstance(dataset, ImageSizes) else sample_sizes(dataset)
+    if not (len(sizes.heights) or sizes.unreadable):
+        raise DataError(f"data set {sizes.name} has no samples: there is nothing to measure")
+    if on_error == "raise" and sizes.unreadable:
+        name, reason = next(iter(sizes.unreadable.items()))
+        raise DataError(f"sample {name}: {reason}")
+    return ModelFreeSetup(tier, threshold, resize, geometry, sizes)
+
+
+def _refuse_unread(written: Mapping[str, object]) -> None:
+    for key, value in written.items():
+        unread = any(key == name or key.startswith(f"{name}.") for name in _UNREAD)
+        if unread and (key, value) != ("logger", "none"):
+            raise ConfigError(key, value, "leave it out: with model=none nothing reads it")
+
+
+def _read_part(config: DictConfig) -> dict[str, object]:
+    """The configuration, resolved, without what nothing reads."""
+    everything = resolved(config)
+    part = {key: everything[key] for key in KEYS if key not in _UNREAD}
+    for name in _UNREAD:
+        group, _, key = name.partition(".")
+        if key:
+            part[group].pop(key, None)
+    return part
