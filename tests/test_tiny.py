@@ -1,5 +1,5 @@
-"""The model in the box: what is shipped, that it runs end to end, what it still has to learn, and
-that its answers do not depend on how they were batched."""
+"""The model in the box: what is shipped, that it runs end to end, that it sees what it is asked
+about, and that its answers do not depend on how they were batched."""
 
 from __future__ import annotations
 
@@ -65,12 +65,6 @@ def test_a_run_covers_every_sample(results: EvaluationResults) -> None:
     assert {sample.task for sample in results.per_sample_results} == set(TASKS)
 
 
-NOT_YET = pytest.mark.xfail(
-    strict=True, reason="the shipped weights answer at chance: training has not succeeded yet"
-)
-
-
-@NOT_YET
 def test_it_answers_far_above_chance_on_pictures_it_never_saw(results: EvaluationResults) -> None:
     """Chance is the best constant answer to each wording, learned on the training split."""
     train = TierQA("train", max_samples=2000)
@@ -84,12 +78,11 @@ def test_it_answers_far_above_chance_on_pictures_it_never_saw(results: Evaluatio
     )
     assert chance < 0.4
     assert results.accuracy is not None
-    assert results.accuracy > chance + 0.2
+    assert results.accuracy > chance + 0.25
 
 
-@NOT_YET
 def test_it_reads_codes_that_nobody_could_guess(results: EvaluationResults) -> None:
-    assert results.accuracy_by_task["read"].accuracy > 0.1  # one code in 22 ** 2 at the least
+    assert results.accuracy_by_task["read"].accuracy > 0.3  # one code in 22 ** 2 at the least
 
 
 class Blank:

@@ -276,7 +276,7 @@ def one_phase(others: str) -> str:
         ("recipe.phases=[{steps: 9}]", r"recipe\.phases\[0\]\.learning_rate"),
         ("recipe.phases=[{steps: 9, learning_rate: fast}]", "learning_rate"),
         ("recipe.phases=[{steps: 9, learning_rate: 1}]", "crops_per_batch"),
-        (one_phase(""), "recipe.phases"),
+        (one_phase("tiers: [], shares: []"), "recipe.phases"),
         (one_phase("tiers: [low]"), "shares"),
         (one_phase("tiers: [low], shares: [much]"), "shares"),
         (one_phase("tiers: [native], shares: [1]"), "native"),
