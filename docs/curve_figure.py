@@ -17,7 +17,7 @@ from tierexp.report.accuracy_curve import accuracy_curve
 def main(folder: str, target: str) -> None:
     """Read every results file below `folder` and write `target`."""
     runs = [load_results(path) for path in sorted(Path(folder).rglob("*_tier-*.json"))]
-    accuracy_curve(runs).savefig(target, dpi=150)
+    accuracy_curve(runs, runs[0].chance).savefig(target, dpi=150)
 
 
 if __name__ == "__main__":

@@ -26,11 +26,12 @@ RIGHT, WRONG, INK = (22, 128, 60), (200, 40, 40), (30, 30, 36)
 
 
 def main(folder: str, target: str) -> None:
-    """Read every results file below `folder` and write `target`."""
-    runs = sorted(
-        (load_results(path) for path in Path(folder).rglob("tierqa_tier-*.json")),
-        key=lambda run: run.selected_vision_tokens_mean,
-    )
+    """Read the results of the three tiers below `folder` and write `target`."""
+    runs = [
+        load_results(path)
+        for tier in ("low", "medium", "high")
+        for path in Path(folder).rglob(f"tierqa_tier-{tier}_*.json")
+    ]
     index = most_telling_picture(runs)
     panels = [panel(run, index) for run in runs]
     width = sum(panel.width for panel in panels) + MARGIN * (len(panels) + 1)

@@ -66,7 +66,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     counts = " to ".join(str(count) for count in {samples[0], samples[-1]})
     axes.set_title(f"{drawn[0].dataset}, model {drawn[0].model}, {counts} questions", fontsize=11)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="best")
     return figure
 
 

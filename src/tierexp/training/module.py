@@ -1,8 +1,9 @@
 """The LightningModule that trains a Molmo-style model from nothing.
 
-Two losses: what every vision token should know of its place (`dense_targets`), and the tokens of
-the answers. A run starts with batches that have the first alone, which teaches the vision part to
-see before the language model is asked to look. Knows nothing of scenes or tiers.
+Three losses: what every vision token should know of its place (`dense_targets`), where attention
+should look (`lookups`), and the tokens of the answers; beside them, that experts be evenly used. A
+run starts with batches that have the first alone, which teaches the vision part to see before the
+language model is asked to look. Knows nothing of scenes or tiers.
 """
 
 from __future__ import annotations
