@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from matplotlib import rc_context
+
 from tierexp.evaluation.results import load_results
 from tierexp.report.accuracy_curve import accuracy_curve
 
@@ -17,7 +19,9 @@ from tierexp.report.accuracy_curve import accuracy_curve
 def main(folder: str, target: str) -> None:
     """Read every results file below `folder` and write `target`."""
     runs = [load_results(path) for path in sorted(Path(folder).rglob("*_tier-*.json"))]
-    accuracy_curve(runs, runs[0].chance).savefig(target, dpi=150)
+    figure = accuracy_curve(runs, runs[0].chance if runs else None)
+    with rc_context({"svg.hashsalt": "tierexp"}):  # the same results, the same file
+        figure.savefig(target, metadata={"Date": None})
 
 
 if __name__ == "__main__":

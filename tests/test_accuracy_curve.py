@@ -12,7 +12,7 @@ from tierexp.evaluation.results import EvaluationResults, aggregate
 from tierexp.report.accuracy_curve import accuracy_curve
 
 
-def results(tier: str, tokens: int, **facts: str) -> EvaluationResults:
+def results(tier: str, tokens: int, **facts: str | int) -> EvaluationResults:
     samples = [
         dataclasses.replace(sample, selected_vision_tokens=tokens) for sample in (LANDSCAPE, SQUARE)
     ]
@@ -33,10 +33,13 @@ def test_points_and_bars_are_those_of_the_results() -> None:
     assert [25, 25] in [list(line.get_ydata()) for line in axes.lines]
 
 
-@pytest.mark.parametrize("name", ["dataset", "model", "score"])
-def test_what_cannot_be_compared_is_not_joined(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("dataset", "x"), ("model", "x"), ("score", "x"), ("top_k", 1), ("num_active_blocks", 3)],
+)
+def test_what_cannot_be_compared_is_not_joined(name: str, other: str | int) -> None:
     with pytest.raises(DataError, match=name):
-        accuracy_curve([results("low", 432), results("medium", 1008, **{name: "other"})])
+        accuracy_curve([results("low", 432), results("medium", 1008, **{name: other})])
 
 
 def test_nothing_is_not_drawn() -> None:

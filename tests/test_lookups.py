@@ -10,7 +10,7 @@ import torch
 
 from tierexp import CropGeometry
 from tierexp.data.tierqa.generator import generate_scene
-from tierexp.data.tierqa.questions import Question, questions_for
+from tierexp.data.tierqa.questions import Mention, Question, questions_for
 from tierexp.data.tierqa.scene import Box
 from tierexp.imaging.resize import place
 from tierexp.models.text import PromptTokenizer
@@ -72,6 +72,29 @@ def test_a_name_looks_at_its_attribute_and_its_object(tokenizer: PromptTokenizer
     vertical, horizontal = question.answer.split()
     assert ("top" if row.mean() < 5.5 else "bottom") == vertical
     assert ("left" if column.mean() < 5.5 else "right") == horizontal
+
+
+def test_the_attribute_of_a_word_of_several_tokens_is_the_word_before(
+    tokenizer: PromptTokenizer,
+) -> None:
+    index, question = asked("count", "crosses")
+    found = {lookup.step: lookup for lookup in lookups(index, question, tokenizer)}
+    end = START + tokenizer.prompt_token_at(question.text, question.text.index(" are"))
+    assert found["attribute"].position == end
+    assert word(question, int(found["attribute"].groups[0][0]), tokenizer) == "many"
+
+
+def test_things_on_one_token_are_not_counted_by_attention(tokenizer: PromptTokenizer) -> None:
+    box = (10.0, 10.0, 14.0, 14.0)
+    mention = Mention(len("How many stars"), (box, (14.0, 10.0, 18.0, 14.0)))
+    question = Question("count", "How many stars are there?", "2", (mention,))
+
+    def shows(_box: Box) -> np.ndarray:
+        return np.arange(2 * 144).reshape(2, 144) == 0
+
+    positions = 10 + np.arange(2 * 144).reshape(2, 144)
+    found = lookups_of(question, START, shows, positions, tokenizer)
+    assert "object" not in {lookup.step for lookup in found}
 
 
 def test_what_predicts_an_answer_looks_at_the_name(tokenizer: PromptTokenizer) -> None:

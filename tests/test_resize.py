@@ -162,6 +162,10 @@ def test_a_mark_is_found_where_the_placement_says():
         ((200, 75), (145, 54)),
         ((30, 200), (33, 78)),
         ((7, 5), (50, 50)),
+        # Where the scale is a simple fraction, less than the whole image is resampled.
+        ((160, 120), (64, 90)),
+        ((96, 144), (80, 60)),
+        ((60, 200), (120, 130)),
     ],
 )
 def test_exact_and_fast_pixels_against_the_reference(mode, image_size, canvas_size):

@@ -184,6 +184,10 @@ def test_a_knob_that_is_turned_reaches_the_decoder(
         blocks = module.molmo.transformer.blocks
         idle = [n for n, block in enumerate(blocks) if block.attn.att_proj.weight.grad is None]
         assert idle == ([] if skipped is None else [skipped])
+    module.zero_grad()
+    module.training_step(replace(batch, knobs=Knobs(top_k=8)), 0).backward()
+    gradient = module.molmo.transformer.blocks[0].mlp.experts.down_proj.grad
+    assert (gradient.abs().sum((1, 2)) > 0).all()
 
 
 def test_only_the_training_split_is_trained_on(
@@ -278,6 +282,9 @@ def one_phase(others: str) -> str:
         ("recipe.phases=[{steps: 9, learning_rate: 1}]", "crops_per_batch"),
         (one_phase("tiers: [], shares: []"), "recipe.phases"),
         (one_phase("tiers: [low]"), "shares"),
+        (one_phase("tiers: low, shares: 1"), "a list"),
+        (one_phase("tiers: [low], shares: [1], background: 0.5"), "a list"),
+        (one_phase("varied_knobs: 0.5"), "varied_knobs"),
         (one_phase("tiers: [low], shares: [much]"), "shares"),
         (one_phase("tiers: [native], shares: [1]"), "native"),
         (one_phase("tiers: [lowest], shares: [1]"), "lowest"),
@@ -294,12 +301,13 @@ def one_phase(others: str) -> str:
         ("+architecture.vision_backbone.dropout=0.1", "architecture.vision_backbone.dropout"),
         ("architecture.moe_top_k=9", "moe_top_k"),
         ("architecture.n_layers=3", "architecture.n_layers"),
+        ("architecture.n_heads=1 & architecture.n_kv_heads=1", "architecture.n_heads"),
         ("+architecture.depth=9", "architecture.depth"),
     ],
 )
 def test_impossible_recipes_are_refused(tmp_path: Path, override: str, key: str) -> None:
     with pytest.raises(ConfigError, match=key):
-        run(tmp_path, override)
+        run(tmp_path, *override.split(" & "))
     assert not (tmp_path / "checkpoint").exists()
 
 

@@ -22,7 +22,7 @@ from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRang
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.protocol import VisionLanguageModel
 from tierexp.scores.metric import ScoreMetric
-from tierexp.scores.registry import SCORES
+from tierexp.scores.registry import QUESTION_SCORES, SCORES
 
 _MEANS = {
     "mismatch_mean": "aspect_ratio_mismatch",
@@ -55,6 +55,7 @@ class TierEvaluation(LightningModule):
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
         dataset = setup.dataset
+        assert dataset.score in QUESTION_SCORES
         self._score = SCORES[dataset.score]
         self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
         self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})

@@ -6,6 +6,7 @@ map between the two, and the canvas. Knows nothing about crops or tokens.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
@@ -169,7 +170,12 @@ def resample(image: NDArray[np.uint8], placement: Placement, exact: bool = False
     if scaled_area > _MAX_CROPPED_AREA * (bottom - top) * (right - left):
         return _resample_visible(image, placement, exact)
     y, x = top - placement.offset[0], left - placement.offset[1]
-    scaled = _resample_whole(image, placement.scaled_size, exact)
+    height, width = placement.scaled_size
+    rows = _sources(image.shape[0], height, y, y + bottom - top)
+    cols = _sources(image.shape[1], width, x, x + right - left)
+    part = image[rows.start : rows.stop, cols.start : cols.stop]
+    scaled = _resample_whole(part, (rows.scaled_length, cols.scaled_length), exact)
+    y, x = y - rows.scaled_start, x - cols.scaled_start
     return scaled[y : y + bottom - top, x : x + right - left]
 
 
@@ -205,6 +211,30 @@ def render(image: NDArray[np.uint8], placement: Placement, exact: bool = False) 
 
 def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Pixels [start, stop) of one axis of an image, and the pixels they are resampled to."""
+
+    start: int
+    stop: int
+    scaled_start: int
+    scaled_length: int
+
+
+def _sources(length: int, scaled: int, first: int, end: int) -> _Sources:
+    """What the pixels [first, end) of an axis resampled from `length` to `scaled` are made of.
+
+    Cut at any pixel, an image would be sampled at other points. Where the scale is the fraction
+    p / q in lowest terms, every q pixels become p whole ones, and cutting there moves none.
+    """
+    divisor = math.gcd(length, scaled)
+    p, q = scaled // divisor, length // divisor
+    reach = math.ceil(max(1, length / scaled)) + 1  # of the bilinear filter, in pixels
+    start = max(0, (first * length // scaled - reach) // q)
+    stop = min(divisor, -(-(-(-end * length // scaled) + reach) // q))
+    return _Sources(start * q, stop * q, start * p, (stop - start) * p)
 
 
 def _resample_whole(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:

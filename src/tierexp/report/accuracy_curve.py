@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults
 
+_SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
+"""What runs must have in common to lie on one curve."""
 _STYLES = {"tiers": ("#0b6e4f", "o"), "fixed counts": ("#b4472e", "s"), "native": ("#555577", "D")}
 
 
@@ -19,7 +21,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     """Draw accuracy with its 95 % interval against the mean number of selected vision tokens.
 
     Args:
-        runs: At least one, all of one data set, one model and one score.
+        runs: At least one, alike in all but the crop policy.
         chance: Accuracy of a guess from the question alone, drawn as a dotted line.
 
     Raises:
@@ -28,8 +30,8 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     drawn = [run for run in runs if run.accuracy is not None]
     if not drawn:
         raise DataError("no results with an accuracy to draw")
-    for name in ("dataset", "model", "score"):
-        values = sorted({getattr(run, name) for run in drawn})
+    for name in _SHARED:
+        values = sorted({str(getattr(run, name)) for run in drawn})
         if len(values) > 1:
             raise DataError(f"results of more than one {name}: {', '.join(values)}")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
@@ -63,7 +65,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     axes.set_xlabel("vision tokens selected, mean per image")
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
     samples = sorted({run.num_samples for run in drawn})
-    counts = " to ".join(str(count) for count in {samples[0], samples[-1]})
+    counts = " to ".join(str(count) for count in sorted({samples[0], samples[-1]}))
     axes.set_title(f"{drawn[0].dataset}, model {drawn[0].model}, {counts} questions", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="best")

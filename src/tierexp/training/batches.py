@@ -200,11 +200,11 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
     def _knobs(self, rng: Random, phase: Phase) -> Knobs:
         if rng.random() >= phase.varied_knobs:
             return Knobs()
-        top_k, experts = self._decoder.top_k, self._decoder.num_experts
-        if top_k is None or experts is None or rng.random() < 0.5:
-            return Knobs(skipped_block=rng.randrange(self._decoder.num_layers))
+        top_k, experts = self._decoder.top_k or 0, self._decoder.num_experts or 0
         others = [k for k in range(1, min(2 * top_k, experts) + 1) if k != top_k]
-        return Knobs(top_k=rng.choice(others) if others else None)
+        if not others or rng.random() < 0.5:
+            return Knobs(skipped_block=rng.randrange(self._decoder.num_layers))
+        return Knobs(top_k=rng.choice(others))
 
     def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:
         scene = generate_scene("train", rng.randrange(IMAGES["train"]))

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tierexp.data.tierqa.questions import Question
+from tierexp.data.tierqa.questions import MOST_OF_A_KIND, Question
 from tierexp.data.tierqa.scene import Box
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
@@ -28,9 +28,9 @@ Shows = Callable[[Box], NDArray[np.bool_]]
 
 _SINK = 0
 """Position of the beginning of text, which gets the attention that nothing else deserves."""
-_MOST = 9
+_SHARES = MOST_OF_A_KIND + 1
 """Where objects are counted, each gets one share in so many, and the sink what is left: attention
-adds up to one, and only so is its number to be seen in what it brings."""
+adds up to one, and only so is their number to be seen in what it brings."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,13 @@ def lookups_of(
     last = first + len(tokenizer.encode_answer(question.answer))
     lookups = []
     for end, mention in zip(ends, question.mentions, strict=True):
-        lookups.append(Lookup(end, "attribute", (np.array([end - 1]),), (1.0,)))
+        attribute = start + _token_before_last_word(question.text[: mention.end], tokenizer)
+        lookups.append(Lookup(end, "attribute", (np.array([attribute]),), (1.0,)))
         # The global view shows everything once; a crop may cut it in two.
         groups = tuple(positions(box, slice(1)) for box in mention.boxes)
-        if all(len(group) for group in groups):
+        # Two things on one token cannot be told apart by where attention goes.
+        distinct = len(np.unique(np.concatenate(groups))) if groups else 0
+        if all(len(group) for group in groups) and distinct == sum(map(len, groups)):
             lookups.append(Lookup(end, "object", *_shared(groups, question.task == "count")))
     names = tuple(np.array([end]) for end in ends)
     # A token predicts the one after it.
@@ -92,11 +95,16 @@ def lookups_of(
     return lookups
 
 
+def _token_before_last_word(words: str, tokenizer: PromptTokenizer) -> int:
+    """The place in the prompt of the last token before the last of some words."""
+    return tokenizer.prompt_token_at(words, words.rindex(" "))
+
+
 def _shared(
     groups: tuple[NDArray[np.int64], ...], counted: bool = False
 ) -> tuple[tuple[NDArray[np.int64], ...], tuple[float, ...]]:
     """Groups with their shares; what no group is due goes to the sink."""
-    share = 1 / _MOST if counted else 1 / max(1, len(groups))
+    share = 1 / _SHARES if counted else 1 / max(1, len(groups))
     left = 1 - share * len(groups)
     if left < share / 2:
         return groups, (share,) * len(groups)

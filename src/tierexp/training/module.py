@@ -86,7 +86,6 @@ class MolmoTraining(LightningModule):
         self.log("train/dense_loss", dense)
         if isinstance(batch, VisionBatch):
             return dense
-        self._router_logits.clear()
         logits = self.molmo.decode(
             batch.input_ids,
             features,
@@ -103,6 +102,8 @@ class MolmoTraining(LightningModule):
         lookup = self._lookup_loss(batch)
         self.log("train/lookup_loss", lookup, prog_bar=True)
         balance = self._balance_loss(batch.knobs.top_k or self.molmo.top_k or 1)
+        self._attended.clear()
+        self._router_logits.clear()
         self.log("train/balance_loss", balance)
         loss = answers + recipe.lookup_weight * lookup + recipe.balance_weight * balance
         return loss if frozen else loss + recipe.dense_weight * dense
@@ -144,7 +145,8 @@ class MolmoTraining(LightningModule):
                         batch.look_shares[asked],
                     )
                 )
-            loss = torch.cat(divergences).mean().nan_to_num()  # nothing asked of this head: 0
+            of_head = torch.cat(divergences)
+            loss = of_head.mean() if len(of_head) else q.new_zeros(())
             self.log(f"train/look_{number}_{taught.step}", loss)
             losses.append(loss)
         return torch.stack(losses).mean()

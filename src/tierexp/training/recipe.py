@@ -129,7 +129,7 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
     for name, value in given.items():
         if name not in known:
             raise ConfigError(f"{key}.{name}", value, f"no such key; there are {', '.join(known)}")
-    tiers, shares = tuple(given.get("tiers", ())), tuple(given.get("shares", ()))
+    tiers, shares = (_several(f"{key}.{name}", given.get(name, ())) for name in ("tiers", "shares"))
     if len(tiers) != len(shares):
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
     if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
@@ -137,7 +137,10 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
     frozen = flag(f"{key}.frozen_vision", given.get("frozen_vision", False))
     if frozen and not tiers:
         raise ConfigError(f"{key}.frozen_vision", frozen, "false: without tiers it is what learns")
-    background = tuple(given.get("background", (1.0, 1.0)))
+    for name in ("background", "varied_knobs", "questions_per_task"):
+        if name in given and not tiers:
+            raise ConfigError(f"{key}.{name}", given[name], "left out: without tiers none is asked")
+    background = _several(f"{key}.background", given.get("background", (1.0, 1.0)))
     if len(background) != 2:
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
     first, last = (_share(f"{key}.background", share) for share in background)
@@ -154,6 +157,12 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         background=(first, last),
         varied_knobs=_share(f"{key}.varied_knobs", given.get("varied_knobs", 0.0)),
     )
+
+
+def _several(key: str, value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(key, value, "a list")
+    return tuple(value)
 
 
 def _share(key: str, value: object) -> float:

@@ -28,7 +28,7 @@ from tierexp.models.molmo.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers import Tier
 from tierexp.training.recipe import Recipe
-from tierexp.training.taught_heads import can_be_taught
+from tierexp.training.taught_heads import QUARTERS, TAUGHT_PER_BLOCK
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +96,13 @@ def _architecture(values: dict[str, Any]) -> MolmoConfig:
 def _refuse_untrainable(architecture: MolmoConfig) -> None:
     """Refuse what a released model may be and a model trained here may not."""
     vocab_size, geometry = architecture.decoder.vocab_size, architecture.geometry
-    if not can_be_taught(architecture.decoder):
-        allowed = "at least 4 blocks with 2 heads: a head is taught in each of three quarters"
-        raise ConfigError("architecture.n_layers", architecture.decoder.num_layers, allowed)
+    for key, value, least in (
+        ("n_layers", architecture.decoder.num_layers, QUARTERS),
+        ("n_heads", architecture.decoder.num_heads, TAUGHT_PER_BLOCK),
+    ):
+        if value < least:
+            allowed = f"at least {least}: some heads are taught where to look"
+            raise ConfigError(f"architecture.{key}", value, allowed)
     if vocab_size <= BYTES:
         allowed = f"above {BYTES}: every byte and the end of text need an id"
         raise ConfigError("architecture.embedding_size", vocab_size, allowed)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tierexp.models.molmo.sizes import DecoderConfig
-
 Step = Literal["attribute", "object", "name", "character"]
 
 
@@ -39,7 +37,5 @@ TAUGHT_HEADS = (
 answer's tokens learn the name, then either spell or read off what was found."""
 
 
-def can_be_taught(decoder: DecoderConfig) -> bool:
-    """Whether a decoder has a block for every quarter and a head for every step."""
-    heads = 1 + max(taught.head for taught in TAUGHT_HEADS)
-    return decoder.num_layers >= QUARTERS and decoder.num_heads >= heads
+TAUGHT_PER_BLOCK = 1 + max(taught.head for taught in TAUGHT_HEADS)
+"""Heads that a block needs."""

@@ -12,7 +12,7 @@ def blind_guess(question: Question) -> str:
     """
     match question.task:
         case "read":
-            return "00"  # every code is equally frequent
+            return "00"  # any code of the fewest characters is as likely
         case "count":
             return "0"
         case "locate":

@@ -44,6 +44,8 @@ PLURALS: dict[Kind, str] = {
 # By count: most kinds of a scene have few shapes or none. These weights, fitted to the scenes of
 # `generator`, bring the answers 0 to 8 to nearly equal shares.
 _COUNT_WEIGHTS = (1, 1.9, 4.8, 17, 70, 100, 100, 100, 100)
+MOST_OF_A_KIND = len(_COUNT_WEIGHTS) - 1
+"""Shapes of one kind in a scene, at most."""
 
 
 @dataclass(frozen=True)
