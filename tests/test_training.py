@@ -20,6 +20,7 @@ from tierexp.models.molmo.model import Molmo
 from tierexp.training.batches import Knobs, TrainingBatches
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Phase, Recipe, learning_rate
+from tierexp.training.reporting import keep_earlier_losses
 from tierexp.training.run import train
 
 SMALL = [
@@ -98,6 +99,17 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     monkeypatch.setattr(TrainingBatches, "__getitem__", watched)
     assert same(trained[1], run(tmp_path, "resume=true"))
     assert seen == [3, 4, 5]
+
+
+def test_a_resumed_run_keeps_the_losses_of_the_part_before(tmp_path: Path) -> None:
+    file = tmp_path / "csv" / "metrics.csv"
+    keep_earlier_losses(file)
+    file.parent.mkdir()
+    for number in (1, 2):
+        file.write_text(str(number))
+        keep_earlier_losses(file)
+        assert not file.exists()
+        assert file.with_name(f"metrics-{number}.csv").read_text() == str(number)
 
 
 def test_the_checkpoint_is_one_that_evaluation_reads(

@@ -61,7 +61,7 @@ def launch(task: Task, config_name: str) -> None:
     )(guarded)
     try:
         command()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
         if entered:
             raise
         _refuse(describe_composition_error(error, config_name, sys.argv[1:]))

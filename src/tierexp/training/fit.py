@@ -29,7 +29,10 @@ from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Recipe
-from tierexp.training.reporting import ValidationLines
+from tierexp.training.reporting import TrainingLines, keep_earlier_losses
+
+STATE_EVERY = 50
+"""Steps between saved states: what an interruption can cost."""
 
 
 def fit(
@@ -90,6 +93,8 @@ def fit(
     module = MolmoTraining(architecture, recipe, tokenizer, list(validation))
     if recipe.vision_from is not None and not resume:
         start_vision_from(module.molmo, path("recipe.vision_from", recipe.vision_from))
+    if resume:
+        keep_earlier_losses(folder.parent / "csv" / "metrics.csv")
     logger: Logger = build(config, "logger", save_dir=str(folder.parent))
     with closing(logger):
         trainer = _trainer(config, recipe, logger, state.parent)
@@ -134,9 +139,9 @@ def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: Path) -
                 states,
                 save_last=True,
                 save_top_k=0,
-                every_n_train_steps=recipe.validation_every,
+                every_n_train_steps=min(STATE_EVERY, recipe.validation_every),
             ),
-            ValidationLines(),
+            TrainingLines(every=STATE_EVERY),
         ],
         enable_progress_bar=Console().is_terminal,
         enable_model_summary=False,
