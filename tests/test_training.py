@@ -3,6 +3,7 @@ that the evaluation reads."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -333,3 +334,43 @@ def _letterbox() -> object:
     from tierexp.imaging.resize import Resize
 
     return Resize(crops="letterbox")
+
+
+def test_the_taught_head_is_the_one_whose_attention_is_judged(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    """By hand, with neighbouring query heads that share a key head."""
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    decoder = replace(source.config.decoder, num_heads=4, num_kv_heads=2)
+    model = replace(source.config, decoder=decoder)
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        recipe: Recipe = build(compose("train", SMALL), "recipe")
+    module = MolmoTraining(model, recipe, source.tokenizer(), [])
+    logged: dict[str, torch.Tensor] = {}
+    module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign]
+    batch = TrainingBatches(recipe.phases, TIERS, 0, model, _fill(), source.tokenizer())[2]
+    seen: dict[int, tuple[torch.Tensor, ...]] = {}
+    for number, block in enumerate(module.molmo.transformer.blocks):
+        block.attn.attention.register_forward_pre_hook(
+            lambda _module, inputs, number=number: seen.update({number: inputs})
+        )
+    module.training_step(batch, 0)
+    for number, (block, head) in enumerate([(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]):
+        q, k, _, mask, _ = seen[block]
+        losses = []
+        for (row, place, asked), at, shares in zip(
+            batch.looks_from.tolist(), batch.looks_at, batch.look_shares, strict=True
+        ):
+            if asked != number:
+                continue
+            scores = (k[row, head // 2] @ q[row, head, place]).double() / q.shape[-1] ** 0.5
+            scores[~mask[row, 0, place]] = -torch.inf
+            attention = scores.softmax(0)
+            for group, share in enumerate(shares.tolist(), start=1):
+                if share:
+                    got = float(attention[at == group].sum().detach())
+                    losses.append(share * (math.log(share) - math.log(got + 1e-6)))
+        count = int((batch.looks_from[:, 2] == number).sum())
+        name = next(name for name in logged if name.startswith(f"train/look_{number}_"))
+        assert float(logged[name]) == pytest.approx(sum(losses) / max(count, 1), rel=1e-3)
+        assert count
