@@ -21,10 +21,10 @@ from tierexp.data.batch import EvaluationBatch, PreparedSample
 from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange, task_accuracy
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.protocol import VisionLanguageModel
-from tierexp.scores.metric import ScoreMetric
 from tierexp.scores.registry import QUESTION_SCORES, SCORES
 
 _MEANS = {
+    "accuracy": "accuracy",
     "mismatch_mean": "aspect_ratio_mismatch",
     "utilization_mean": "utilization",
     "crop_utilization_mean": "crop_utilization",
@@ -59,8 +59,7 @@ class TierEvaluation(LightningModule):
         self._score = SCORES[dataset.score]
         self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
         self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})
-        self._accuracy = ScoreMetric(self._score)
-        self._task_accuracies = nn.ModuleList(ScoreMetric(self._score) for _ in self._tasks)
+        self._task_accuracies = nn.ModuleList(MeanMetric() for _ in self._tasks)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self._started = 0.0
@@ -181,23 +180,16 @@ class TierEvaluation(LightningModule):
 
     def _update_means(self, results: Sequence[SampleResult]) -> None:
         for name, attribute in _MEANS.items():
-            metric = self._means[name]
-            assert isinstance(metric, MeanMetric)
-            values = [float(getattr(result, attribute)) for result in results]
-            metric.update(torch.tensor(values, device=self.device))  # (B,)
-            self._log_metric(f"test/{name}", metric, len(results))
-        self._log_score("test/accuracy", self._accuracy, results)
+            self._log_mean(f"test/{name}", self._means[name], results, attribute)
         for task, metric in zip(self._tasks, self._task_accuracies, strict=True):
             of_task = [result for result in results if result.task == task]
             if of_task:
-                self._log_score(f"test/accuracy_{task}", metric, of_task)
+                self._log_mean(f"test/accuracy_{task}", metric, of_task, "accuracy")
 
-    def _log_score(self, name: str, metric: nn.Module, results: Sequence[SampleResult]) -> None:
-        assert isinstance(metric, ScoreMetric)
-        metric.update(
-            [result.prediction for result in results], [result.answers for result in results]
-        )
-        self._log_metric(name, metric, len(results))
-
-    def _log_metric(self, name: str, metric: Metric, batch_size: int) -> None:
-        self.log(name, metric, on_step=False, on_epoch=True, batch_size=batch_size)
+    def _log_mean(
+        self, name: str, metric: nn.Module, results: Sequence[SampleResult], attribute: str
+    ) -> None:
+        assert isinstance(metric, Metric)
+        values = [float(getattr(result, attribute)) for result in results]
+        metric.update(torch.tensor(values, device=self.device))  # (B,)
+        self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(results))

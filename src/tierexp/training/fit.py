@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -93,9 +93,9 @@ def fit(
     module = MolmoTraining(architecture, recipe, tokenizer, list(validation))
     if recipe.vision_from is not None and not resume:
         start_vision_from(module.molmo, path("recipe.vision_from", recipe.vision_from))
-    if resume:
-        keep_earlier_losses(folder.parent / "csv" / "metrics.csv")
     logger: Logger = build(config, "logger", save_dir=str(folder.parent))
+    if resume and isinstance(logger, CSVLogger):
+        keep_earlier_losses(Path(logger.log_dir) / "metrics.csv")
     with closing(logger):
         trainer = _trainer(config, recipe, logger, state.parent)
         with interruptible(trainer):

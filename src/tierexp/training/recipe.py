@@ -166,9 +166,10 @@ def _several(key: str, value: object) -> tuple[Any, ...]:
 
 
 def _share(key: str, value: object) -> float:
-    if number(key, value, 0) > 1:
+    share = number(key, value, 0)
+    if share > 1:
         raise ConfigError(key, value, "a share from 0 to 1")
-    return number(key, value, 0)
+    return share
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
