@@ -84,6 +84,14 @@ def test_the_attribute_of_a_word_of_several_tokens_is_the_word_before(
     assert word(question, int(found["attribute"].groups[0][0]), tokenizer) == "many"
 
 
+def test_what_is_there_may_be_found_in_any_view(tokenizer: PromptTokenizer) -> None:
+    index, question = asked("coarse", "largest")
+    (item,) = (x for x in lookups(index, question, tokenizer) if x.step == "object")
+    places = item.groups[0] - 10
+    assert (places < 144).any()
+    assert (places >= 144).any()
+
+
 def test_things_on_one_token_are_not_counted_by_attention(tokenizer: PromptTokenizer) -> None:
     box = (10.0, 10.0, 14.0, 14.0)
     mention = Mention(len("How many stars"), (box, (14.0, 10.0, 18.0, 14.0)))
@@ -133,9 +141,21 @@ def test_a_count_is_the_attention_that_is_left_over(
     )
     (item,) = (x for x in lookups(index, question, tokenizer) if x.step == "object")
     assert sum(item.shares) == pytest.approx(1)
-    assert item.shares[-1] == pytest.approx(1 - number / 9)
+    # What one key for each, all equally strong, and a sink eight times as strong bring about.
+    assert item.shares[:-1] == pytest.approx((1 / (number + 8),) * number)
     assert item.groups[-1].tolist() == [0]
     assert len(item.groups) == number + 1
+    # On the canvas, which is the second view here, one token each: the one at its centre.
+    scene = generate_scene("train", index)
+    kind = question.text.split()[2]
+    view = place((scene.height, scene.width), (336, 336), "letterbox")
+    expected = []
+    for shape in scene.shapes:
+        if kind.startswith(shape.kind):
+            x0, y0, x1, y1 = shape.box
+            y, x = view.to_canvas((y0 + y1) / 2, (x0 + x1) / 2)
+            expected.append(10 + 144 + 12 * int(y // 28) + int(x // 28))
+    assert [group.tolist() for group in item.groups[:-1]] == [[place] for place in expected]
 
 
 def test_what_is_not_there_is_looked_for_in_vain(tokenizer: PromptTokenizer) -> None:

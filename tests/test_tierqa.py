@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.generator import generate_scene, scene_size
-from tierexp.data.tierqa.questions import PLURALS, TASKS, Question, Task, questions_for
+from tierexp.data.tierqa.questions import PLURALS, Question, Task, questions_for
 from tierexp.data.tierqa.render import PALETTE, render, text_color
 from tierexp.data.tierqa.scene import (
     ALPHABET,
@@ -35,6 +35,7 @@ from tierexp.data.tierqa.scene import (
 )
 from tierexp.errors import ConfigError
 
+ASKED = ["read", "read", "count", "locate", "compare", "coarse"]
 GREY = Background((230, 230, 230), (230, 230, 230), rising=False, texture_seed=0)
 
 
@@ -90,7 +91,7 @@ def test_any_process_in_any_order_makes_the_same_pictures_and_questions() -> Non
     assert len(set(outputs[0])) == 14
 
 
-def test_version_1_is_frozen() -> None:
+def test_version_2_is_frozen() -> None:
     # Weights and results refer to it: whatever changes this digest is a new VERSION.
     dataset = TierQA("test", max_samples=500)
     text = repr([generate_scene("test", index) for index in range(100)])
@@ -99,7 +100,7 @@ def test_version_1_is_frozen() -> None:
     texts = [", ".join(f"{name}={getattr(s, name)!r}" for name in fields) for s in samples]
     text += f"[{', '.join(f'Sample({fields})' for fields in texts)}]"
     assert hashlib.sha256(text.encode()).hexdigest() == (
-        "b5074371a6aa07daa09601d0b133b31152423d0da481d40d95be38533fba60e3"
+        "0ecbb3c80d174e03585950db95b7ebedd446f7a53a4454fb4b5c8aa9b99a5ec9"
     )
 
 
@@ -158,10 +159,12 @@ def test_letters_range_from_fine_print_to_headlines() -> None:
             heights.append(box[3] - box[1])
             shares.append(heights[-1] / math.sqrt(scene.height * scene.width))
     assert min(heights) >= 8
-    assert min(shares) >= 0.024
-    assert max(shares) <= 0.15
-    # Log-uniform from 2.5 to 14 %: the middle is at their geometric mean.
-    assert np.median(shares) == pytest.approx(math.sqrt(0.025 * 0.14), rel=0.1)
+    assert min(shares) >= 0.017
+    # Above 7 % only where letters of 8 pixels are already more than that.
+    assert max(share for share, height in zip(shares, heights, strict=True) if height > 12) <= 0.075
+    # Log-uniform from 1.8 to 7 %: the middle is at their geometric mean, a little above it as no
+    # letter is smaller than 8 pixels.
+    assert math.sqrt(0.018 * 0.07) <= np.median(shares) <= 1.2 * math.sqrt(0.018 * 0.07)
 
 
 def test_sizes_are_those_of_photos_scans_banners_and_icons() -> None:
@@ -315,7 +318,7 @@ def test_colours_differ_clearly_from_one_another_and_from_any_background() -> No
         for end in (scene.background.start, scene.background.stop):
             assert max(end) - min(end) <= 16  # nearly grey: colours differ in hue
             for color in PALETTE.values():
-                assert math.dist(end, color) > 60
+                assert math.dist(end, color) > 55
 
 
 def test_text_stands_out_as_much_as_the_web_guidelines_ask_of_body_text() -> None:
@@ -396,9 +399,9 @@ def test_close_calls_are_not_asked() -> None:
 
 def test_every_scene_supports_every_task_without_repeating_a_question() -> None:
     for index, scene in enumerate(scenes(300)):
-        assert [q.task for q in questions_for(scene, Random(index))] == list(TASKS)
+        assert [q.task for q in questions_for(scene, Random(index))] == ASKED
         many = [question.text for question in questions_for(scene, Random(index), per_task=6)]
-        assert len(many) == len(set(many)) > len(TASKS)
+        assert len(many) == len(set(many)) > len(ASKED)
 
 
 def shares(answers: list[str]) -> dict[str, float]:
@@ -406,8 +409,8 @@ def shares(answers: list[str]) -> dict[str, float]:
 
 
 def first_questions(task: Task) -> list[Question]:
-    """The question of a task as data sets ask it, one a picture."""
-    position = TASKS.index(task)
+    """The first question of a task as data sets ask it, one a picture."""
+    position = ASKED.index(task)
     return [questions_for(scene, Random(i))[position] for i, scene in enumerate(scenes(2500))]
 
 
@@ -457,7 +460,7 @@ def test_a_question_does_not_reveal_its_answer(task: Task, chance: float) -> Non
     on the other half: the share of the most frequent answer (`coarse`: half of the yes-or-no
     questions and one in eight of the others).
     """
-    questions = asked(per_task=1)[task] if task == "count" else asked()[task]
+    questions = asked(1 if task in ("count", "coarse") else 4)[task]
     half = len(questions) // 2
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for _, question in questions[:half]:
@@ -477,7 +480,7 @@ def test_no_constant_answer_to_a_wording_beats_the_blind_guess() -> None:
     names = {*COLORS, *KINDS, *PLURALS.values(), "an"}
     right: dict[str, list[bool]] = defaultdict(list)
     answers: dict[str, Counter[str]] = defaultdict(Counter)
-    dataset = TierQA("train", max_samples=5000)
+    dataset = TierQA("train", max_samples=6000)
     for index in range(len(dataset)):
         sample = dataset[index]
         words = sample.question.rstrip("?").replace(",", "").split()
@@ -491,32 +494,32 @@ def test_no_constant_answer_to_a_wording_beats_the_blind_guess() -> None:
         assert np.mean(guesses) > constant - noise, wording
 
 
-def test_it_is_a_question_dataset_of_five_tasks_per_picture() -> None:
+def test_it_is_a_question_dataset_of_six_questions_per_picture() -> None:
     dataset: QuestionDataset = TierQA("test")
-    assert len(dataset) == 2500
+    assert len(dataset) == 2100
     assert dataset.name == "tierqa"
-    samples = [dataset[index] for index in range(500)]
-    assert [sample.task for sample in samples] == list(TASKS) * 100
-    assert len({sample.sample_id for sample in samples}) == 500
-    assert [dataset.image_key(index) for index in range(10)] == (
-        [dataset.image_key(0)] * 5 + [dataset.image_key(5)] * 5
+    samples = [dataset[index] for index in range(600)]
+    assert [sample.task for sample in samples] == ASKED * 100
+    assert len({sample.sample_id for sample in samples}) == 600
+    assert [dataset.image_key(index) for index in range(12)] == (
+        [dataset.image_key(0)] * 6 + [dataset.image_key(6)] * 6
     )
-    assert dataset.image_key(0) != dataset.image_key(5)
+    assert dataset.image_key(0) != dataset.image_key(6)
 
 
 def test_samples_ask_about_their_own_picture() -> None:
     dataset = TierQA("validation", max_samples=200)
     for index in range(len(dataset)):
         sample = dataset[index]
-        scene = dataset.scene(index // 5)
+        scene = dataset.scene(index // 6)
         assert sample.answers == (derived(scene, sample.question),)
 
 
 def test_max_samples_keeps_the_first_ones() -> None:
     few, all_of_them = TierQA("validation", max_samples=7), TierQA("validation")
-    assert (len(few), len(all_of_them), few.name) == (7, 2000, "tierqa_validation")
+    assert (len(few), len(all_of_them), few.name) == (7, 2100, "tierqa_validation")
     assert [few[index] for index in range(7)] == [all_of_them[index] for index in range(7)]
-    assert len(TierQA("test", max_samples=10**9)) == 2500
+    assert len(TierQA("test", max_samples=10**9)) == 2100
     for index in (7, -1):
         with pytest.raises(IndexError):
             few[index]

@@ -142,6 +142,22 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     assert all(torch.equal(vars(one)[name], vars(other)[name]) for name in names)
 
 
+def test_crowded_crops_are_shown_four_times(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    phases = [Phase(400, 1e-3, 8)]
+    batches = TrainingBatches(phases, {}, 7, source.config, _fill(), source.tokenizer())
+    seen: dict[bytes, list[int]] = {}
+    for step in (300, 0, 97, 194, 291, 388):
+        for crop in batches[step].crops:
+            seen.setdefault(crop.numpy().tobytes(), []).append(step)
+    times = sorted(map(tuple, seen.values()))
+    assert times.count((0, 97, 194, 291)) == 2  # 8 crops a step, a quarter of them new
+    assert sum(map(len, times)) == 6 * 8
+    assert times.count((300,)) == 8
+
+
 def test_a_batch_has_one_crop_count_and_its_own_questions(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -154,7 +170,7 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
     assert images == max(1, 12 // crops)
     for row in range(images):
         learned = batch.labels[row][batch.labels[row] != -100].tolist()
-        assert learned.count(tokenizer.eos_id) == 5  # one answer for each of five tasks
+        assert learned.count(tokenizer.eos_id) == 6  # an answer for each question
         patches = batch.input_ids[row] == tokenizer.image_tokens.im_patch
         positions = batch.image_input_idx[row]
         kept = positions[positions >= 0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from random import Random
 from typing import Any, Self
@@ -25,7 +25,7 @@ from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.data.tierqa.render import render as draw
 from tierexp.data.tierqa.scene import Scene
-from tierexp.geometry import Tiling
+from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.resize import Resize, place, render
@@ -35,11 +35,15 @@ from tierexp.models.text import PromptTokenizer
 from tierexp.tiers import Tier
 from tierexp.tiling import select_crops
 from tierexp.training.crowded import crowded_scene
-from tierexp.training.dense_targets import dense_targets, shown_by
+from tierexp.training.dense_targets import dense_targets, shown_by, view_targets
 from tierexp.training.lookups import Lookup, lookups_of, stack_lookups
 from tierexp.training.packing import PackedSequence, pack, pad_sequences
 from tierexp.training.recipe import Phase
 from tierexp.training.token_dropping import without
+
+_USES, _REUSED_AFTER = 4, 97
+"""How often a crowded crop is shown, and after how many steps again. Drawing one takes a core as
+long as learning from it."""
 
 
 @dataclass(frozen=True)
@@ -158,20 +162,19 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         first, last = phase.background
         background = first + done * (last - first)
         return (
-            self._batch(rng, phase, background) if phase.tiers else self._vision_batch(rng, phase)
+            self._batch(rng, phase, background) if phase.tiers else self._vision_batch(step, phase)
         )
 
-    def _vision_batch(self, rng: Random, phase: Phase) -> VisionBatch:
-        geometry, size = self._geometry, self._geometry.crop_size
-        crops, targets = [], []
-        for _ in range(phase.crops_per_batch):
-            scene = crowded_scene(rng, size)
-            view = place((scene.height, scene.width), (size, size), "stretch")
-            crops.append(render(draw(scene), view)[None])
-            targets.append(dense_targets(scene, view, view, (1, 1), geometry)[:1])
+    def _vision_batch(self, step: int, phase: Phase) -> VisionBatch:
+        shown = [
+            _crowded_crop(f"{self._seed}/{step - age * _REUSED_AFTER}/{number}", self._geometry)
+            for number in range(-(-phase.crops_per_batch // _USES))
+            for age in range(_USES)
+        ][: phase.crops_per_batch]
+        crops, targets = zip(*shown, strict=True)
         return VisionBatch(
             crops=torch.from_numpy(np.stack(crops)),
-            patch_mask=torch.ones(len(crops), 1, geometry.patches_per_crop),
+            patch_mask=torch.ones(len(crops), 1, self._geometry.patches_per_crop),
             dense_targets=torch.from_numpy(np.stack(targets)),
         )
 
@@ -248,3 +251,12 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             "dense_targets": targets,
         }
         return arrays, sequence, lookups
+
+
+@lru_cache(maxsize=2500)  # a third of a megabyte each
+def _crowded_crop(seed: str, geometry: CropGeometry) -> tuple[np.ndarray, np.ndarray]:
+    """(1, S, S, 3) uint8 and (1, K, heads) int64: a crop full of things, and what they are."""
+    size = geometry.crop_size
+    scene = crowded_scene(Random(seed), size)
+    view = place((scene.height, scene.width), (size, size), "stretch")
+    return render(draw(scene), view)[None], view_targets(scene, view, geometry)

@@ -16,10 +16,12 @@ from tierexp.data.tierqa.sizes import log_uniform
 
 _SCALES = (0.45, 1.4)
 """Crop pixels per picture pixel: how much resampling has blurred what a crop shows."""
-_LETTER_HEIGHTS = (11.0, 45.0)
+_LETTER_HEIGHTS = (11.0, 52.0)
 """Typical letter height of a scene, in pixels of the crop."""
 _SPREAD = 1.6
 """Letters of a scene are up to this much larger or smaller."""
+_SHAPE_SIDES = (9.0, 110.0)
+"""Sides of shapes, in pixels of the crop."""
 _PLATES, _SHAPES, _TRIES = 28, 10, 12
 _SMALLEST = 8
 """Letter height in pixels of the picture below which a character could not be drawn."""
@@ -42,7 +44,8 @@ def crowded_scene(rng: Random, crop_size: int) -> Scene:
 
     codes = sorted(((size(), draw_code(rng)) for _ in range(_PLATES)), key=lambda code: -code[0])
     placed = [place_plate(rng, layout, height, rng.choice(COLORS), text) for height, text in codes]
-    boxes = [layout.place(rng, side, side) for side in (size() for _ in range(_SHAPES))]
+    sides = sorted(round(log_uniform(rng, *_SHAPE_SIDES) / scale) for _ in range(_SHAPES))
+    boxes = [layout.place(rng, side, side) for side in reversed(sides)]
     return Scene(
         side,
         side,

@@ -7,6 +7,7 @@ minutes; from the answers alone it would take days. Evaluation never reads them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from tierexp.training.packing import IGNORED
 _SLOTS = CODE_LENGTHS[1]
 _PLACES = 12
 """Rows and columns a crop is divided into where an object's place is asked."""
+_SIZES, _SMALLEST, _SIZE_STEP = 12, 7.0, 1.3
+"""Sizes that are told apart, the first one's side in pixels, and the ratio of one to the next."""
 _SURE, _MAYBE = 0.6, 0.1
 """Shares of an object's or a token's area from which a token shows the object, and below which it
 does not; in between a token is not asked."""
@@ -46,13 +49,15 @@ HEADS = (
     # Where in its crop an object is: all that a language model learns of it.
     DenseHead("row", 1 + _PLACES),
     DenseHead("column", 1 + _PLACES),
+    # How large a shape is: what "the largest" is found by.
+    DenseHead("size", 1 + _SIZES),
     # What a character is can be seen in place, which of its code it is only from the others:
     # asked apart as well, both are learned far sooner than their product below.
     DenseHead("character", 1 + len(ALPHABET)),
     DenseHead("slot", 1 + _SLOTS),
     *(DenseHead(f"character_{slot}", 1 + len(ALPHABET)) for slot in range(_SLOTS)),
 )
-_COLOR, _KIND, _CENTER, _ROW, _COLUMN, _CHARACTER, _SLOT, _FIRST_CHARACTER = range(8)
+_COLOR, _KIND, _CENTER, _ROW, _COLUMN, _SIZE, _CHARACTER, _SLOT, _FIRST_CHARACTER = range(9)
 _PLATE_KIND = 1
 
 
@@ -75,10 +80,28 @@ def dense_targets(
     Returns:
         (N + 1, K, len(HEADS)) int64, -100 where a token is not asked.
     """
-    grid = geometry.token_grid
-    view = _token_classes(scene, global_placement, grid, geometry)[None]
     canvas = _token_classes(scene, placement, _canvas_grid(tiling, geometry), geometry)
-    by_view = np.concatenate([view, _cut(canvas, tiling, geometry)])
+    crops = _with_places(_cut(canvas, tiling, geometry), geometry)
+    return np.concatenate([view_targets(scene, global_placement, geometry), crops])
+
+
+def view_targets(scene: Scene, placement: Placement, geometry: CropGeometry) -> NDArray[np.int64]:
+    """The classes of the vision tokens of one crop that shows a whole image.
+
+    Args:
+        scene: As in `dense_targets`.
+        placement: Where the image lies on the crop.
+        geometry: As in `dense_targets`.
+
+    Returns:
+        (1, K, len(HEADS)) int64, -100 where a token is not asked.
+    """
+    classes = _token_classes(scene, placement, geometry.token_grid, geometry)
+    return _with_places(classes[None], geometry)
+
+
+def _with_places(by_view: NDArray[np.int64], geometry: CropGeometry) -> NDArray[np.int64]:
+    """(N, rows, cols, heads) with rows and columns filled in, to (N, K, heads)."""
     somewhere = by_view[..., _KIND] > 0
     rows, cols = (1 + _PLACES * np.arange(count) // count for count in geometry.token_grid)
     by_view[..., _ROW] = np.where(somewhere, rows[:, None], 0)
@@ -162,7 +185,8 @@ def _token_classes(
             )
     for shape in scene.shapes:
         color = 1 + COLORS.index(shape.color)
-        mark(shape.box, {_COLOR: color, _KIND: _PLATE_KIND + 1 + KINDS.index(shape.kind)})
+        kind = _PLATE_KIND + 1 + KINDS.index(shape.kind)
+        mark(shape.box, {_COLOR: color, _KIND: kind, _SIZE: 1 + _size(shape.box, placement)})
     for box in [plate.box for plate in scene.plates] + [shape.box for shape in scene.shapes]:
         x, y = center(box)
         y, x = placement.to_canvas(y, x)
@@ -170,6 +194,13 @@ def _token_classes(
         if 0 <= row < grid[0] and 0 <= col < grid[1]:
             targets[row, col, _CENTER] = 1
     return targets
+
+
+def _size(box: Box, placement: Placement) -> int:
+    """The number of a shape's size, from 0."""
+    (top, left), (bottom, right) = (placement.to_canvas(y, x) for y, x in (box[1::-1], box[:1:-1]))
+    side = math.sqrt((bottom - top) * (right - left))
+    return min(_SIZES - 1, max(0, int(math.log(side / _SMALLEST, _SIZE_STEP))))
 
 
 def _shares(

@@ -9,8 +9,10 @@ by Human Gaze Data" (2017), teach attention so; evaluation never reads it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tierexp.data.tierqa.questions import MOST_OF_A_KIND, Question
-from tierexp.data.tierqa.scene import Box
+from tierexp.data.tierqa.scene import Box, center
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
 from tierexp.training.taught_heads import TAUGHT_HEADS, Step
@@ -28,9 +30,12 @@ Shows = Callable[[Box], NDArray[np.bool_]]
 
 _SINK = 0
 """Position of the beginning of text, which gets the attention that nothing else deserves."""
-_SHARES = MOST_OF_A_KIND + 1
-"""Where objects are counted, each gets one share in so many, and the sink what is left: attention
-adds up to one, and only so is their number to be seen in what it brings."""
+_SINK_SHARES = MOST_OF_A_KIND
+"""Where objects are counted, each gets one share of attention and the sink so many: as much as one
+key of each, always equally strong, brings about, and their number is to be seen in what comes of
+it. Shares that add up otherwise would have to be counted first."""
+_POINT = 0.01
+"""Side of a box that is as good as a point, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,18 @@ def lookups_of(
     for end, mention in zip(ends, question.mentions, strict=True):
         attribute = start + _token_before_last_word(question.text[: mention.end], tokenizer)
         lookups.append(Lookup(end, "attribute", (np.array([attribute]),), (1.0,)))
-        # The global view shows everything once; a crop may cut it in two.
-        groups = tuple(positions(box, slice(1)) for box in mention.boxes)
-        # Two things on one token cannot be told apart by where attention goes.
-        distinct = len(np.unique(np.concatenate(groups))) if groups else 0
-        if all(len(group) for group in groups) and distinct == sum(map(len, groups)):
-            lookups.append(Lookup(end, "object", *_shared(groups, question.task == "count")))
+        if question.task == "count":
+            groups, shares = _counted(mention.boxes, positions)
+        else:
+            # Where something is, the global view tells at once; whether it is, a crop shows better.
+            views = slice(None) if question.task == "coarse" else slice(1)
+            groups, shares = _found(mention.boxes, partial(positions, views=views)), (1.0,)
+        if all(map(len, groups)):
+            lookups.append(Lookup(end, "object", groups, shares))
     names = tuple(np.array([end]) for end in ends)
+    shares = (1 / len(names),) * len(names)
     # A token predicts the one after it.
-    lookups += [Lookup(p, "name", *_shared(names)) for p in range(first - 1, last)]
+    lookups += [Lookup(p, "name", names, shares) for p in range(first - 1, last)]
     for number, box in enumerate(reversed(question.spelled), start=1):
         group = positions(box, slice(None))
         if len(group):
@@ -95,20 +103,40 @@ def lookups_of(
     return lookups
 
 
+Groups = tuple[NDArray[np.int64], ...]
+
+
+def _found(boxes: Sequence[Box], positions: Callable[[Box], NDArray[np.int64]]) -> Groups:
+    """One group: whatever shows one of the boxes, or the sink if there are none."""
+    if not boxes:
+        return (np.array([_SINK]),)
+    return (np.unique(np.concatenate([positions(box) for box in boxes])),)
+
+
+def _counted(
+    boxes: Sequence[Box], positions: Callable[[Box, slice], NDArray[np.int64]]
+) -> tuple[Groups, tuple[float, ...]]:
+    """A group for every box and one for the sink, with their shares; an empty one for what no
+    token shows alone.
+
+    Groups are the tokens at the boxes' centres on the canvas, which shows everything once: if all
+    tokens of a thing had its share, a large one would count for more.
+    """
+    centers = [positions(_middle(box), slice(1, None)) for box in boxes]
+    taken = Counter(place for group in centers for place in group.tolist())
+    alone = [np.array([x for x in g.tolist() if taken[x] == 1], np.int64) for g in centers]
+    share = 1 / (_SINK_SHARES + len(boxes))
+    return (*alone, np.array([_SINK])), (*(share,) * len(boxes), _SINK_SHARES * share)
+
+
+def _middle(box: Box) -> Box:
+    x, y = center(box)
+    return x, y, x + _POINT, y + _POINT
+
+
 def _token_before_last_word(words: str, tokenizer: PromptTokenizer) -> int:
     """The place in the prompt of the last token before the last of some words."""
     return tokenizer.prompt_token_at(words, words.rindex(" "))
-
-
-def _shared(
-    groups: tuple[NDArray[np.int64], ...], counted: bool = False
-) -> tuple[tuple[NDArray[np.int64], ...], tuple[float, ...]]:
-    """Groups with their shares; what no group is due goes to the sink."""
-    share = 1 / _SHARES if counted else 1 / max(1, len(groups))
-    left = 1 - share * len(groups)
-    if left < share / 2:
-        return groups, (share,) * len(groups)
-    return (*groups, np.array([_SINK])), (*(share,) * len(groups), left)
 
 
 def stack_lookups(lookups: Sequence[Sequence[Lookup]], length: int) -> dict[str, Tensor]:

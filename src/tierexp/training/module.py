@@ -30,6 +30,7 @@ from tierexp.scores.metric import ScoreMetric
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
 from tierexp.training.lookups import divergence
+from tierexp.training.optimizer import MuonAdamW
 from tierexp.training.packing import IGNORED, attention_of
 from tierexp.training.recipe import Recipe, learning_rate
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_HEADS
@@ -213,18 +214,9 @@ class MolmoTraining(LightningModule):
                 raise ConfigError(f"recipe.{name}", value, f"{trained!r}, as the run was started")
 
     def configure_optimizers(self) -> Any:
-        """AdamW, with a cycle of the learning rate in every phase."""
+        """Muon and AdamW, with a cycle of the learning rate in every phase."""
         recipe = self._recipe
-        decayed = [p for p in self.parameters() if p.ndim >= 2]
-        others = [p for p in self.parameters() if p.ndim < 2]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=1.0,  # times the schedule's
-            betas=(0.9, 0.98),
-        )
+        optimizer = MuonAdamW(self.named_parameters(), recipe.matrix_rate, recipe.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate, recipe))
         return {
             "optimizer": optimizer,

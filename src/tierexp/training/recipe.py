@@ -52,6 +52,8 @@ class Recipe:
         vision_from: A checkpoint folder whose vision backbone training starts with; None starts
             from random weights.
         warmup: Share of a phase in which the learning rate rises.
+        matrix_rate: Learning rate of hidden matrices, which Muon updates, in units of the phase's,
+            which AdamW has for everything else.
         weight_decay: Of matrices; vectors have none.
         gradient_clip: Norm to which gradients are clipped.
         dense_weight: Weight of the dense loss beside the answers'.
@@ -67,6 +69,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     vision_from: str | None
     warmup: float
+    matrix_rate: float
     weight_decay: float
     gradient_clip: float
     dense_weight: float
@@ -98,6 +101,7 @@ class Recipe:
             whole_number(f"recipe.{name}", getattr(self, name), minimum)
         for name in (
             "warmup",
+            "matrix_rate",
             "weight_decay",
             "gradient_clip",
             "dense_weight",

@@ -16,18 +16,18 @@ from tierexp.checks import choice, optional_whole_number
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa.generator import generate_scene, scene_size, stream
 from tierexp.data.tierqa.guess import blind_guess
-from tierexp.data.tierqa.questions import TASKS, Question, questions_for
+from tierexp.data.tierqa.questions import PER_PICTURE, Question, questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
 
 Split = Literal["train", "validation", "test"]
 
-IMAGES: dict[Split, int] = {"train": 1_000_000, "validation": 400, "test": 500}
+IMAGES: dict[Split, int] = {"train": 1_000_000, "validation": 350, "test": 350}
 
 
 class TierQA:
-    """Pictures with signs and shapes, and questions about them; sample i asks question i % 5
-    about picture i // 5.
+    """Pictures with signs and shapes, and questions about them; sample i asks question i % 6
+    about picture i // 6.
 
     Args:
         split: `train`, `validation` or `test`; they share no picture.
@@ -43,7 +43,7 @@ class TierQA:
         choice("data.split", split, get_args(Split))
         optional_whole_number("data.max_samples", max_samples, 1)
         self.split = split
-        available = IMAGES[split] * len(TASKS)
+        available = IMAGES[split] * PER_PICTURE
         self._length = available if max_samples is None else min(max_samples, available)
 
     @property
@@ -56,9 +56,9 @@ class TierQA:
 
     def __getitem__(self, index: int) -> Sample:
         picture = self.image_index(index)
-        question = _questions(self.split, picture)[index % len(TASKS)]
+        question = _questions(self.split, picture)[index % PER_PICTURE]
         return Sample(
-            sample_id=f"{self.split}-{picture:06d}-{question.task}",
+            sample_id=f"{self.split}-{picture:06d}-{index % PER_PICTURE}-{question.task}",
             question=question.text,
             answers=(question.answer,),
             task=question.task,
@@ -73,7 +73,7 @@ class TierQA:
         """
         if not 0 <= index < self._length:
             raise IndexError(f"sample {index} of {self._length}")
-        return index // len(TASKS)
+        return index // PER_PICTURE
 
     def image_key(self, index: int) -> str:
         """The picture's name."""

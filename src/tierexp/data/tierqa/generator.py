@@ -28,9 +28,9 @@ from tierexp.data.tierqa.scene import (
 )
 from tierexp.data.tierqa.sizes import draw_size, log_uniform
 
-VERSION = 1
+VERSION = 2
 
-LETTER_HEIGHTS = (0.025, 0.14)
+LETTER_HEIGHTS = (0.018, 0.07)
 """Letter height as a share of sqrt(height x width): from legible only in many vision tokens to
 legible in any."""
 MIN_LETTER_HEIGHT = 8
@@ -40,9 +40,9 @@ PITCH = 0.95
 MARGINS = (0.40, 0.45)
 """Of a plate around its code, (vertical, horizontal), in letter heights."""
 
-SHAPE_SIDES = (0.045, 0.16)
+SHAPE_SIDES = (0.025, 0.12)
 """Side of a shape as a share of sqrt(height x width)."""
-MIN_SHAPE_SIDE = 10
+MIN_SHAPE_SIDE = 8
 GAP = 0.015
 MAX_COUNT = 8
 

@@ -26,6 +26,10 @@ from tierexp.data.tierqa.scene import COLORS, KINDS, Box, Kind, Plate, Scene, ce
 
 Task = Literal["read", "count", "locate", "compare", "coarse"]
 TASKS: tuple[Task, ...] = get_args(Task)
+READ_PER_PICTURE = 2
+"""Codes that are asked for, of different plates: every picture has as many."""
+PER_PICTURE = len(TASKS) - 1 + READ_PER_PICTURE
+"""Questions about a picture."""
 
 CLEARANCE = 0.08
 """Distance, as a share of the picture's side, from which two positions differ clearly."""
@@ -86,15 +90,17 @@ def questions_for(scene: Scene, rng: Random, per_task: int = 1) -> list[Question
     Args:
         scene: One of which `answerable` holds.
         rng: Chooses what is asked.
-        per_task: Draws per task; a repeated question is dropped.
+        per_task: Draws per task, of which one of `read` gives two; a repeated question is dropped.
 
     The more draws, the less balanced what is left of them: a picture has more kinds of shapes
     that are absent than present, so of four draws a quarter of the counts are 0.
 
     Returns:
-        With `per_task=1` exactly one question per task, in the order of `TASKS`.
+        With `per_task=1` exactly `PER_PICTURE` questions, in the order of `TASKS`.
     """
-    drawn = (_DRAW[task](scene, rng) for task in TASKS for _ in range(per_task))
+    drawn = (
+        question for task in TASKS for _ in range(per_task) for question in _draw(task, scene, rng)
+    )
     return list(dict.fromkeys(drawn))
 
 
@@ -103,8 +109,13 @@ def answerable(scene: Scene) -> bool:
     return bool(scene.shapes and scene.plates and _locatable(scene) and _comparable(scene))
 
 
-def _read(scene: Scene, rng: Random) -> Question:
-    plate = rng.choice(scene.plates)
+def _draw(task: Task, scene: Scene, rng: Random) -> list[Question]:
+    if task == "read":
+        return [_read(plate) for plate in rng.sample(scene.plates, READ_PER_PICTURE)]
+    return [_DRAW[task](scene, rng)]
+
+
+def _read(plate: Plate) -> Question:
     text = f"What is written on the {plate.color} plate?"
     mention = _mention(text, f"{plate.color} plate", [plate.box])
     spelled = tuple(glyph.box for glyph in plate.glyphs)
@@ -168,7 +179,6 @@ def _mention(text: str, words: str, boxes: Iterable[Box]) -> Mention:
 
 
 _DRAW: dict[Task, Callable[[Scene, Random], Question]] = {
-    "read": _read,
     "count": _count,
     "locate": _locate,
     "compare": _compare,
