@@ -1,4 +1,4 @@
-"""`eval.py` run in this process, as a user would run it: arguments in, exit code and output out."""
+"""`eval.py` and its siblings run in this process: a user's arguments in, exit code and output out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tierexp.cli import launch
+from tierexp.cli import Task, launch
 from tierexp.evaluation.run import evaluate
 
 TESTS = Path(__file__).parent
@@ -29,16 +29,21 @@ class Outcome:
 
 def run_eval(*arguments: str) -> Outcome:
     """Run `python eval.py ARGUMENTS`; a defect's exception passes through."""
+    return run_command(evaluate, "eval", *arguments)
+
+
+def run_command(task: Task, name: str, *arguments: str) -> Outcome:
+    """Run `python NAME.py ARGUMENTS`, which launches `task`."""
     out, err = io.StringIO(), io.StringIO()
     root = logging.getLogger()
     kept = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), root.handlers[:], root.level
     interrupt = signal.getsignal(signal.SIGINT)
-    sys.argv = ["eval.py", *arguments]
+    sys.argv = [f"{name}.py", *arguments]
     code = 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                launch(evaluate, "eval")
+                launch(task, name)
             except SystemExit as end:
                 if isinstance(end.code, str):
                     err.write(f"{end.code}\n")

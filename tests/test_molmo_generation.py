@@ -55,7 +55,8 @@ def test_logits_do_not_depend_on_padding(kind: str) -> None:
 def test_a_prompt_can_be_read_in_two_parts(split: int) -> None:
     model, inputs = small_model("dense"), prompt(LENGTHS)
     ids, mask = inputs.input_ids, inputs.attention_mask
-    cache = KeyValueCache(model.config.decoder, 3, max(LENGTHS), torch.device("cpu"), torch.float32)
+    config, blocks = model.config.decoder, model.active_blocks
+    cache = KeyValueCache(config, 3, max(LENGTHS), torch.device("cpu"), torch.float32, blocks)
     with torch.inference_mode():
         whole = model.decode(ids, attention_mask=mask)
         model.decode(ids[:, :split], attention_mask=mask[:, :split], cache=cache)

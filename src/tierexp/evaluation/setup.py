@@ -6,6 +6,7 @@ run. Opens the data file; reads no weights and imports no torch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import get_args
 
@@ -73,18 +74,19 @@ class EvaluationSetup:
     seed: int
 
 
-def read_setup(config: DictConfig) -> EvaluationSetup:
+def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
     """Check a configuration and build what it describes, the cheapest things first.
 
     Args:
         config: As composed by Hydra from `conf/eval.yaml`.
+        keys: The top-level keys that are read, here or elsewhere.
 
     Raises:
         ConfigError: A key that nothing reads, or a value that cannot work.
         DataError: The data file is malformed, names a missing image, or has no samples.
         CheckpointError: The model's folder is not a checkpoint.
     """
-    refuse_unknown_keys(config, KEYS)
+    refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     tier = build(config, "tier")
     threshold = build(config, "threshold")

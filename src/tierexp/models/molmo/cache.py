@@ -6,6 +6,8 @@ nothing about masks or positions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from tierexp.models.molmo.sizes import DecoderConfig
 
 
 class KeyValueCache:
-    """Room for `capacity` tokens of every block.
+    """Room for `capacity` tokens of every block that runs.
 
     Args:
         config: Sizes of the decoder.
@@ -21,6 +23,7 @@ class KeyValueCache:
         capacity: Most tokens a sequence can have, prompt included.
         device: Where the decoder runs.
         dtype: Of its keys and values.
+        blocks: The blocks that run; a skipped one takes no room.
     """
 
     def __init__(
@@ -30,11 +33,18 @@ class KeyValueCache:
         capacity: int,
         device: torch.device,
         dtype: torch.dtype,
+        blocks: Sequence[int],
     ) -> None:
-        shape = (config.num_layers, batch_size, config.num_kv_heads, capacity, config.head_dim)
+        self._places = {block: place for place, block in enumerate(blocks)}
+        shape = (len(self._places), batch_size, config.num_kv_heads, capacity, config.head_dim)
         self._keys = torch.empty(shape, device=device, dtype=dtype)
         self._values = torch.empty(shape, device=device, dtype=dtype)
         self._length = 0
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory taken."""
+        return self._keys.nbytes + self._values.nbytes
 
     @property
     def length(self) -> int:
@@ -47,10 +57,10 @@ class KeyValueCache:
         Returns:
             The block's keys and values, (B, kv heads, length + T, D), as views.
         """
-        end = self._length + keys.shape[2]
-        self._keys[block, :, :, self._length : end] = keys
-        self._values[block, :, :, self._length : end] = values
-        return self._keys[block, :, :, :end], self._values[block, :, :, :end]
+        place, end = self._places[block], self._length + keys.shape[2]
+        self._keys[place, :, :, self._length : end] = keys
+        self._values[place, :, :, self._length : end] = values
+        return self._keys[place, :, :, :end], self._values[place, :, :, :end]
 
     def advance(self, tokens: int) -> None:
         """Count `tokens` as seen, once all blocks have been extended by them."""

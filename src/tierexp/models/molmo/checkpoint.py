@@ -15,6 +15,7 @@ from tierexp.checks import choice, optional_whole_number, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
+from tierexp.models.active_blocks import BlockPolicy, choose_blocks, read_importance
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.files import (
     CONFIG_FILE,
@@ -41,6 +42,9 @@ class MolmoCheckpoint:
         checkpoint: The folder.
         name: How results and charts call the model.
         top_k: Experts per token; None for the checkpoint's own number.
+        num_active_blocks: Transformer blocks of the decoder that run; None for all.
+        block_policy: Which of them run, where some are skipped.
+        block_importance: The file with a score per block, for the policy `importance`.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations; `auto` is bfloat16 on a GPU and float32
             elsewhere.
@@ -52,9 +56,13 @@ class MolmoCheckpoint:
     checkpoint: str
     name: str = "molmo"
     top_k: int | None = None
+    num_active_blocks: int | None = None
+    block_policy: BlockPolicy = "last_skipped"
+    block_importance: str | None = None
     max_new_tokens: int = 16
     dtype: Precision = "auto"
     config: MolmoConfig = field(init=False, repr=False, compare=False)
+    active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -66,8 +74,25 @@ class MolmoCheckpoint:
         object.__setattr__(self, "config", config)
         if self.top_k is not None:
             _check_top_k(self.top_k, config.decoder.num_experts)
+        object.__setattr__(self, "active_blocks", self._choose_blocks())
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         choice("model.dtype", self.dtype, get_args(Precision))
+
+    def _choose_blocks(self) -> tuple[int, ...]:
+        total = self.config.decoder.num_layers
+        optional_whole_number("model.num_active_blocks", self.num_active_blocks, 1, total)
+        choice("model.block_policy", self.block_policy, get_args(BlockPolicy))
+        scores = None
+        if self.block_policy == "importance":
+            if self.block_importance is None:
+                allowed = "a file that block_importance.py wrote: the policy importance needs one"
+                raise ConfigError("model.block_importance", None, allowed)
+            scores = read_importance(path("model.block_importance", self.block_importance), total)
+        elif self.block_importance is not None:
+            allowed = "null: only model.block_policy=importance reads it"
+            raise ConfigError("model.block_importance", self.block_importance, allowed)
+        num_active = total if self.num_active_blocks is None else self.num_active_blocks
+        return choose_blocks(total, num_active, self.block_policy, scores)
 
     @property
     def folder(self) -> Path:
@@ -112,6 +137,7 @@ class MolmoCheckpoint:
         model.end_of_text_id = end_of_text_id
         if self.top_k is not None:
             model.top_k = self.top_k
+        model.active_blocks = self.active_blocks
         return model
 
 

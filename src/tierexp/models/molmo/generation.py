@@ -37,7 +37,12 @@ def generate_greedily(
     batch, length = input_ids.shape
     capacity = length + max_new_tokens
     cache = KeyValueCache(
-        model.config.decoder, batch, capacity, input_ids.device, image_features.dtype
+        model.config.decoder,
+        batch,
+        capacity,
+        input_ids.device,
+        image_features.dtype,
+        model.active_blocks,
     )
     unpadded = bool(attention_mask.all())
     # Answers are never padding, so the whole mask is known before the first token is.

@@ -1,0 +1,99 @@
+"""`python block_importance.py`: which transformer blocks matter on a data set.
+
+In: the configuration. Out: a JSON file that `model.block_importance` reads. Everything that can be
+wrong with the configuration is found before torch is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from tierexp.config import resolved
+from tierexp.errors import ConfigError
+from tierexp.evaluation.setup import read_setup
+from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "block_importance.json"
+KEYS = ("tier", "threshold", "resize", "model", "data", "trainer", "seed", "output_dir")
+"""The top-level keys of `conf/block_importance.yaml`."""
+
+
+def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
+    """Measure, print, and write the scores of all blocks.
+
+    Args:
+        config: As composed from `conf/block_importance.yaml`.
+        output_dir: Where the file goes.
+
+    Raises:
+        TierexpError: A setting or a data file that cannot work.
+        SystemExit: With code 1 where no sample could be prepared.
+    """
+    setup = read_setup(config, KEYS)
+    source = setup.source
+    if not isinstance(source, MolmoCheckpoint):
+        raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from tierexp.data.datamodule import TierDataModule
+    from tierexp.evaluation.progress import quiet_lightning
+    from tierexp.evaluation.provenance import gather_provenance
+    from tierexp.evaluation.trainer import build_trainer
+    from tierexp.models.molmo.block_importance import BlockImportance
+
+    quiet_lightning()
+    # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
+    device = build_trainer(config, logger=False).strategy.root_device
+    data = TierDataModule(
+        setup.dataset, source, setup.tier, setup.threshold, setup.resize,
+        **dataclasses.asdict(setup.loader),
+    )  # fmt: skip
+    measured = BlockImportance(source.load(device))
+    prompts = failed = 0
+    for batch in data.test_dataloader():
+        failed += len(batch.failures)
+        if batch.inputs is not None:
+            measured.update(batch.inputs.to(device))
+            prompts += len(batch.prepared)
+    if not prompts:
+        raise SystemExit(f"error: none of {failed} samples could be prepared")
+
+    provenance = gather_provenance(resolved(config), setup.seed, str(device))
+    content = {
+        "schema_version": 1,
+        "model": source.name,
+        "dataset": setup.dataset.name,
+        "tier": setup.tier.name,
+        "num_samples": prompts,
+        "num_failed": failed,
+        "num_tokens": measured.num_tokens,
+        "block_importance": measured.scores,
+        "provenance": dataclasses.asdict(provenance),
+    }
+    output_dir.mkdir(parents=True, exist_ok=True)
+    file = output_dir / FILE_NAME
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    table = Table(title=f"{source.name} · {setup.dataset.name} · tier {setup.tier.name}")
+    table.add_column("block", justify="right")
+    table.add_column("changes its input by (1 - cosine)", justify="right")
+    for number, score in enumerate(measured.scores):
+        table.add_row(str(number), f"{score:.4f}")
+    console = Console()
+    console.print(table)
+    console.print(f"{prompts} prompts, {measured.num_tokens} tokens, {failed} failed")
+    console.print(f"scores  {file}", soft_wrap=True)
+    console.print(
+        "use     model.num_active_blocks=N model.block_policy=importance "
+        f"model.block_importance={file}",
+        soft_wrap=True,
+    )

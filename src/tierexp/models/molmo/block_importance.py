@@ -1,0 +1,85 @@
+"""How much every block of a decoder changes the direction of what it is given.
+
+In: a model and batches of prompts. Out: a score per block. "ShortGPT: Layers in Large Language
+Models are More Redundant Than You Expect" (2024) calls it block influence, equation 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from tierexp.models.molmo.model import Molmo
+from tierexp.models.protocol import ModelInputs
+
+
+class BlockImportance:
+    """One minus the mean cosine similarity of a block's input and output, over all tokens of all
+    prompts seen so far: vision and text alike, padding left out.
+
+    Args:
+        model: All its blocks are measured, whichever are set to run.
+    """
+
+    def __init__(self, model: Molmo) -> None:
+        self._model = model
+        self._changes = [0.0] * len(model.transformer.blocks)
+        self.num_tokens = 0
+        """Tokens seen so far."""
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Of every block, in [0, 2].
+
+        Raises:
+            ValueError: Nothing has been seen yet.
+        """
+        if not self.num_tokens:
+            raise ValueError("block importance needs at least one prompt")
+        return tuple(change / self.num_tokens for change in self._changes)
+
+    @torch.inference_mode()
+    def update(self, inputs: ModelInputs) -> None:
+        """Run a batch of prompts through the whole model and add what its tokens show."""
+        model = self._model
+        with self._watched(inputs.attention_mask):
+            model.decode(
+                inputs.input_ids,
+                model.vision_features(inputs.crops, inputs.patch_mask),
+                inputs.image_input_idx,
+                attention_mask=inputs.attention_mask,
+                logits_at=inputs.input_ids.new_zeros(len(inputs.input_ids), 1),
+                active_blocks=range(len(self._changes)),
+            )
+        self.num_tokens += int(inputs.attention_mask.sum())
+
+    @contextmanager
+    def _watched(self, attention_mask: Tensor) -> Iterator[None]:
+        blocks = self._model.transformer.blocks
+        handles = [
+            block.register_forward_hook(partial(self._add, number, attention_mask))
+            for number, block in enumerate(blocks)
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _add(
+        self,
+        number: int,
+        seen: Tensor,
+        _block: nn.Module,
+        arguments: tuple[Any, ...],
+        after: Tensor,
+    ) -> None:
+        before: Tensor = arguments[0]  # (B, T, C)
+        similarity = cosine_similarity(before.float(), after.float(), dim=-1)  # (B, T)
+        self._changes[number] += float((1 - similarity)[seen].double().sum())
