@@ -1,4 +1,4 @@
-"""`eval.py` and its siblings run in this process: a user's arguments in, exit code and output out."""
+"""`eval.py` and its siblings run in this process: arguments in, exit code and output out."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.geometry import CropGeometry
 from tierexp.models.protocol import MaskOrder, ModelInputs
+from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 EOS, PAD, FIRST_LETTER = 0, 1, 10
 CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
@@ -47,7 +48,17 @@ class TableModel:
     top_k: int | None
     num_active_blocks: int = 3
 
-    def generate(self, inputs: ModelInputs, max_new_tokens: int) -> torch.Tensor:
+    def generate(
+        self,
+        inputs: ModelInputs,
+        max_new_tokens: int,
+        *,
+        clock: StageClock = UNTIMED,
+        fixed_length: bool = False,
+    ) -> torch.Tensor:
+        for stage in ("vision", "prefill", "decode"):
+            with clock.stage(stage):
+                pass
         answers = []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
@@ -61,6 +72,9 @@ class TableModel:
         for row, answer in zip(tokens, answers, strict=True):
             row[: len(answer)] = torch.tensor(answer, dtype=torch.long)
         return tokens
+
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
+        return StageFlops(inputs.crops.shape[1], inputs.input_ids.shape[1], new_tokens)
 
 
 @dataclass(frozen=True)

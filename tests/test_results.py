@@ -98,6 +98,7 @@ LANDSCAPE = SampleResult(
     task="coarse",
     actual_crop_tokens=864,
     chance=None,
+    latency=None,
 )
 SQUARE = dataclasses.replace(
     LANDSCAPE, sample_id="b", selected_crops=4, selected_tiling=(2, 2), aspect_ratio_mismatch=0.0,
@@ -206,7 +207,7 @@ def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:
     [
         (lambda text: text[:50], "is not a results file"),
         (lambda _: "[]", "schema version None"),
-        (lambda text: text.replace('"schema_version": 2', '"schema_version": 99'), "version 99"),
+        (lambda text: text.replace('"schema_version": 3', '"schema_version": 99'), "version 99"),
         (lambda text: text.replace('"num_failed"', '"failed"'), "num_failed"),
         (lambda text: text.replace('"selected_tiling": [', '"selected_tiling": [1,'), "fields"),
     ],

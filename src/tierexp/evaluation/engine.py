@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 import torch
-from lightning import Trainer, seed_everything
+from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from tierexp.config import build, resolved
 from tierexp.data.datamodule import TierDataModule
+from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
 from tierexp.evaluation.progress import progress_callback, quiet_lightning
 from tierexp.evaluation.provenance import gather_provenance
@@ -60,18 +61,23 @@ def run_evaluation(
             enable_model_summary=False,
             enable_progress_bar=isinstance(progress, ProgressBar),
         )
-        data = TierDataModule(
-            setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
-            **dataclasses.asdict(setup.loader),
-        )  # fmt: skip
         module = TierEvaluation(setup)
         logger.log_hyperparams(settings)
-        interrupted = _test(trainer, module, data)
+        interrupted = _test(trainer, module, _data(setup))
         if interrupted and not module.samples:
             raise KeyboardInterrupt
+        samples, latency = module.samples, module.latency
+        if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
+            timing = LatencyPass(setup.latency, module.model, setup.source.max_new_tokens)
+            interrupted = _test(trainer, timing, _data(setup, batch_size=1))
+            latency = timing.results
+            samples = [
+                dataclasses.replace(sample, latency=timing.samples.get(index))
+                for index, sample in module.indexed_samples
+            ]
         provenance = gather_provenance(settings, setup.seed, _device(trainer))
         results = aggregate(
-            module.samples, module.failures, module.facts, module.seconds, provenance
+            samples, module.failures, module.facts, module.seconds, provenance, latency
         )
         path = output_dir / (("interrupted_" if interrupted else "") + results.file_name)
         write_results(results, path)
@@ -90,7 +96,14 @@ def run_evaluation(
     return results
 
 
-def _test(trainer: Trainer, module: TierEvaluation, data: TierDataModule) -> bool:
+def _data(setup: EvaluationSetup, **changes: int) -> TierDataModule:
+    settings = dataclasses.asdict(setup.loader) | changes
+    return TierDataModule(
+        setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize, **settings
+    )
+
+
+def _test(trainer: Trainer, module: LightningModule, data: TierDataModule) -> bool:
     """Run the evaluation; whether Ctrl-C ended it."""
     try:
         with interruptible(trainer):

@@ -13,14 +13,21 @@ from time import perf_counter
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import nn
+from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
+from tierexp.evaluation.latency import (
+    LatencyResults,
+    SampleLatency,
+    aggregate_latency,
+    latency_metrics,
+)
 from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange, task_accuracy
 from tierexp.evaluation.setup import EvaluationSetup
-from tierexp.models.protocol import VisionLanguageModel
+from tierexp.evaluation.stopwatch import LatencyMeter
+from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 from tierexp.scores.registry import QUESTION_SCORES, SCORES
 
 _MEANS = {
@@ -65,6 +72,8 @@ class TierEvaluation(LightningModule):
         self._started = 0.0
         self.seconds = 0.0
         """How long the evaluation took, model loading excluded."""
+        self.meter: LatencyMeter | None = None
+        """Times the answers, where accuracy and latency come from the same."""
 
     @property
     def indexed_samples(self) -> list[tuple[int, SampleResult]]:
@@ -82,6 +91,15 @@ class TierEvaluation(LightningModule):
         return [self._failures[index] for index in sorted(self._failures)]
 
     @property
+    def latency(self) -> LatencyResults | None:
+        """Of the answers so far; None where they are not timed."""
+        timed = [s.latency for s in self.samples if s.latency is not None]
+        settings = self._setup.latency
+        if self.meter is None or settings is None or not timed:
+            return None
+        return aggregate_latency(settings, timed, self.meter.peak_memory_bytes)
+
+    @property
     def facts(self) -> RunFacts:
         """What holds for every sample; known once the model is loaded."""
         setup = self._setup
@@ -91,17 +109,19 @@ class TierEvaluation(LightningModule):
             tier=setup.tier.name,
             tier_range=TierRange(setup.tier.min_crops, setup.tier.max_crops),
             resize_to_fill=setup.resize.crops == "fill",
-            top_k=self._model.top_k,
-            num_active_blocks=self._model.num_active_blocks,
+            top_k=self.model.top_k,
+            num_active_blocks=self.model.num_active_blocks,
             score=setup.dataset.score,
         )
 
     @override
     def setup(self, stage: str) -> None:
         """Read the weights onto the trainer's device."""
-        self._model: VisionLanguageModel = self._setup.source.load(
-            self.trainer.strategy.root_device
-        )
+        device = self.trainer.strategy.root_device
+        self.model: VisionLanguageModel = self._setup.source.load(device)
+        settings = self._setup.latency
+        if settings is not None and settings.passes == "one":
+            self.meter = LatencyMeter(settings, self.model, device)
 
     @override
     def on_test_start(self) -> None:
@@ -114,11 +134,10 @@ class TierEvaluation(LightningModule):
         for failed in batch.failures:
             self._failures[failed.index] = Failure(failed.sample.sample_id, failed.reason)
         if batch.inputs is not None:
-            limit = self._setup.source.max_new_tokens
-            tokens = self._model.generate(batch.inputs, limit)  # (B, L)
+            tokens, latency = self._answer(batch.inputs)
             predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
             results = [
-                self._record(prepared, prediction)
+                self._record(prepared, prediction, latency)
                 for prepared, prediction in zip(batch.prepared, predictions, strict=True)
             ]
             self._update_means(results)
@@ -139,8 +158,20 @@ class TierEvaluation(LightningModule):
             low, high = task_accuracy(samples).accuracy_ci95
             figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
         self.log_dict({f"test/{name}": figure for name, figure in figures.items()})
+        latency = self.latency
+        if latency is not None:
+            self.log_dict(latency_metrics(latency))
 
-    def _record(self, prepared: PreparedSample, prediction: str) -> SampleResult:
+    def _answer(self, inputs: ModelInputs) -> tuple[Tensor, SampleLatency | None]:
+        """The answers, (B, L), and what they took where they are timed."""
+        limit = self._setup.source.max_new_tokens
+        if self.meter is None:
+            return self.model.generate(inputs, limit), None
+        return self.meter.measure(inputs, limit)
+
+    def _record(
+        self, prepared: PreparedSample, prediction: str, latency: SampleLatency | None
+    ) -> SampleResult:
         facts, sample, selection = self.facts, prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
@@ -174,6 +205,7 @@ class TierEvaluation(LightningModule):
                 if sample.blind_guess is None
                 else self._score(sample.blind_guess, sample.answers)
             ),
+            latency=latency,
         )
         self._samples[prepared.index] = result
         return result

@@ -46,8 +46,9 @@ class ProgressLines(Callback):
 
     @override
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and count from nothing: a run may have two passes."""
         self._started = perf_counter()
+        self._done = self._tenths = 0
 
     @override
     def on_test_batch_end(

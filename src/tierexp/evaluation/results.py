@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tierexp.errors import DataError
+from tierexp.evaluation.latency import LatencyResults, SampleLatency
 from tierexp.evaluation.metrics import wilson_interval
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     Results = TypeVar("Results", bound=DataclassInstance)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class SampleResult:
         task: What the question tests.
         actual_crop_tokens: `actual_vision_tokens` without the global view's.
         chance: Score of the best guess without the image; None where the data set knows none.
+        latency: What the sample took; None where it was not timed.
     """
 
     sample_id: str
@@ -100,6 +102,7 @@ class SampleResult:
     task: str
     actual_crop_tokens: int
     chance: float | None
+    latency: SampleLatency | None
 
     @property
     def utilization(self) -> float:
@@ -217,6 +220,7 @@ class EvaluationResults:
     padding_fraction_mean: float | None
     accuracy_by_task: dict[str, TaskAccuracy]
     images_per_second: float | None
+    latency: LatencyResults | None
     failures: tuple[Failure, ...]
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
@@ -238,6 +242,7 @@ def aggregate(
     facts: RunFacts,
     seconds: float,
     provenance: Provenance,
+    latency: LatencyResults | None = None,
 ) -> EvaluationResults:
     """The results of a run from what was measured of its samples.
 
@@ -247,6 +252,7 @@ def aggregate(
         facts: What holds for every sample.
         seconds: The evaluation took, model loading excluded.
         provenance: Where the results come from.
+        latency: Of the samples; None where nothing was timed.
     """
 
     def column(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -298,6 +304,7 @@ def aggregate(
             for task in tasks
         },
         images_per_second=len(samples) / seconds if samples else None,
+        latency=latency,
         failures=tuple(failures),
         per_sample_results=tuple(samples),
         provenance=provenance,

@@ -17,13 +17,14 @@ from tierexp.config import build, describes, refuse_unknown_keys, resolved
 from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.latency import LatencySettings, NoLatency
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
 from tierexp.tiers import CropPolicy, Threshold
 
 KEYS = (
-    "tier", "threshold", "resize", "model", "data", "trainer", "logger", "seed", "run_name",
-    "output_dir",
+    "tier", "threshold", "resize", "model", "data", "latency", "trainer", "logger", "seed",
+    "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -63,6 +64,7 @@ class EvaluationSetup:
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
         seed: Of everything random.
+        latency: How latency is measured; None where it is not.
     """
 
     tier: CropPolicy
@@ -72,6 +74,7 @@ class EvaluationSetup:
     dataset: QuestionDataset
     source: ModelSource
     seed: int
+    latency: LatencySettings | None = None
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -94,12 +97,24 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     if describes(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
+    latency = build(config, "latency") if "latency" in keys else NoLatency()
     loader = _loader_settings(config)
+    if isinstance(latency, LatencySettings) and latency.passes == "one":
+        _refuse_batches(loader)
     dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     source = build(config, "model")
-    return EvaluationSetup(tier, threshold, resize, loader, dataset, source, seed)
+    return EvaluationSetup(
+        tier, threshold, resize, loader, dataset, source, seed,
+        latency if isinstance(latency, LatencySettings) else None,
+    )  # fmt: skip
+
+
+def _refuse_batches(loader: LoaderSettings) -> None:
+    if loader.batch_size != 1:
+        allowed = "1 with latency.passes=one: samples are timed alone"
+        raise ConfigError("data.batch_size", loader.batch_size, allowed)
 
 
 def _loader_settings(config: DictConfig) -> LoaderSettings:

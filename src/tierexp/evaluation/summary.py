@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tierexp.evaluation.latency import LatencyResults
 from tierexp.evaluation.model_free.results import ModelFreeResults
 from tierexp.evaluation.results import EvaluationResults, TaskAccuracy
 
@@ -34,6 +35,8 @@ def print_summary(
     console.print(_figures(results))
     if isinstance(results, EvaluationResults) and results.num_samples:
         console.print(_accuracies(results))
+        if results.latency is not None:
+            console.print(_latencies(results.latency))
     if results.num_failed:
         console.print(_failures(results))
     # No wrapping: a path is to be copied.
@@ -125,6 +128,39 @@ def _accuracies(results: EvaluationResults) -> Table:
         results.accuracy, results.accuracy_ci95, results.num_samples, results.chance
     )
     add("all", overall, style="bold")
+    return table
+
+
+def _latencies(latency: LatencyResults) -> Table:
+    answers = "the answers above" if latency.passes == "one" else "a pass of its own"
+    length = "" if latency.output_tokens is None else f", {latency.output_tokens} tokens each"
+    table = Table(
+        title=f"latency in ms, one sample at a time ({answers}{length})",
+        title_justify="left", min_width=60, box=SQUARE,
+    )  # fmt: skip
+    table.add_column("stage", no_wrap=True)
+    for column in ("mean", "p50", "p95", "p99", "GFLOP"):
+        table.add_column(column, justify="right")
+    for name, label, flops in (
+        ("T_vision_total", "vision", "flops_vision"),
+        ("T_LLM_prefill", "prefill", "flops_prefill"),
+        ("T_LLM_decode", "decode", "flops_decode"),
+        ("T_decode_per_token", "decode, a token", None),
+        ("T_total", "total", None),
+    ):
+        if name in latency.stages:
+            times = latency.stages[name]
+            table.add_row(
+                label,
+                *(_number(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
+                _number(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
+            )
+    megabytes = latency.peak_memory_bytes / 2**20
+    table.caption = (
+        f"{latency.num_samples} samples, {latency.new_tokens_mean:.1f} tokens an answer, "
+        f"{latency.repeats} repeats; peak memory {megabytes:.0f} MiB"
+    )
+    table.caption_justify = "left"
     return table
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
+from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 if TYPE_CHECKING:
     import torch
@@ -67,10 +68,26 @@ class VisionLanguageModel(Protocol):
     def num_active_blocks(self) -> int:
         """Transformer blocks of the decoder that run."""
 
-    def generate(self, inputs: ModelInputs, max_new_tokens: int) -> Tensor:
+    def generate(
+        self,
+        inputs: ModelInputs,
+        max_new_tokens: int,
+        *,
+        clock: StageClock = UNTIMED,
+        fixed_length: bool = False,
+    ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64; after the end of text a row holds
         only end-of-text ids.
+
+        Args:
+            inputs: The prompts.
+            max_new_tokens: The longest answer.
+            clock: Is told when a stage begins and ends.
+            fixed_length: Decode so many tokens whatever the answers say: L is `max_new_tokens`.
         """
+
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
+        """The estimated cost of one sample's answer of so many tokens."""
 
 
 class ModelSource(Protocol):

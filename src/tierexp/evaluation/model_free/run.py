@@ -35,7 +35,8 @@ from tierexp.imaging.resize import Resize
 from tierexp.tiers import CropPolicy, Threshold
 
 _UNREAD = (
-    "trainer", "logger", "seed", "run_name", "resize.exact", "data.batch_size", "data.num_workers",
+    "latency", "trainer", "logger", "seed", "run_name", "resize.exact", "data.batch_size",
+    "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -135,7 +136,7 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
 def _refuse_unread(written: Mapping[str, object]) -> None:
     for key, value in written.items():
         unread = any(key == name or key.startswith(f"{name}.") for name in _UNREAD)
-        if unread and (key, value) != ("logger", "none"):
+        if unread and (key, value) not in (("logger", "none"), ("latency", "off")):
             raise ConfigError(key, value, "leave it out: with model=none nothing reads it")
 
 

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Decoder
+from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.initialisation import initialise
 from tierexp.models.molmo.masks import causal_mask, token_positions
 from tierexp.models.molmo.vision_backbone import VisionBackbone
 from tierexp.models.protocol import ModelInputs
+from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 
 class Molmo(nn.Module):
@@ -132,10 +134,29 @@ class Molmo(nn.Module):
         return logits
 
     @torch.inference_mode()
-    def generate(self, inputs: ModelInputs, max_new_tokens: int) -> Tensor:
+    def generate(
+        self,
+        inputs: ModelInputs,
+        max_new_tokens: int,
+        *,
+        clock: StageClock = UNTIMED,
+        fixed_length: bool = False,
+    ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `generate_greedily`."""
-        features = self.vision_features(inputs.crops, inputs.patch_mask)
-        return generate_greedily(self, inputs, features, max_new_tokens)
+        with clock.stage("vision"):
+            features = self.vision_features(inputs.crops, inputs.patch_mask)
+        return generate_greedily(self, inputs, features, max_new_tokens, clock, fixed_length)
+
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
+        """The estimated cost of one sample's answer of so many tokens."""
+        return stage_flops(
+            self.config,
+            views=inputs.crops.shape[1],
+            prompt_tokens=inputs.input_ids.shape[1],
+            new_tokens=new_tokens,
+            num_active_blocks=self.num_active_blocks,
+            top_k=self.top_k,
+        )
 
 
 def _add_at(x: Tensor, features: Tensor, positions: Tensor) -> Tensor:

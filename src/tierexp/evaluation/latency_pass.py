@@ -1,0 +1,71 @@
+"""The second pass over a data set, for latency alone: every sample is answered and timed alone.
+
+In: batches of one sample, and the model that has answered for accuracy. Out: what each sample
+took. Knows nothing of scores.
+"""
+
+from __future__ import annotations
+
+from lightning import LightningModule
+from typing_extensions import override
+
+from tierexp.data.batch import EvaluationBatch
+from tierexp.evaluation.latency import (
+    LatencyResults,
+    LatencySettings,
+    SampleLatency,
+    aggregate_latency,
+    latency_metrics,
+)
+from tierexp.evaluation.stopwatch import LatencyMeter
+from tierexp.models.protocol import VisionLanguageModel
+
+
+class LatencyPass(LightningModule):
+    """Times a model's answers.
+
+    Args:
+        settings: How.
+        model: On its device.
+        max_new_tokens: The longest answer.
+    """
+
+    def __init__(
+        self, settings: LatencySettings, model: VisionLanguageModel, max_new_tokens: int
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        # Not a child: Lightning would move and count its weights once more.
+        self._model = (model,)
+        self._max_new_tokens = max_new_tokens
+        self.meter: LatencyMeter | None = None
+        self.samples: dict[int, SampleLatency] = {}
+        """By place in the data set."""
+
+    @property
+    def results(self) -> LatencyResults | None:
+        """Statistics so far; None where no sample was timed."""
+        if self.meter is None or not self.samples:
+            return None
+        samples = [self.samples[index] for index in sorted(self.samples)]
+        return aggregate_latency(self._settings, samples, self.meter.peak_memory_bytes)
+
+    @override
+    def on_test_start(self) -> None:
+        """Start measuring the memory."""
+        self.meter = LatencyMeter(self._settings, self._model[0], self.device)
+
+    @override
+    def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
+        """Answer one sample and record what it took; one that has failed before fails again."""
+        if batch.inputs is None or self.meter is None:
+            return
+        (prepared,) = batch.prepared
+        _, self.samples[prepared.index] = self.meter.measure(batch.inputs, self._max_new_tokens)
+
+    @override
+    def on_test_epoch_end(self) -> None:
+        """Log the statistics."""
+        results = self.results
+        if results is not None:
+            self.log_dict(latency_metrics(results))

@@ -1,0 +1,44 @@
+"""The stages of answering one prompt, and who times them. Imports no torch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Stage = Literal["vision", "prefill", "decode"]
+"""`vision`: crops to vision tokens. `prefill`: the prompt, up to the answer's first token.
+`decode`: the tokens after that, one at a time."""
+
+
+class StageClock(Protocol):
+    """Whoever wants to know how long stages take."""
+
+    def stage(self, name: Stage) -> AbstractContextManager[object]:
+        """Enter to start a stage's clock, leave to stop it."""
+
+
+class Untimed:
+    """Nobody does."""
+
+    def stage(self, name: Stage) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing happens."""
+        return nullcontext()
+
+
+UNTIMED = Untimed()
+
+
+@dataclass(frozen=True)
+class StageFlops:
+    """Estimated floating-point operations; a multiplication and its addition are two.
+
+    Args:
+        vision: Of encoding a prompt's crops.
+        prefill: Of reading the prompt.
+        decode: Of the tokens after the answer's first.
+    """
+
+    vision: int
+    prefill: int
+    decode: int
