@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierexp.cli import launch
 from tierexp.evaluation.run import evaluate
+from tierexp.report.comparison import finish
 
 if __name__ == "__main__":
-    launch(evaluate, config_name="eval")
+    launch(evaluate, config_name="eval", finish=finish)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tierexp.cli import Task, launch
+from tierexp.cli import Finish, Task, launch
 from tierexp.evaluation.run import evaluate
+from tierexp.report.comparison import finish
 
 TESTS = Path(__file__).parent
 FAKES = ["--config-dir", str(TESTS / "conf"), "model=table", "data=plain"]
@@ -29,10 +30,10 @@ class Outcome:
 
 def run_eval(*arguments: str) -> Outcome:
     """Run `python eval.py ARGUMENTS`; a defect's exception passes through."""
-    return run_command(evaluate, "eval", *arguments)
+    return run_command(evaluate, "eval", *arguments, finish=finish)
 
 
-def run_command(task: Task, name: str, *arguments: str) -> Outcome:
+def run_command(task: Task, name: str, *arguments: str, finish: Finish | None = None) -> Outcome:
     """Run `python NAME.py ARGUMENTS`, which launches `task`."""
     out, err = io.StringIO(), io.StringIO()
     root = logging.getLogger()
@@ -43,7 +44,7 @@ def run_command(task: Task, name: str, *arguments: str) -> Outcome:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                launch(task, name)
+                launch(task, name, finish)
             except SystemExit as end:
                 if isinstance(end.code, str):
                     err.write(f"{end.code}\n")

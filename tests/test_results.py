@@ -99,9 +99,11 @@ LANDSCAPE = SampleResult(
     actual_crop_tokens=864,
     chance=None,
     latency=None,
+    image_key="a.jpg",
 )
 SQUARE = dataclasses.replace(
     LANDSCAPE, sample_id="b", selected_crops=4, selected_tiling=(2, 2), aspect_ratio_mismatch=0.0,
+    image_key="b.jpg",
     selected_vision_tokens=720, actual_vision_tokens=540, llm_vision_tokens=544,
     original_image_size=(512, 512), original_aspect_ratio=1.0, target_resolution=(448, 448),
     target_aspect_ratio=1.0, prediction="né", accuracy=0.0, task="read", actual_crop_tokens=396,

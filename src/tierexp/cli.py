@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,32 +26,39 @@ from tierexp.overrides import describe_composition_error
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
+Finish = Callable[[Sequence[Path]], None]
+"""What a command does when all its runs are done."""
 
 _OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
 USER_ERROR = 2
 INTERRUPTED = 130
 
 
-def launch(task: Task, config_name: str) -> None:
+def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
     """Compose the configuration from `sys.argv` and run a task on it, once or as a multirun.
 
     Args:
         task: Called with the composed configuration and the run's output folder. What it returns
             is what a Hydra sweeper optimises.
         config_name: Of a primary configuration in `conf/`.
+        finish: Called with the output folders of the runs once all are done.
 
     Raises:
         SystemExit: With code 2 after one line on stderr for a user's mistake, 130 after Ctrl-C.
     """
     entered = False
+    folders: list[Path] = []
 
     def guarded(config: DictConfig) -> Any:
         nonlocal entered
         entered = True
+        folder = Path(HydraConfig.get().runtime.output_dir)
         try:
-            return task(config, Path(HydraConfig.get().runtime.output_dir))
+            value = task(config, folder)
         except TierexpError as error:
             _refuse(str(error))
+        folders.append(folder)
+        return value
 
     sys.argv[1:] = _overrides_first(sys.argv[1:])
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
@@ -61,6 +68,10 @@ def launch(task: Task, config_name: str) -> None:
     )(guarded)
     try:
         command()
+        if finish is not None and folders:
+            finish(folders)
+    except TierexpError as error:
+        _refuse(str(error))
     except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
         if entered:
             raise

@@ -9,6 +9,7 @@ up then, and read when they are asked for. Knows nothing about crops or models.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class FolderDataset:
             raise ConfigError("data.path", str(path), "an existing file of JSON lines")
         self.name = file.stem if name is None else checks.text("data.name", name)
         self._entries = _read(file, self.name, score)[:max_samples]
+        self._folder = file.parent
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -67,8 +69,8 @@ class FolderDataset:
         return self._entries[index].sample
 
     def image_key(self, index: int) -> str:
-        """The path of a sample's image."""
-        return str(self._entries[index].image)
+        """The path of a sample's image from the file's folder, the same wherever that lies."""
+        return os.path.relpath(self._entries[index].image, self._folder)
 
     def image_size(self, index: int) -> tuple[int, int]:
         """(height, width) in pixels, from the header of a sample's image.

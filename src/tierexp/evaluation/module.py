@@ -172,7 +172,8 @@ class TierEvaluation(LightningModule):
     def _record(
         self, prepared: PreparedSample, prediction: str, latency: SampleLatency | None
     ) -> SampleResult:
-        facts, sample, selection = self.facts, prepared.sample, prepared.selection
+        setup, facts = self._setup, self.facts
+        sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
         result = SampleResult(
@@ -206,6 +207,7 @@ class TierEvaluation(LightningModule):
                 else self._score(sample.blind_guess, sample.answers)
             ),
             latency=latency,
+            image_key=setup.dataset.image_key(prepared.index),
         )
         self._samples[prepared.index] = result
         return result

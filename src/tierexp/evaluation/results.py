@@ -27,6 +27,8 @@ import numpy as np
 from tierexp.errors import DataError
 from tierexp.evaluation.latency import LatencyResults, SampleLatency
 from tierexp.evaluation.metrics import wilson_interval
+from tierexp.evaluation.validation.check import Check
+from tierexp.evaluation.validation.run_checks import check_run
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -75,6 +77,7 @@ class SampleResult:
         actual_crop_tokens: `actual_vision_tokens` without the global view's.
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
+        image_key: Of the image; several samples may share it.
     """
 
     sample_id: str
@@ -103,6 +106,7 @@ class SampleResult:
     actual_crop_tokens: int
     chance: float | None
     latency: SampleLatency | None
+    image_key: str
 
     @property
     def utilization(self) -> float:
@@ -221,6 +225,7 @@ class EvaluationResults:
     accuracy_by_task: dict[str, TaskAccuracy]
     images_per_second: float | None
     latency: LatencyResults | None
+    validation: tuple[Check, ...]
     failures: tuple[Failure, ...]
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
@@ -305,6 +310,7 @@ def aggregate(
         },
         images_per_second=len(samples) / seconds if samples else None,
         latency=latency,
+        validation=check_run(samples),
         failures=tuple(failures),
         per_sample_results=tuple(samples),
         provenance=provenance,

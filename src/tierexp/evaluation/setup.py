@@ -12,8 +12,8 @@ from typing import get_args
 
 from omegaconf import DictConfig
 
-from tierexp.checks import MAX_SEED, choice, whole_number
-from tierexp.config import build, describes, refuse_unknown_keys, resolved
+from tierexp.checks import MAX_SEED, choice, flag, whole_number
+from tierexp.config import build, describes, refuse_unknown_keys, resolved, unknown_key
 from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
@@ -23,8 +23,8 @@ from tierexp.models.protocol import ModelSource
 from tierexp.tiers import CropPolicy, Threshold
 
 KEYS = (
-    "tier", "threshold", "resize", "model", "data", "latency", "trainer", "logger", "seed",
-    "run_name", "output_dir",
+    "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
+    "seed", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -97,6 +97,8 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     if describes(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
+    if "validate" in keys:
+        _validation_settings(config)
     latency = build(config, "latency") if "latency" in keys else NoLatency()
     loader = _loader_settings(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
@@ -109,6 +111,15 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
         tier, threshold, resize, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
     )  # fmt: skip
+
+
+def _validation_settings(config: DictConfig) -> None:
+    """Check what `report.comparison` reads when the runs are done."""
+    settings = config.validate if isinstance(config.validate, DictConfig) else {}
+    for key, value in settings.items():
+        if key != "strict":
+            raise unknown_key(f"validate.{key}", value, ["strict"])
+    flag("validate.strict", settings.get("strict"))
 
 
 def _refuse_batches(loader: LoaderSettings) -> None:

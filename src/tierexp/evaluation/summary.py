@@ -13,6 +13,7 @@ from rich.text import Text
 from tierexp.evaluation.latency import LatencyResults
 from tierexp.evaluation.model_free.results import ModelFreeResults
 from tierexp.evaluation.results import EvaluationResults, TaskAccuracy
+from tierexp.evaluation.validation.table import checks_table
 
 _BAR = 30
 _MOST_REASONS = 5
@@ -37,6 +38,7 @@ def print_summary(
         console.print(_accuracies(results))
         if results.latency is not None:
             console.print(_latencies(results.latency))
+        console.print(checks_table(results.validation))
     if results.num_failed:
         console.print(_failures(results))
     # No wrapping: a path is to be copied.

@@ -1,0 +1,1 @@
+"""Whether results meet the targets that tiers were designed for."""

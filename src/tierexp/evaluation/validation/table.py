@@ -1,0 +1,33 @@
+"""Checks as a table on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SQUARE
+from rich.table import Table
+
+from tierexp.evaluation.validation.check import Check
+
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """One line a check: met or missed, with its figure, its interval and its target."""
+    table = Table(title="targets", title_justify="left", min_width=60, box=SQUARE)
+    table.add_column("check", no_wrap=True)
+    table.add_column("figure", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("target", justify="right")
+    table.add_column("")
+    table.add_column("n", justify="right")
+    for check in checks:
+        low, high = check.ci95
+        table.add_row(
+            check.name.replace("_", " "),
+            f"{check.figure:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{'>' if check.above else '<'} {check.target:g}",
+            "met" if check.met else "missed",
+            str(check.num_samples),
+            style=None if check.met else "yellow",
+        )
+    return table

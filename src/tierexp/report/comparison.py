@@ -1,0 +1,143 @@
+"""What runs that belong together say together: a table, the targets, and a file.
+
+In: the folders of a multirun's runs. Out: one line per run on the console, the checks that take
+more than one run, and `comparison.json`; the exit code of a strict run. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.box import SQUARE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tierexp.evaluation.results import EvaluationResults, load_results
+from tierexp.evaluation.validation.check import Check
+from tierexp.evaluation.validation.sweep_checks import check_sweep
+from tierexp.evaluation.validation.table import checks_table
+
+FILE_NAME = "comparison.json"
+MISSED = 3
+"""Exit code of a strict run that missed a target."""
+_LEFT_OUT = ("per_sample_results", "failures", "provenance")
+_SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
+"""What runs must have in common for checks between them; the rest of a sweep is only listed."""
+
+
+def read_runs(folders: Sequence[Path]) -> list[EvaluationResults]:
+    """The results files of complete runs with a model, in the order of the folders.
+
+    Raises:
+        DataError: A results file is damaged.
+    """
+    runs = []
+    for folder in folders:
+        for file in sorted(folder.glob("*_tier-*.json")):
+            if not file.name.startswith("interrupted_") and not _is_model_free(file):
+                runs.append(load_results(file))
+    return runs
+
+
+def finish(folders: Sequence[Path]) -> None:
+    """What a command does when its runs are done: compare them, and be strict where asked.
+
+    Args:
+        folders: Of the runs, in the order they ran.
+
+    Raises:
+        DataError: A results file is damaged.
+        SystemExit: With code 3 where a target was missed and `validate.strict` is true.
+    """
+    runs = read_runs(folders)
+    found = [(f"{check.name} ({run.tier})", check) for run in runs for check in run.validation]
+    if len(runs) > 1:
+        file = Path(os.path.commonpath(folders)) / FILE_NAME
+        found += [(check.name, check) for check in compare(runs, file, Console())]
+    missed = [name for name, check in found if not check.met]
+    if missed and any(run.provenance.config["validate"]["strict"] for run in runs):
+        sys.stderr.write(f"{len(missed)} of {len(found)} targets missed: {', '.join(missed)}\n")
+        raise SystemExit(MISSED)
+
+
+def compare(runs: Sequence[EvaluationResults], file: Path, console: Console) -> tuple[Check, ...]:
+    """Print how runs compare and write the same to a file.
+
+    Args:
+        runs: At least two, in the order they ran.
+        file: To write, JSON.
+        console: To print to.
+
+    Returns:
+        The checks between runs; none where they differ in more than the crop policy.
+    """
+    between = check_sweep(runs) if _comparable(runs) else ()
+    console.print(runs_table(runs))
+    if between:
+        console.print(checks_table(between))
+    content = {
+        "schema_version": 1,
+        "runs": [
+            {k: v for k, v in dataclasses.asdict(run).items() if k not in _LEFT_OUT} for run in runs
+        ],
+        "validation": [dataclasses.asdict(check) | {"met": check.met} for check in between],
+    }
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    console.print(Text(f"comparison  {file}"), soft_wrap=True)
+    return between
+
+
+def runs_table(runs: Sequence[EvaluationResults]) -> Table:
+    """One line per run."""
+    table = Table(title="comparison", title_justify="left", box=SQUARE)
+    table.add_column("tier", no_wrap=True)
+    varying = _varying(runs)
+    for name in varying:
+        table.add_column(name, justify="right")
+    for name in ("tokens", "mismatch", "utilization", "accuracy (95 %)"):
+        table.add_column(name, justify="right")
+    timed = any(run.latency is not None for run in runs)
+    if timed:
+        table.add_column("T_total ms", justify="right")
+    for number, run in enumerate(runs):
+        low, high = run.accuracy_ci95 or (float("nan"), float("nan"))
+        cells = [run.tier, *(values[number] for values in varying.values())]
+        cells += [
+            _number(run.selected_vision_tokens_mean, 0),
+            _number(run.aspect_ratio_mismatch_mean, 3),
+            _percent(run.utilization_mean),
+            f"{_percent(run.accuracy)} ({100 * low:.1f}-{100 * high:.1f})",
+        ]
+        if timed:
+            mean = None if run.latency is None else run.latency.stages["T_total"].mean
+            cells.append(_number(mean, 1))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _varying(runs: Sequence[EvaluationResults]) -> dict[str, list[str]]:
+    """What else than the tier differs between runs, by name."""
+    columns = {name: [str(getattr(run, name)) for run in runs] for name in _SHARED}
+    return {name: values for name, values in columns.items() if len(set(values)) > 1}
+
+
+def _comparable(runs: Sequence[EvaluationResults]) -> bool:
+    return not _varying(runs) and len({run.tier for run in runs}) == len(runs)
+
+
+def _is_model_free(file: Path) -> bool:
+    return file.name.endswith("_model-none.json")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
