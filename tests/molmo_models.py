@@ -86,6 +86,7 @@ def prompt(lengths: list[int], seed: int = 0) -> ModelInputs:
         crops=ids(256, batch, 2, 56, 56, 3).to(torch.uint8),
         patch_mask=ids(3, batch, 2, 16) / 2,
         image_input_idx=positions,
+        image_index=torch.arange(batch),
     )
 
 
@@ -97,7 +98,8 @@ def row_of(inputs: ModelInputs, row: int) -> ModelInputs:
     return ModelInputs(
         input_ids=inputs.input_ids[row][real][None],
         attention_mask=torch.ones(1, int(real.sum()), dtype=torch.bool),
-        crops=inputs.crops[row : row + 1],
-        patch_mask=inputs.patch_mask[row : row + 1],
+        crops=inputs.crops[inputs.image_index[row]][None],
+        patch_mask=inputs.patch_mask[inputs.image_index[row]][None],
         image_input_idx=torch.where(positions < 0, positions, positions - padding)[None],
+        image_index=torch.zeros(1, dtype=torch.long),
     )

@@ -98,6 +98,7 @@ def test_estimated_cost_of_the_model_in_the_box() -> None:
         torch.zeros(1, views, side, side, 3, dtype=torch.uint8),
         torch.ones(1, views, geometry.patches_per_crop),
         torch.where(places < length, places, -100),
+        torch.zeros(1, dtype=torch.long),
     )
     counter = Counter()
     model.generate(inputs, 4, clock=counter, fixed_length=True)

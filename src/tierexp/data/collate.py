@@ -13,7 +13,8 @@ from tierexp.models.protocol import ModelInputs
 
 
 def collate_inputs(rows: Sequence[PreparedRow], pad_id: int) -> ModelInputs:
-    """Stack rows of equal crop count; shorter prompts are padded on the left.
+    """Stack rows of equal crop count; shorter prompts are padded on the left, and an image that
+    several rows share is there once.
 
     Args:
         rows: At least one, all with the same number of crops.
@@ -28,19 +29,27 @@ def collate_inputs(rows: Sequence[PreparedRow], pad_id: int) -> ModelInputs:
     longest = max(len(row.input_ids) for row in rows)
     input_ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
     attention_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
-    positions = []
+    positions, image_index = [], []
+    # Rows about one image share its arrays, as `SamplePreparer` hands them out.
+    images: list[PreparedRow] = []
+    places: dict[int, int] = {}
     for i, row in enumerate(rows):
         padding = longest - len(row.input_ids)
         input_ids[i, padding:] = torch.from_numpy(row.input_ids)
         attention_mask[i, padding:] = True
         idx = row.image_input_idx
         positions.append(np.where(idx < 0, idx, idx + padding))
+        if id(row.crops) not in places:
+            places[id(row.crops)] = len(images)
+            images.append(row)
+        image_index.append(places[id(row.crops)])
     return ModelInputs(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        crops=torch.from_numpy(np.stack([row.crops for row in rows])),
-        patch_mask=torch.from_numpy(np.stack([row.patch_mask for row in rows])),
+        crops=torch.from_numpy(np.stack([row.crops for row in images])),
+        patch_mask=torch.from_numpy(np.stack([row.patch_mask for row in images])),
         image_input_idx=torch.from_numpy(np.stack(positions)),
+        image_index=torch.tensor(image_index),
     )
 
 

@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """A batch of prompts whose images all have the same number of crops.
+    """A batch of prompts whose images all have the same number of crops. Several prompts may be
+    about one image, which is then there, and encoded, once.
 
     Args:
         input_ids: (B, T) int64, padded on the left.
         attention_mask: (B, T) bool, False on padding.
-        crops: (B, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing); the global view is
-            crop 0.
-        patch_mask: (B, N, P) float32: the share of each patch's pixels that show the image,
+        crops: (I, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing), of I <= B images; the
+            global view is crop 0.
+        patch_mask: (I, N, P) float32: the share of each patch's pixels that show the image,
             -1 in the row of a crop without a mask.
         image_input_idx: (B, N, K) int64: the position in `input_ids` that each vision token is
             added to, -100 where it is dropped.
+        image_index: (B,) int64: which of the images a prompt is about.
     """
 
     input_ids: Tensor
@@ -41,6 +43,7 @@ class ModelInputs:
     crops: Tensor
     patch_mask: Tensor
     image_input_idx: Tensor
+    image_index: Tensor
 
     def to(self, device: torch.device, non_blocking: bool = False) -> ModelInputs:
         """The same batch on `device`."""

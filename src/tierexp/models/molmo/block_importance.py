@@ -51,7 +51,7 @@ class BlockImportance:
         with self._watched(inputs.attention_mask):
             model.decode(
                 inputs.input_ids,
-                model.vision_features(inputs.crops, inputs.patch_mask),
+                model.image_features(inputs),
                 inputs.image_input_idx,
                 attention_mask=inputs.attention_mask,
                 logits_at=inputs.input_ids.new_zeros(len(inputs.input_ids), 1),

@@ -59,10 +59,14 @@ class Molmo(nn.Module):
         """Logits of every position, (B, T, vocab_size)."""
         return self.decode(
             inputs.input_ids,
-            self.vision_features(inputs.crops, inputs.patch_mask),
+            self.image_features(inputs),
             inputs.image_input_idx,
             attention_mask=inputs.attention_mask,
         )
+
+    def image_features(self, inputs: ModelInputs) -> Tensor:
+        """The vision tokens of every prompt's image, (B, N, K, C); each image is encoded once."""
+        return self.vision_features(inputs.crops, inputs.patch_mask)[inputs.image_index]
 
     def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
         """Every vision token, whether or not the decoder receives it.
@@ -144,7 +148,7 @@ class Molmo(nn.Module):
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `generate_greedily`."""
         with clock.stage("vision"):
-            features = self.vision_features(inputs.crops, inputs.patch_mask)
+            features = self.image_features(inputs)
         return generate_greedily(self, inputs, features, max_new_tokens, clock, fixed_length)
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:

@@ -1,0 +1,95 @@
+"""Batches: padding on the left, and an image that several questions are about is there once."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.molmo_models import prompt, row_of, small_model
+from tierexp.data.collate import collate_inputs
+from tierexp.data.plan import plan_evaluation
+from tierexp.data.prepare import PreparedRow, SamplePreparer
+from tierexp.data.tierqa import TierQA
+from tierexp.imaging.resize import Resize
+from tierexp.loading import load_tier
+from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.protocol import ModelInputs
+from tierexp.tiers import Threshold
+
+PAD = 99
+
+
+def row(image: np.ndarray, length: int) -> PreparedRow:
+    recorded: Any = None
+    return PreparedRow(
+        image,
+        np.full((*image.shape[:1], 16), float(image[0, 0, 0, 0]), np.float32),
+        np.arange(length) + 10,
+        np.array([[1, 2, -100, 3]] * len(image)),
+        recorded,
+    )
+
+
+def picture(value: int, views: int = 2) -> np.ndarray:
+    return np.full((views, 56, 56, 3), value, np.uint8)
+
+
+def test_prompts_are_padded_on_the_left() -> None:
+    inputs = collate_inputs([row(picture(1), 5), row(picture(2), 7)], PAD)
+    assert inputs.input_ids.tolist() == [[PAD, PAD, 10, 11, 12, 13, 14], [*range(10, 17)]]
+    assert inputs.attention_mask.tolist() == [[False] * 2 + [True] * 5, [True] * 7]
+    assert inputs.image_input_idx[0].tolist() == [[3, 4, -100, 5]] * 2
+    assert inputs.image_input_idx[1].tolist() == [[1, 2, -100, 3]] * 2
+
+
+def test_a_shared_image_is_there_once() -> None:
+    first, second = picture(1), picture(2)
+    rows = [row(first, 5), row(second, 5), row(first, 6), row(second, 5), row(picture(1), 5)]
+    inputs = collate_inputs(rows, PAD)
+    assert inputs.image_index.tolist() == [0, 1, 0, 1, 2]
+    assert inputs.crops[:, 0, 0, 0, 0].tolist() == [1, 2, 1]
+    assert inputs.patch_mask[:, 0, 0].tolist() == [1, 2, 1]
+
+
+def test_rows_of_different_crop_counts_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        collate_inputs([row(picture(1), 5), row(picture(1, views=3), 5)], PAD)
+
+
+def test_questions_about_one_image_are_prepared_from_one() -> None:
+    source, dataset = MolmoCheckpoint(str(_tiny())), TierQA("test", max_samples=12)
+    plan = plan_evaluation(dataset, load_tier("low"), Threshold(), source.geometry, 12)
+    preparer = SamplePreparer(
+        dataset, plan, Resize(), source.geometry, source.tokenizer(), source.mask_order
+    )
+    rows = [preparer[index] for index in range(6)]
+    assert all(isinstance(item, PreparedRow) for item in rows)
+    inputs = collate_inputs([item for item in rows if isinstance(item, PreparedRow)], PAD)
+    assert inputs.input_ids.shape[0] == 6
+    assert inputs.crops.shape[0] == 1
+
+
+def test_a_shared_image_is_encoded_once_and_answers_are_the_same() -> None:
+    model, inputs = small_model("mixture"), prompt([9, 12, 14])
+    # The second question is about the first image.
+    index = torch.tensor([0, 0, 1])
+    shared = dataclasses.replace(
+        inputs, crops=inputs.crops[::2], patch_mask=inputs.patch_mask[::2], image_index=index
+    )
+    encoded = []
+    model.vision_backbone.register_forward_pre_hook(lambda _, given: encoded.append(len(given[0])))
+    together = model.generate(shared, 6)
+    assert encoded == [2]
+    for number in range(3):
+        alone: ModelInputs = row_of(shared, number)
+        assert torch.equal(model.generate(alone, 6)[0], together[number])
+
+
+def _tiny() -> Any:
+    from tierexp.loading import config_dir
+
+    return config_dir().parent / "src" / "tierexp" / "assets" / "tiny"
