@@ -53,7 +53,7 @@ def run_command(task: Task, name: str, *arguments: str, finish: Finish | None = 
         sys.argv, full_error, root.handlers[:], level = kept
         root.setLevel(level)
         signal.signal(signal.SIGINT, interrupt)
-        os.environ.pop("HYDRA_FULL_ERROR")
+        os.environ.pop("HYDRA_FULL_ERROR", None)
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error
     return Outcome(code, out.getvalue(), err.getvalue())

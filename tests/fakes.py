@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.geometry import CropGeometry
-from tierexp.models.protocol import MaskOrder, ModelInputs
+from tierexp.models.protocol import MaskOrder, ModelInputs, VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 EOS, PAD, FIRST_LETTER = 0, 1, 10
@@ -100,6 +100,14 @@ class TableSource:
 
     def tokenizer(self) -> LetterTokenizer:
         return LetterTokenizer()
+
+    @property
+    def weights(self) -> str:
+        return self.table
+
+    def turn_knobs(self, model: VisionLanguageModel) -> None:
+        assert isinstance(model, TableModel)
+        model.top_k = self.top_k
 
     def load(self, device: torch.device) -> TableModel:
         if self.loaded is not None:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
-from tests.command_line import run_on_fakes
+import pytest
+import torch
+
+from tests.command_line import run_eval, run_on_fakes
+from tierexp.evaluation import loaded_model
+from tierexp.evaluation.loaded_model import load_once
+from tierexp.loading import config_dir
+from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.molmo.model import Molmo
 
 LANDSCAPE, SQUARE = [480, 640], [512, 512]
 SAMPLES = [[LANDSCAPE, "q0", ["a"], "read"], [SQUARE, "q1", ["a"], "read"]]
@@ -77,3 +87,89 @@ def test_no_other_key_and_no_other_value(tmp_path: Path) -> None:
         outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, override)
         assert outcome.code == 2
         assert words in outcome.err
+
+
+def test_experiments_are_sweeps_by_name(tmp_path: Path) -> None:
+    for name, tiers in {
+        "tier_sweep": ["low", "medium", "high"],
+        "fixed_vs_tier": [
+            "fixed_432", "fixed_720", "fixed_1008", "fixed_1440", "low", "medium", "high", "native",
+        ],
+    }.items():  # fmt: skip
+        outcome = run_on_fakes(
+            tmp_path, SAMPLES, TABLE, f"experiment={name}", "logger=none", "trainer=cpu",
+            f"output_dir={tmp_path / name}",
+        )  # fmt: skip
+        assert (outcome.code, outcome.err) == (0, "")
+        content = json.loads((tmp_path / name / "comparison.json").read_text())
+        assert [run["tier"] for run in content["runs"]] == tiers
+
+
+def test_knobs_are_swept_with_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Path] = []
+    load = MolmoCheckpoint.load
+
+    def counted(self: MolmoCheckpoint, device: torch.device) -> Molmo:
+        loaded.append(self.folder)
+        return load(self, device)
+
+    monkeypatch.setattr(MolmoCheckpoint, "load", counted)
+    monkeypatch.setattr(loaded_model, "_kept", {})
+    outcome = run_eval(
+        "experiment=knobs", "logger=none", "trainer=cpu", "data.max_samples=2",
+        "data.num_workers=0", "resize=fill", f"output_dir={tmp_path}",
+        "hydra.sweeper.params={tier: fixed_288, model.top_k: '1,2', "
+        "model.num_active_blocks: '3,4'}",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    assert len(loaded) == 1
+    runs = json.loads((tmp_path / "comparison.json").read_text())["runs"]
+    assert sorted((run["top_k"], run["num_active_blocks"]) for run in runs) == [
+        (1, 3), (1, 4), (2, 3), (2, 4),
+    ]  # fmt: skip
+    assert (tmp_path / "0_tier-fixed_288_topk1_blocks3").is_dir()
+
+
+def test_a_model_is_loaded_anew_where_its_weights_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded_model, "_kept", {})
+    cpu = torch.device("cpu")
+    tiny = config_dir().parent / "src" / "tierexp" / "assets" / "tiny"
+    copied = shutil.copytree(tiny, tmp_path / "copy")
+    model = load_once(MolmoCheckpoint(str(tiny), top_k=1), cpu)
+    assert model.top_k == 1
+    assert load_once(MolmoCheckpoint(str(tiny), num_active_blocks=3), cpu) is model
+    assert (model.top_k, model.num_active_blocks) == (2, 3)
+    other = load_once(MolmoCheckpoint(str(copied)), cpu)
+    assert other is not model
+    os.utime(copied / "model.safetensors", (1, 1))
+    assert load_once(MolmoCheckpoint(str(copied)), cpu) is not other
+    assert load_once(MolmoCheckpoint(str(copied), dtype="bfloat16"), cpu) is not other
+    assert len(loaded_model._kept) == 1
+
+
+def test_a_list_of_token_targets_is_a_multirun(tmp_path: Path) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "vision_tokens_list=[432,1008]", "logger=none", "trainer=cpu"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    runs = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]
+    assert [run["selected_vision_tokens_mean"] for run in runs] == [432, 1008]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["vision_tokens_list=[432,433]"],
+        ["vision_tokens_list=432"],
+        ["vision_tokens_list=[]"],
+        ["vision_tokens_list=[432]", "tier=low"],
+        ["vision_tokens_list=[432]", "vision_tokens_list=[720]"],
+    ],
+)
+def test_impossible_token_targets(arguments: list[str]) -> None:
+    outcome = run_eval(*arguments)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "vision_tokens_list" in outcome.err

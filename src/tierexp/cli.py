@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.errors import TierexpError
 from tierexp.loading import config_dir
-from tierexp.overrides import describe_composition_error
+from tierexp.overrides import describe_composition_error, expand_token_targets
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
@@ -60,7 +60,10 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         folders.append(folder)
         return value
 
-    sys.argv[1:] = _overrides_first(sys.argv[1:])
+    try:
+        sys.argv[1:] = _overrides_first(expand_token_targets(sys.argv[1:]))
+    except TierexpError as error:
+        _refuse(str(error))
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     command = hydra.main(

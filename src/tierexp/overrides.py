@@ -60,6 +60,31 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
     return message.split("\n\n")[0]
 
 
+def expand_token_targets(arguments: Sequence[str]) -> list[str]:
+    """Spell out `vision_tokens_list=[432,720]`: a multirun over the fixed counts of so many tokens.
+
+    Args:
+        arguments: Of the command line.
+
+    Raises:
+        ConfigError: A number of tokens that no fixed tier has, or a tier beside the list.
+    """
+    key = "vision_tokens_list"
+    lists = [argument for argument in arguments if argument.startswith(f"{key}=")]
+    if not lists:
+        return list(arguments)
+    if len(lists) > 1 or any(argument.startswith("tier=") for argument in arguments):
+        raise ConfigError(key, lists[-1].partition("=")[2], "one list, and no tier=... beside it")
+    targets = _written(lists)[key] if _written(lists) else None
+    known = [name for name in _options("tier") if name.startswith("fixed_")]
+    names = [f"fixed_{target}" for target in targets] if isinstance(targets, list) else []
+    if not names or not set(names) <= set(known):
+        possible = sorted(int(name.removeprefix("fixed_")) for name in known)
+        raise ConfigError(key, targets, f"a list of some of {', '.join(map(str, possible))}")
+    rest = [argument for argument in arguments if argument not in (*lists, "-m", "--multirun")]
+    return ["--multirun", f"tier={','.join(names)}", *rest]
+
+
 def written_overrides() -> dict[str, object]:
     """Keys and values that the user wrote on the command line for the run at hand; a deleted key
     has the value None, and outside of a run nothing was written.

@@ -35,8 +35,9 @@ class LatencyPass(LightningModule):
     ) -> None:
         super().__init__()
         self._settings = settings
-        # Not a child: Lightning would move and count its weights once more.
-        self._model = (model,)
+        # A child, where it is a torch module: Lightning has moved it off the device at the end of
+        # the pass before.
+        self.model: VisionLanguageModel = model
         self._max_new_tokens = max_new_tokens
         self.meter: LatencyMeter | None = None
         self.samples: dict[int, SampleLatency] = {}
@@ -53,7 +54,7 @@ class LatencyPass(LightningModule):
     @override
     def on_test_start(self) -> None:
         """Start measuring the memory."""
-        self.meter = LatencyMeter(self._settings, self._model[0], self.device)
+        self.meter = LatencyMeter(self._settings, self.model, self.device)
 
     @override
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:

@@ -24,6 +24,7 @@ from tierexp.evaluation.latency import (
     aggregate_latency,
     latency_metrics,
 )
+from tierexp.evaluation.loaded_model import load_once
 from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange, task_accuracy
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.evaluation.stopwatch import LatencyMeter
@@ -118,7 +119,7 @@ class TierEvaluation(LightningModule):
     def setup(self, stage: str) -> None:
         """Read the weights onto the trainer's device."""
         device = self.trainer.strategy.root_device
-        self.model: VisionLanguageModel = self._setup.source.load(device)
+        self.model: VisionLanguageModel = load_once(self._setup.source, device)
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
             self.meter = LatencyMeter(settings, self.model, device)

@@ -7,6 +7,7 @@ impossible settings without importing torch. Only `load` reads weights.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -115,5 +116,12 @@ class ModelSource(Protocol):
     def tokenizer(self) -> PromptTokenizer:
         """The tokenizer that goes with the weights."""
 
+    @property
+    def weights(self) -> Hashable:
+        """What is loaded: equal for sources that differ in knobs alone."""
+
     def load(self, device: torch.device) -> VisionLanguageModel:
         """Read the weights onto `device`."""
+
+    def turn_knobs(self, model: VisionLanguageModel) -> None:
+        """Set a model that a source of the same `weights` has loaded to this one's knobs."""

@@ -27,9 +27,12 @@ from tierexp.models.molmo.files import (
 from tierexp.models.text import PromptTokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     import torch
 
     from tierexp.models.molmo.model import Molmo
+    from tierexp.models.protocol import VisionLanguageModel
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -118,6 +121,12 @@ class MolmoCheckpoint:
         vocab_size = self.config.decoder.vocab_size
         return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, vocab_size)
 
+    @property
+    def weights(self) -> Hashable:
+        """The folder, its files as they are now, and the precision."""
+        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        return type(self), files, self.dtype
+
     def load(self, device: torch.device) -> Molmo:
         """Read the weights onto `device`.
 
@@ -135,10 +144,16 @@ class MolmoCheckpoint:
         dtype = automatic if self.dtype == "auto" else getattr(torch, self.dtype)
         model = load_model(files, self.config, device, dtype)
         model.end_of_text_id = end_of_text_id
-        if self.top_k is not None:
-            model.top_k = self.top_k
-        model.active_blocks = self.active_blocks
+        self.turn_knobs(model)
         return model
+
+    def turn_knobs(self, model: VisionLanguageModel) -> None:
+        """Set the experts per token and the blocks that run."""
+        from tierexp.models.molmo.model import Molmo
+
+        assert isinstance(model, Molmo)
+        model.top_k = self.config.decoder.top_k if self.top_k is None else self.top_k
+        model.active_blocks = self.active_blocks
 
 
 def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:

@@ -1,0 +1,35 @@
+"""The model of the last run of this process, for the next one.
+
+The runs of a multirun differ in tier, threshold or knobs far more often than in weights, and a
+large model takes minutes to load. One model is kept, never two: before another is loaded, the
+memory of the last one is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import torch
+
+from tierexp.models.protocol import ModelSource, VisionLanguageModel
+
+_kept: dict[Hashable, VisionLanguageModel] = {}
+
+
+def load_once(source: ModelSource, device: torch.device) -> VisionLanguageModel:
+    """The model of a source with its knobs set, loaded unless the last run has.
+
+    Args:
+        source: Of the model; the weights are those its files hold now.
+        device: Where it is to run.
+
+    Raises:
+        CheckpointError: Whatever `source.load` complains about.
+    """
+    key = source.weights, str(device)
+    if key in _kept:
+        source.turn_knobs(_kept[key])
+    else:
+        _kept.clear()
+        _kept[key] = source.load(device)
+    return _kept[key]
