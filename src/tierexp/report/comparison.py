@@ -77,7 +77,7 @@ def compare(runs: Sequence[EvaluationResults], file: Path, console: Console) -> 
     Returns:
         The checks between runs; none where they differ in more than the crop policy.
     """
-    between = check_sweep(runs) if _comparable(runs) else ()
+    between = check_sweep(runs) if comparable(runs) else ()
     console.print(runs_table(runs))
     if between:
         console.print(checks_table(between))
@@ -127,7 +127,8 @@ def _varying(runs: Sequence[EvaluationResults]) -> dict[str, list[str]]:
     return {name: values for name, values in columns.items() if len(set(values)) > 1}
 
 
-def _comparable(runs: Sequence[EvaluationResults]) -> bool:
+def comparable(runs: Sequence[EvaluationResults]) -> bool:
+    """Whether runs differ in nothing but their crop policies, all of them different."""
     return not _varying(runs) and len({run.tier for run in runs}) == len(runs)
 
 

@@ -1,0 +1,48 @@
+"""`python report.py DIR`: results files in, one page out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tierexp.errors import TierexpError
+
+USER_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page and say where it is.
+
+    Args:
+        arguments: Of the command line; None for those of this process.
+
+    Raises:
+        SystemExit: With code 2 after one line about what cannot work.
+    """
+    parser = argparse.ArgumentParser(
+        prog="report.py",
+        description="Write report.html, one self-contained page, and figures/ (SVG, PNG) into a "
+        "folder with the results files of a sweep: accuracy against vision tokens and latency, "
+        "targets met and missed, distributions, how images are tiled, where runs disagree.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="results lie in it or below")
+    folder: Path = parser.parse_args(arguments).folder
+    try:
+        from tierexp.report.page import write_report
+    except ModuleNotFoundError as error:
+        if error.name not in ("jinja2", "matplotlib"):
+            raise
+        _refuse(f"the report needs {error.name}: pip install 'tierexp[report]'")
+    try:
+        page = write_report(folder)
+    except TierexpError as error:
+        _refuse(str(error))
+    sys.stdout.write(f"report  {page}\n")
+
+
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.exit(USER_ERROR)

@@ -1,0 +1,223 @@
+"""One page about some runs: everything in a single file that opens without a network.
+
+In: the folder of a sweep, or of several. Out: `report.html`, and the figures as SVG and PNG beside
+it. Text from data is escaped by Jinja; figures take their ink from the page, light or dark.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+
+from tierexp.config import build
+from tierexp.errors import DataError, TierexpError
+from tierexp.evaluation.results import EvaluationResults
+from tierexp.evaluation.setup import LoaderSettings
+from tierexp.evaluation.validation.check import Check
+from tierexp.evaluation.validation.sweep_checks import check_sweep
+from tierexp.geometry import CropGeometry
+from tierexp.imaging.resize import ResizeMode
+from tierexp.report import figures
+from tierexp.report.accuracy_curve import accuracy_curve
+from tierexp.report.comparison import comparable, read_runs
+from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+
+PAGE, FIGURES = "report.html", "figures"
+_INK = "#123457"
+"""Stands in the figures for the page's own ink."""
+_INKS = (
+    "text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color",
+)  # fmt: skip
+_MOST_CASES = 12
+Runs = Sequence[EvaluationResults]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of the page.
+
+    Args:
+        name: Of its files.
+        caption: What it shows.
+        draw: Makes it anew.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` and `figures/` into a folder with results.
+
+    Args:
+        folder: Results files lie in it or anywhere below.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: There are no results with an accuracy, or not all of one data set and model.
+    """
+    runs = _runs(folder)
+    labels = [figures.run_label(run, runs).replace(r"\$", "$") for run in runs]
+    drawings = list(_drawings(runs))
+    pictures, note = _pictures(runs[0])
+    template = Environment(
+        loader=PackageLoader("tierexp.report", "."), autoescape=True, undefined=StrictUndefined
+    ).get_template("page.html.jinja")
+    page = template.render(
+        title=f"{runs[0].dataset}: {len(runs)} runs of {runs[0].model}",
+        subtitle=_subtitle(runs),
+        runs=_runs_table(runs, labels),
+        checks=list(_check_rows(runs, labels)),
+        figures=[{"name": d.name, "caption": d.caption, "svg": _inline_svg(d)} for d in drawings],
+        galleries=[
+            {"label": label, "pictures": fitting_pictures(run, pictures)}
+            for label, run in zip(labels, runs, strict=True)
+        ],
+        note=note,
+        cases=disagreements(runs, labels, pictures, _MOST_CASES) if len(runs) > 1 else [],
+    )
+    target = folder / PAGE
+    target.write_text(page, encoding="utf-8")
+    _write_figures(drawings, folder / FIGURES)
+    return target
+
+
+def _runs(folder: Path) -> list[EvaluationResults]:
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder")
+    folders = sorted({file.parent for file in folder.rglob("*_tier-*.json")})
+    runs = [run for run in read_runs(folders) if run.accuracy is not None]
+    if not runs:
+        raise DataError(f"{folder} has no results files with an accuracy in or below it")
+    for name in ("dataset", "model", "score"):
+        values = sorted({str(getattr(run, name)) for run in runs})
+        if len(values) > 1:
+            raise DataError(
+                f"{folder} has results of more than one {name} ({', '.join(values)}): "
+                "name a folder of one sweep"
+            )
+    return sorted(runs, key=lambda run: run.selected_vision_tokens_mean or 0)
+
+
+def _subtitle(runs: Runs) -> str:
+    counts = sorted({run.num_samples for run in runs})
+    samples = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
+    failed = max(run.num_failed for run in runs)
+    provenance = runs[0].provenance
+    commit = "" if provenance.git_commit is None else f", commit {provenance.git_commit[:10]}"
+    return (
+        f"{samples} samples each" + (f", up to {failed} failed" if failed else "")
+        + f"; score {runs[0].score.replace('_', ' ')}; on {provenance.device}{commit}"
+    )  # fmt: skip
+
+
+def _runs_table(runs: Runs, labels: Sequence[str]) -> dict[str, Any]:
+    timed = any(run.latency is not None for run in runs)
+    head = ["run", "crops", "tokens", "to the LLM", "mismatch", "utilization", "accuracy"]
+    head += ["95 % interval", *(["chance"] if runs[0].chance is not None else [])]
+    head += ["ms an answer (p50, p95)"] if timed else []
+    rows = []
+    for run, label in zip(runs, labels, strict=True):
+        low, high = run.accuracy_ci95 or (0.0, 0.0)
+        row = [
+            label, f"{run.selected_crops_mean:.1f}", f"{run.selected_vision_tokens_mean:.0f}",
+            f"{run.llm_vision_tokens_mean:.0f}", f"{run.aspect_ratio_mismatch_mean:.3f}",
+            f"{run.utilization_mean:.1%}", f"{run.accuracy:.1%}", f"{low:.1%} to {high:.1%}",
+        ]  # fmt: skip
+        if runs[0].chance is not None:
+            row.append("-" if run.chance is None else f"{run.chance:.1%}")
+        if timed:
+            total = None if run.latency is None else run.latency.stages["T_total"]
+            row.append("-" if total is None else f"{total.p50:.1f}, {total.p95:.1f}")
+        rows.append(row)
+    return {"head": head, "rows": rows}
+
+
+def _check_rows(runs: Runs, labels: Sequence[str]) -> Iterator[dict[str, str]]:
+    found: list[tuple[str, Check]] = []
+    if comparable(runs):
+        found += [("", check) for check in check_sweep(runs)]
+    for run, label in zip(runs, labels, strict=True):
+        found += [(label, check) for check in run.validation]
+    for label, check in found:
+        low, high = check.ci95
+        yield {
+            "name": check.name.replace("_", " "),
+            "run": label,
+            "figure": f"{check.figure:.3f}",
+            "interval": f"{low:.3f} to {high:.3f}",
+            "target": f"{'>' if check.above else '<'} {check.target:g}",
+            "verdict": "met" if check.met else "missed",
+            "samples": f"{check.num_samples} ({check.num_images} images)",
+        }
+
+
+def _drawings(runs: Runs) -> Iterator[Drawing]:
+    if comparable(runs):
+        yield Drawing(
+            "accuracy_tokens", "Accuracy against the vision tokens that were selected.",
+            lambda: accuracy_curve(runs, runs[0].chance),
+        )  # fmt: skip
+    if any(run.latency is not None for run in runs):
+        yield Drawing(
+            "accuracy_latency", "Accuracy against time; the dashed runs are beaten by no other.",
+            lambda: figures.accuracy_against_latency(runs),
+        )  # fmt: skip
+    yield Drawing(
+        "accuracy_tasks", "Accuracy of every task.", lambda: figures.accuracy_by_task(runs)
+    )
+    yield Drawing(
+        "mismatch", "How badly tilings fit their images.",
+        lambda: figures.mismatch_distribution(runs),
+    )  # fmt: skip
+    yield Drawing(
+        "utilization", "The share of the token budget that sees the image.",
+        lambda: figures.utilization_distribution(runs),
+    )  # fmt: skip
+    yield Drawing("crops", "Crop counts.", lambda: figures.crops_distribution(runs))
+
+
+def _inline_svg(drawing: Drawing) -> str:
+    """A figure without a background, in the ink of the text around it."""
+    file = io.StringIO()
+    settings: dict[Any, Any] = dict.fromkeys(_INKS, _INK) | {
+        "svg.fonttype": "none", "svg.hashsalt": drawing.name, "font.family": "sans-serif",
+    }  # fmt: skip
+    with rc_context(settings):
+        drawing.draw().savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    # What precedes the element belongs to a file of its own.
+    return text[text.index("<svg") :].replace(_INK, "currentColor")
+
+
+def _write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for drawing in drawings:
+        figure = drawing.draw()
+        with rc_context({"svg.hashsalt": "tierexp"}):
+            figure.savefig(folder / f"{drawing.name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"{drawing.name}.png", dpi=200)
+
+
+def _pictures(run: EvaluationResults) -> tuple[Pictures, str | None]:
+    """The data set's pictures; where it is not at hand, none, and why."""
+    config = OmegaConf.create(run.provenance.config)
+    mode: ResizeMode = config.resize.crops
+    try:
+        loader = [field.name for field in fields(LoaderSettings)]
+        dataset = build(config, "data", leave_out=loader)
+        geometry = build(config, "model").geometry
+    except TierexpError as error:
+        return Pictures(None, mode, CropGeometry()), f"Pictures are missing: {error}"
+    return Pictures(dataset, mode, geometry), None
