@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -31,6 +32,8 @@ class TierDataModule(LightningDataModule):
         batch_size: Most samples of a batch.
         num_workers: Worker processes; 0 prepares in the main process.
         on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
+        done: Samples that an earlier run has finished: a batch of them alone is left out, and the
+            others are the same batches as without.
 
     Raises:
         DataError: The header of an image cannot be read and `on_error` is `raise`.
@@ -46,6 +49,7 @@ class TierDataModule(LightningDataModule):
         batch_size: int = 8,
         num_workers: int = 2,
         on_error: OnError = "skip",
+        done: Collection[int] = (),
     ) -> None:
         super().__init__()
         self.dataset = dataset
@@ -59,6 +63,8 @@ class TierDataModule(LightningDataModule):
         self._resize = resize
         self._num_workers = num_workers
         self._on_error = on_error
+        finished = set(done)
+        self.batches = [batch for batch in self.plan if not finished.issuperset(batch)]
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Batches of type `EvaluationBatch`."""
@@ -73,7 +79,7 @@ class TierDataModule(LightningDataModule):
         )
         return DataLoader(
             preparer,  # type: ignore[arg-type]  # map-style by its methods
-            batch_sampler=self.plan,  # type: ignore[arg-type]  # an iterable of index lists
+            batch_sampler=self.batches,  # type: ignore[arg-type]  # an iterable of index lists
             collate_fn=Collate(tokenizer.pad_id),
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),

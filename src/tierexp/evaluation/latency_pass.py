@@ -6,10 +6,13 @@ took. Knows nothing of scores.
 
 from __future__ import annotations
 
+import dataclasses
+
 from lightning import LightningModule
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
+from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency import (
     LatencyResults,
     LatencySettings,
@@ -28,10 +31,15 @@ class LatencyPass(LightningModule):
         settings: How.
         model: On its device.
         max_new_tokens: The longest answer.
+        journal: Keeps what is finished; what an earlier run has kept counts as measured.
     """
 
     def __init__(
-        self, settings: LatencySettings, model: VisionLanguageModel, max_new_tokens: int
+        self,
+        settings: LatencySettings,
+        model: VisionLanguageModel,
+        max_new_tokens: int,
+        journal: Journal,
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -40,7 +48,12 @@ class LatencyPass(LightningModule):
         self.model: VisionLanguageModel = model
         self._max_new_tokens = max_new_tokens
         self.meter: LatencyMeter | None = None
-        self.samples: dict[int, SampleLatency] = {}
+        self._journal = journal
+        self.samples: dict[int, SampleLatency] = {
+            int(index): SampleLatency(**values)
+            for record in journal.records
+            for index, values in record.get("timed", {}).items()
+        }
         """By place in the data set."""
 
     @property
@@ -62,7 +75,9 @@ class LatencyPass(LightningModule):
         if batch.inputs is None or self.meter is None:
             return
         (prepared,) = batch.prepared
-        _, self.samples[prepared.index] = self.meter.measure(batch.inputs, self._max_new_tokens)
+        _, timed = self.meter.measure(batch.inputs, self._max_new_tokens)
+        self.samples[prepared.index] = timed
+        self._journal.append({"timed": {prepared.index: dataclasses.asdict(timed)}})
 
     @override
     def on_test_epoch_end(self) -> None:

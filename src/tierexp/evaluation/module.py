@@ -6,7 +6,8 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from operator import itemgetter
 from time import perf_counter
 
@@ -18,6 +19,7 @@ from torchmetrics import MeanMetric, Metric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
+from tierexp.evaluation.journal import Journal, Record
 from tierexp.evaluation.latency import (
     LatencyResults,
     SampleLatency,
@@ -25,7 +27,14 @@ from tierexp.evaluation.latency import (
     latency_metrics,
 )
 from tierexp.evaluation.loaded_model import load_once
-from tierexp.evaluation.results import Failure, RunFacts, SampleResult, TierRange, task_accuracy
+from tierexp.evaluation.results import (
+    Failure,
+    RunFacts,
+    SampleResult,
+    TierRange,
+    decoded,
+    task_accuracy,
+)
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.evaluation.stopwatch import LatencyMeter
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
@@ -56,9 +65,10 @@ class TierEvaluation(LightningModule):
 
     Args:
         setup: The tier, the data set and the model, whose weights are read when a run starts.
+        journal: Keeps what is finished; what an earlier run has kept counts as measured.
     """
 
-    def __init__(self, setup: EvaluationSetup) -> None:
+    def __init__(self, setup: EvaluationSetup, journal: Journal) -> None:
         super().__init__()
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
@@ -70,8 +80,13 @@ class TierEvaluation(LightningModule):
         self._task_accuracies = nn.ModuleList(MeanMetric() for _ in self._tasks)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
+        self._journal = journal
         self._started = 0.0
-        self.seconds = 0.0
+        self._seconds_before = 0.0
+        for record in journal.records:
+            if "samples" in record:
+                self._restore(record)
+        self.seconds = self._seconds_before
         """How long the evaluation took, model loading excluded."""
         self.meter: LatencyMeter | None = None
         """Times the answers, where accuracy and latency come from the same."""
@@ -126,14 +141,19 @@ class TierEvaluation(LightningModule):
 
     @override
     def on_test_start(self) -> None:
-        """Start the clock."""
+        """Start the clock, and count what an earlier run has measured."""
         self._started = perf_counter()
+        self._update_means(self.samples)
 
     @override
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Answer the questions of one batch and record what came of them."""
-        for failed in batch.failures:
-            self._failures[failed.index] = Failure(failed.sample.sample_id, failed.reason)
+        failures = {
+            failed.index: Failure(failed.sample.sample_id, failed.reason)
+            for failed in batch.failures
+        }
+        self._failures |= failures
+        results: list[SampleResult] = []
         if batch.inputs is not None:
             tokens, latency = self._answer(batch.inputs)
             predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
@@ -142,7 +162,16 @@ class TierEvaluation(LightningModule):
                 for prepared, prediction in zip(batch.prepared, predictions, strict=True)
             ]
             self._update_means(results)
-        self.seconds = perf_counter() - self._started
+            self._log_means(results)
+        self.seconds = self._seconds_before + perf_counter() - self._started
+        indices = [prepared.index for prepared in batch.prepared]
+        self._journal.append(
+            {
+                "samples": dict(zip(indices, map(asdict, results), strict=False)),
+                "failures": {index: asdict(failure) for index, failure in failures.items()},
+                "seconds": self.seconds,
+            }
+        )
 
     @override
     def on_test_epoch_end(self) -> None:
@@ -213,18 +242,33 @@ class TierEvaluation(LightningModule):
         self._samples[prepared.index] = result
         return result
 
-    def _update_means(self, results: Sequence[SampleResult]) -> None:
-        for name, attribute in _MEANS.items():
-            self._log_mean(f"test/{name}", self._means[name], results, attribute)
-        for task, metric in zip(self._tasks, self._task_accuracies, strict=True):
-            of_task = [result for result in results if result.task == task]
-            if of_task:
-                self._log_mean(f"test/accuracy_{task}", metric, of_task, "accuracy")
+    def _restore(self, record: Record) -> None:
+        for index, values in record["samples"].items():
+            self._samples[int(index)] = decoded(SampleResult, values)
+        for index, values in record["failures"].items():
+            self._failures[int(index)] = decoded(Failure, values)
+        self._seconds_before = record["seconds"]
 
-    def _log_mean(
-        self, name: str, metric: nn.Module, results: Sequence[SampleResult], attribute: str
-    ) -> None:
-        assert isinstance(metric, Metric)
-        values = [float(getattr(result, attribute)) for result in results]
-        metric.update(torch.tensor(values, device=self.device))  # (B,)
-        self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(results))
+    def _update_means(self, results: Sequence[SampleResult]) -> None:
+        for _, metric, attribute, of_metric in self._metrics(results):
+            values = [float(getattr(result, attribute)) for result in of_metric]
+            metric.update(torch.tensor(values, device=self.device))  # (B,)
+
+    def _log_means(self, results: Sequence[SampleResult]) -> None:
+        for name, metric, _, of_metric in self._metrics(results):
+            self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(of_metric))
+
+    def _metrics(
+        self, results: Sequence[SampleResult]
+    ) -> Iterator[tuple[str, Metric, str, Sequence[SampleResult]]]:
+        """(logged name, metric, attribute it is the mean of, the results that have one)."""
+        accuracies = zip(self._tasks, self._task_accuracies, strict=True)
+        means = [(f"test/{name}", self._means[name], _MEANS[name], results) for name in _MEANS]
+        means += [
+            (f"test/accuracy_{task}", metric, "accuracy", [r for r in results if r.task == task])
+            for task, metric in accuracies
+        ]
+        for name, metric, attribute, of_metric in means:
+            if of_metric:
+                assert isinstance(metric, Metric)
+                yield name, metric, attribute, of_metric

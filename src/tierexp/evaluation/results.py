@@ -383,23 +383,23 @@ def read_results(schema: type[Results], schema_version: int, path: Path | str) -
     if version != schema_version:
         raise DataError(f"{path} has schema version {version}, this tierexp reads {schema_version}")
     try:
-        results: Results = _decoded(schema, content)
+        results: Results = decoded(schema, content)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not have the fields of its schema: {error}") from error
     return results
 
 
-def _decoded(kind: Any, value: Any) -> Any:
+def decoded(kind: Any, value: Any) -> Any:
     """JSON to the Python of a type annotation: data classes, tuples and whole-number keys."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
-        return kind(**{name: _decoded(hint, value[name]) for name, hint in hints.items()})
+        return kind(**{name: decoded(hint, value[name]) for name, hint in hints.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
-        return None if value is None else _decoded(arguments[0], value)
+        return None if value is None else decoded(arguments[0], value)
     if origin is tuple:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(_decoded(k, v) for k, v in zip(kinds, value, strict=True))
+        return tuple(decoded(k, v) for k, v in zip(kinds, value, strict=True))
     if origin is dict:
-        return {arguments[0](k): _decoded(arguments[1], v) for k, v in value.items()}
+        return {arguments[0](k): decoded(arguments[1], v) for k, v in value.items()}
     return value

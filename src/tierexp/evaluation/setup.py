@@ -24,7 +24,7 @@ from tierexp.tiers import CropPolicy, Threshold
 
 KEYS = (
     "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
-    "seed", "run_name", "output_dir",
+    "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -65,6 +65,7 @@ class EvaluationSetup:
         source: The model, its weights not read yet.
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
+        resume: Whether to go on with an unfinished run in the output folder.
     """
 
     tier: CropPolicy
@@ -75,6 +76,7 @@ class EvaluationSetup:
     source: ModelSource
     seed: int
     latency: LatencySettings | None = None
+    resume: bool = False
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -110,6 +112,7 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     return EvaluationSetup(
         tier, threshold, resize, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
+        flag("resume", config.resume) if "resume" in keys else False,
     )  # fmt: skip
 
 

@@ -1,0 +1,109 @@
+"""What a run has finished, on disk before the next batch begins.
+
+In: records, one for every batch. Out: the same after a crash. A line holds a checksum and a record;
+a line that a crash cut short is the last one, and is dropped. Once the results file is written, the
+journal has served its purpose and is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tierexp.errors import ConfigError, DataError
+
+FILE_NAME = "unfinished.jsonl"
+Record = Mapping[str, Any]
+
+
+class Journal:
+    """An append-only file of records.
+
+    Args:
+        folder: Of the run.
+        settings: What the records depend on; the first line of the file.
+        resume: Go on with the file that is there.
+
+    Raises:
+        ConfigError: There is a file and `resume` is false, or it belongs to other settings.
+        DataError: A line before the last is damaged.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
+        self.path = folder / FILE_NAME
+        self.records: list[Record] = []
+        """Those of the run before, in their order."""
+        kept = b""
+        if self.path.exists():
+            if not resume:
+                allowed = "a folder without an unfinished run; resume=true goes on with it"
+                raise ConfigError("output_dir", str(folder), allowed)
+            header, self.records, kept = _read(self.path)
+            if header is not None:
+                _refuse_other_settings(header, settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: IO[bytes] = self.path.open("r+b" if kept else "wb")
+        self._file.truncate(len(kept))
+        self._file.seek(len(kept))
+        if not kept:
+            self.append({"settings": settings})
+
+    def append(self, record: Record) -> None:
+        """Write a record; it is on the disk when this returns."""
+        self._file.write(_line(record))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Leave the file for a later run."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Close the file and delete it: the results are elsewhere."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _line(record: Record) -> bytes:
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any] | None, list[Record], bytes]:
+    """(settings, records, the bytes of whole lines) of a file."""
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    records: list[Record] = []
+    length = 0
+    for number, line in enumerate(lines, start=1):
+        checksum, _, text = line.rstrip(b"\n").partition(b" ")
+        if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+            if number == len(lines):
+                break
+            raise DataError(f"{path}: line {number} is damaged; without the file a run starts anew")
+        records.append(json.loads(text))
+        length += len(line)
+    if not records:
+        return None, [], b""
+    return records[0]["settings"], records[1:], content[:length]
+
+
+def _refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    # As JSON has them: a tuple comes back as a list.
+    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+    for key in {**before, **now}:
+        if before.get(key) != now.get(key):
+            allowed = f"{before.get(key)!r}, as in the run that resume=true goes on with"
+            raise ConfigError(key, now.get(key), allowed)
+
+
+def _flat(settings: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        key = f"{parent}{name}"
+        flat |= _flat(value, f"{key}.") if isinstance(value, dict) else {key: value}
+    return flat
