@@ -31,17 +31,27 @@ _SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_b
 """What runs must have in common for checks between them; the rest of a sweep is only listed."""
 
 
-def read_runs(folders: Sequence[Path]) -> list[EvaluationResults]:
+def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationResults]:
     """The results files of complete runs with a model, in the order of the folders.
+
+    Args:
+        folders: To look in; not below.
+        newest: Of several in one folder, take the last that was written: earlier runs into the
+            same folder are none of these.
 
     Raises:
         DataError: A results file is damaged.
     """
     runs = []
     for folder in folders:
-        for file in sorted(folder.glob("*_tier-*.json")):
-            if not file.name.startswith("interrupted_") and not _is_model_free(file):
-                runs.append(load_results(file))
+        files = [
+            file
+            for file in sorted(folder.glob("*_tier-*.json"))
+            if not file.name.startswith("interrupted_") and not _is_model_free(file)
+        ]
+        if newest:
+            files = sorted(files, key=lambda file: file.stat().st_mtime_ns)[-1:]
+        runs += [load_results(file) for file in files]
     return runs
 
 
@@ -55,7 +65,7 @@ def finish(folders: Sequence[Path]) -> None:
         DataError: A results file is damaged.
         SystemExit: With code 3 where a target was missed and `validate.strict` is true.
     """
-    runs = read_runs(folders)
+    runs = read_runs(folders, newest=True)
     found = [(f"{check.name} ({run.tier})", check) for run in runs for check in run.validation]
     if len(runs) > 1:
         file = Path(os.path.commonpath(folders)) / FILE_NAME

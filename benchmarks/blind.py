@@ -1,0 +1,73 @@
+"""How much of tierqa can be answered without looking: the model in the box on grey pictures.
+
+Run `python benchmarks/blind.py`. The same questions about grey pictures of the same sizes, beside
+chance (the best guesses without the picture). What lies above chance would be leaked by the
+questions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tierexp.config import build
+from tierexp.data.collate import collate_inputs
+from tierexp.data.plan import plan_evaluation
+from tierexp.data.prepare import PreparedRow, SamplePreparer
+from tierexp.data.sample import Sample
+from tierexp.data.tierqa import TierQA
+from tierexp.evaluation.metrics import wilson_interval
+from tierexp.imaging.resize import Resize
+from tierexp.loading import config_dir, load_tier
+from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.scores.exact_match import exact_match
+from tierexp.tiers import Threshold
+
+QUESTIONS, BATCH = 2100, 12
+
+
+class GreyPictures(TierQA):
+    """The questions of the test split; every picture is grey."""
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """A picture of the right size that shows nothing."""
+        return np.full((*self.image_size(index), 3), 200, np.uint8)
+
+
+def main() -> None:
+    """Print one line per task."""
+    from omegaconf import OmegaConf
+
+    dataset = GreyPictures("test", max_samples=QUESTIONS)
+    model = OmegaConf.load(config_dir() / "model" / "tiny.yaml")
+    source: MolmoCheckpoint = build(OmegaConf.create({"model": model}), "model")
+    tokenizer, answering = source.tokenizer(), source.load(torch.device("cpu"))
+    plan = plan_evaluation(dataset, load_tier("low"), Threshold(), source.geometry, BATCH)
+    preparer = SamplePreparer(
+        dataset, plan, Resize(), source.geometry, tokenizer, source.mask_order
+    )
+    right: dict[str, list[float]] = defaultdict(list)
+    guessed: dict[str, list[float]] = defaultdict(list)
+    for batch in plan:
+        rows = [row for row in map(preparer.__getitem__, batch) if isinstance(row, PreparedRow)]
+        ids = answering.generate(collate_inputs(rows, tokenizer.pad_id), source.max_new_tokens)
+        for row, answer in zip(rows, ids.tolist(), strict=True):
+            sample: Sample = row.prepared.sample
+            assert sample.blind_guess is not None
+            for task in (sample.task, "all"):
+                right[task].append(exact_match(tokenizer.decode(answer), sample.answers))
+                guessed[task].append(exact_match(sample.blind_guess, sample.answers))
+    print(f"{'task':8} {'n':>5} {'grey pictures':>14} {'95 % interval':>16} {'chance':>8}")
+    for task, scores in right.items():
+        low, high = wilson_interval(float(np.mean(scores)), len(scores))
+        print(
+            f"{task:8} {len(scores):5} {np.mean(scores):14.1%} {low:7.1%} to {high:.1%}"
+            f" {np.mean(guessed[task]):8.1%}"
+        )
+
+
+if __name__ == "__main__":
+    main()
