@@ -13,12 +13,11 @@ from tierexp.evaluation.validation.check import Check
 def checks_table(checks: Sequence[Check]) -> Table:
     """One line a check: met or missed, with its figure, its interval and its target."""
     table = Table(title="targets", title_justify="left", min_width=60, box=SQUARE)
-    table.add_column("check", no_wrap=True)
-    table.add_column("figure", justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("target", justify="right")
-    table.add_column("")
-    table.add_column("n", justify="right")
+    table.add_column("check", overflow="fold")
+    for column in ("figure", "95 % interval", "target"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
     for check in checks:
         low, high = check.ci95
         table.add_row(
