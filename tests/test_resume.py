@@ -46,13 +46,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return timeless(folder / "out")
 
 
-@pytest.mark.parametrize("question", range(12))
+@pytest.mark.parametrize("question", [n for n in range(12) if n not in (5, 6)])
 def test_a_crash_anywhere_costs_nothing(
     question: int, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = TABLE | {f"q{question}": DEFECT}
-    if question in (5, 6):
-        pytest.skip("never put to the model")
     with pytest.raises(RuntimeError, match="a defect"):
         run_on_fakes(tmp_path, SAMPLES, broken, *ARGUMENTS)
     assert not list((tmp_path / "out").glob("*.json"))
