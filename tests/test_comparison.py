@@ -144,8 +144,9 @@ def test_a_model_is_loaded_anew_where_its_weights_differ(
     other = load_once(MolmoCheckpoint(str(copied)), cpu)
     assert other is not model
     os.utime(copied / "model.safetensors", (1, 1))
-    assert load_once(MolmoCheckpoint(str(copied)), cpu) is not other
-    assert load_once(MolmoCheckpoint(str(copied), dtype="bfloat16"), cpu) is not other
+    anew = load_once(MolmoCheckpoint(str(copied)), cpu)
+    assert anew is not other
+    assert load_once(MolmoCheckpoint(str(copied), dtype="bfloat16"), cpu) is not anew
     assert len(loaded_model._kept) == 1
 
 

@@ -196,6 +196,14 @@ def test_an_unfinished_run_is_neither_lost_nor_mixed_up(tmp_path: Path) -> None:
 # The file
 
 
+def test_a_run_that_measured_nothing_is_in_nobody_s_way(tmp_path: Path) -> None:
+    Journal(tmp_path, {"a": 1}, resume=False).close()
+    for resume in (False, True):
+        journal = Journal(tmp_path, {"a": 2}, resume)
+        assert journal.records == []
+        journal.close()
+
+
 def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     journal = Journal(tmp_path, {"a": (1, 2)}, resume=False)
     records = [{"x": 0.1 + 0.2, "é": "\n\u2028"}, {"y": [None, True]}]
@@ -234,6 +242,8 @@ def test_a_line_that_was_changed_is_noticed(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_named(tmp_path: Path) -> None:
-    Journal(tmp_path, {"tier": {"name": "low"}, "seed": 0}, resume=False).close()
+    journal = Journal(tmp_path, {"tier": {"name": "low"}, "seed": 0}, resume=False)
+    journal.append({"n": 1})
+    journal.close()
     with pytest.raises(ConfigError, match=r"tier\.name='high' is not possible: 'low'"):
         Journal(tmp_path, {"tier": {"name": "high"}, "seed": 0}, resume=True)

@@ -59,7 +59,8 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     )  # fmt: skip
     measured = BlockImportance(source.load(device))
     prompts = failed = 0
-    for batch in data.test_dataloader():
+    for prepared in data.test_dataloader():
+        batch = data.on_before_batch_transfer(prepared, 0)  # data.on_error
         failed += len(batch.failures)
         if batch.inputs is not None:
             measured.update(batch.inputs.to(device))

@@ -80,7 +80,7 @@ def run_evaluation(
         module = TierEvaluation(setup, journal)
         logger.log_hyperparams(settings)
         interrupted = _test(trainer, module, data)
-        if interrupted and not module.samples:
+        if interrupted and not (module.samples and module.loaded):
             raise KeyboardInterrupt
         samples, latency = module.samples, module.latency
         if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
@@ -135,13 +135,13 @@ def _finished_run(settings: dict[str, Any], folder: Path) -> tuple[EvaluationRes
     """The results that a run with these settings has left in a folder, as in a multirun that was
     interrupted in a later run.
     """
+    wanted = json.loads(json.dumps(measured_by(settings)))
     for path in sorted(folder.glob("*_tier-*.json")):
-        if not path.name.startswith("interrupted_"):
-            results = load_results(path)
-            if measured_by(results.provenance.config) == json.loads(
-                json.dumps(measured_by(settings))
-            ):
-                return results, path
+        if path.name.startswith("interrupted_") or path.stem.endswith("_model-none"):
+            continue
+        results = load_results(path)
+        if results.accuracy is not None and measured_by(results.provenance.config) == wanted:
+            return results, path
     return None
 
 

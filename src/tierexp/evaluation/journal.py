@@ -39,12 +39,14 @@ class Journal:
         """Those of the run before, in their order."""
         kept = b""
         if self.path.exists():
-            if not resume:
-                allowed = "a folder without an unfinished run; resume=true goes on with it"
-                raise ConfigError("output_dir", str(folder), allowed)
-            header, self.records, kept = _read(self.path)
-            if header is not None:
+            header, records, content = _read(self.path)
+            # A run that ended before it measured anything has left nothing to go on with.
+            if header is not None and records:
+                if not resume:
+                    allowed = "a folder without an unfinished run; resume=true goes on with it"
+                    raise ConfigError("output_dir", str(folder), allowed)
                 _refuse_other_settings(header, settings)
+                self.records, kept = records, content
         folder.mkdir(parents=True, exist_ok=True)
         self._file: IO[bytes] = self.path.open("r+b" if kept else "wb")
         self._file.truncate(len(kept))

@@ -7,6 +7,7 @@ memory of the last one is free.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Hashable
 
 import torch
@@ -31,5 +32,7 @@ def load_once(source: ModelSource, device: torch.device) -> VisionLanguageModel:
         source.turn_knobs(_kept[key])
     else:
         _kept.clear()
+        # Lightning's trainer and module refer to each other, and to the model.
+        gc.collect()
         _kept[key] = source.load(device)
     return _kept[key]

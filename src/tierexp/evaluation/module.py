@@ -80,6 +80,8 @@ class TierEvaluation(LightningModule):
         self._task_accuracies = nn.ModuleList(MeanMetric() for _ in self._tasks)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
+        self.loaded = False
+        """Whether the weights have been read."""
         self._journal = journal
         self._started = 0.0
         self._seconds_before = 0.0
@@ -135,6 +137,7 @@ class TierEvaluation(LightningModule):
         """Read the weights onto the trainer's device."""
         device = self.trainer.strategy.root_device
         self.model: VisionLanguageModel = load_once(self._setup.source, device)
+        self.loaded = True
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
             self.meter = LatencyMeter(settings, self.model, device)
