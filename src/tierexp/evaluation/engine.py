@@ -29,6 +29,7 @@ from tierexp.evaluation.provenance import gather_provenance
 from tierexp.evaluation.results import (
     EvaluationResults,
     aggregate,
+    complete_results,
     load_results,
     write_results,
 )
@@ -136,9 +137,7 @@ def _finished_run(settings: dict[str, Any], folder: Path) -> tuple[EvaluationRes
     interrupted in a later run.
     """
     wanted = json.loads(json.dumps(measured_by(settings)))
-    for path in sorted(folder.glob("*_tier-*.json")):
-        if path.name.startswith("interrupted_") or path.stem.endswith("_model-none"):
-            continue
+    for path in complete_results(folder):
         results = load_results(path)
         if results.accuracy is not None and measured_by(results.provenance.config) == wanted:
             return results, path

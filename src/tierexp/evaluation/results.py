@@ -350,6 +350,15 @@ def write_results(results: DataclassInstance, path: Path) -> None:
         raise
 
 
+def complete_results(folder: Path) -> list[Path]:
+    """The results files of a folder, not below: of runs that were finished, with a model."""
+    return [
+        file
+        for file in sorted(folder.glob("*_tier-*.json"))
+        if not file.name.startswith("interrupted_") and not file.stem.endswith("_model-none")
+    ]
+
+
 def load_results(path: Path | str) -> EvaluationResults:
     """Read what `write_results` wrote.
 

@@ -72,28 +72,30 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     )
     table.add_row(
         "tokens actual",
-        f"{_number(results.actual_vision_tokens_mean)} that see the image",
+        f"{number_text(results.actual_vision_tokens_mean)} that see the image",
     )
-    table.add_row("tokens to the LLM", f"{_number(results.llm_vision_tokens_mean)} without overlap")
+    table.add_row(
+        "tokens to the LLM", f"{number_text(results.llm_vision_tokens_mean)} without overlap"
+    )
     table.add_row(
         "utilization",
-        f"{_percent(results.utilization_mean)} mean, "
-        f"{_percent(results.crop_utilization_mean)} of the crops alone",
+        f"{percent_text(results.utilization_mean)} mean, "
+        f"{percent_text(results.crop_utilization_mean)} of the crops alone",
     )
     table.add_row(
         "mismatch",
-        f"{_number(results.aspect_ratio_mismatch_mean, 3)} mean, "
-        f"{_number(results.aspect_ratio_mismatch_p95, 3)} at the 95th percentile",
+        f"{number_text(results.aspect_ratio_mismatch_mean, 3)} mean, "
+        f"{number_text(results.aspect_ratio_mismatch_p95, 3)} at the 95th percentile",
     )
     table.add_row(
         "resizing",
-        f"{_percent(results.content_kept_mean)} of the image kept, "
-        f"{_percent(results.padding_fraction_mean)} of the canvas padded",
+        f"{percent_text(results.content_kept_mean)} of the image kept, "
+        f"{percent_text(results.padding_fraction_mean)} of the canvas padded",
     )
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
         table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
-    table.add_row("speed", f"{_number(results.images_per_second)} images per second")
+    table.add_row("speed", f"{number_text(results.images_per_second)} images per second")
     return table
 
 
@@ -112,10 +114,10 @@ def _accuracies(results: EvaluationResults) -> Table:
         low, high = accuracy.accuracy_ci95
         table.add_row(
             Text(name),
-            _percent(accuracy.accuracy),
-            f"{_percent(low)} to {_percent(high)}",
+            percent_text(accuracy.accuracy),
+            f"{percent_text(low)} to {percent_text(high)}",
             str(accuracy.num_samples),
-            *([_percent(accuracy.chance)] if with_chance else []),
+            *([percent_text(accuracy.chance)] if with_chance else []),
             style=style,
         )
 
@@ -154,8 +156,8 @@ def _latencies(latency: LatencyResults) -> Table:
             times = latency.stages[name]
             table.add_row(
                 label,
-                *(_number(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
-                _number(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
+                *(number_text(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
+                number_text(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
             )
     megabytes = latency.peak_memory_bytes / 2**20
     table.caption = (
@@ -181,13 +183,15 @@ def _failures(results: EvaluationResults | ModelFreeResults) -> Table:
     return table
 
 
-def _number(value: float | None, digits: int = 1) -> str:
+def number_text(value: float | None, digits: int = 1) -> str:
+    """A number to so many digits, or a dash where there is none."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _with_std(mean: float | None, std: float | None) -> str:
-    return f"{_number(mean)} ± {_number(std)}"
+    return f"{number_text(mean)} ± {number_text(std)}"
 
 
-def _percent(value: float | None) -> str:
+def percent_text(value: float | None) -> str:
+    """A share as a percentage, or a dash where there is none."""
     return "-" if value is None else f"{value:.1%}"

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults
+from tierexp.report.comparison import SHARED
 
-_SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
-"""What runs must have in common to lie on one curve."""
 _STYLES = {"tiers": ("#0b6e4f", "o"), "fixed counts": ("#b4472e", "s"), "native": ("#555577", "D")}
 
 
@@ -30,7 +29,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     drawn = [run for run in runs if run.accuracy is not None]
     if not drawn:
         raise DataError("no results with an accuracy to draw")
-    for name in _SHARED:
+    for name in SHARED:
         values = sorted({str(getattr(run, name)) for run in drawn})
         if len(values) > 1:
             raise DataError(f"results of more than one {name}: {', '.join(values)}")

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tierexp.evaluation.results import EvaluationResults, load_results
+from tierexp.evaluation.results import EvaluationResults, complete_results, load_results
+from tierexp.evaluation.summary import number_text, percent_text
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.evaluation.validation.table import checks_table
@@ -27,8 +28,9 @@ FILE_NAME = "comparison.json"
 MISSED = 3
 """Exit code of a strict run that missed a target."""
 _LEFT_OUT = ("per_sample_results", "failures", "provenance")
-_SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
-"""What runs must have in common for checks between them; the rest of a sweep is only listed."""
+SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
+"""What runs must have in common to lie on one curve, or for checks between them; the rest of a
+sweep is only listed."""
 
 
 def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationResults]:
@@ -44,11 +46,7 @@ def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationR
     """
     runs = []
     for folder in folders:
-        files = [
-            file
-            for file in sorted(folder.glob("*_tier-*.json"))
-            if not file.name.startswith("interrupted_") and not _is_model_free(file)
-        ]
+        files = complete_results(folder)
         if newest:
             files = sorted(files, key=lambda file: file.stat().st_mtime_ns)[-1:]
         runs += [load_results(file) for file in files]
@@ -119,36 +117,24 @@ def runs_table(runs: Sequence[EvaluationResults]) -> Table:
         low, high = run.accuracy_ci95 or (float("nan"), float("nan"))
         cells = [run.tier, *(values[number] for values in varying.values())]
         cells += [
-            _number(run.selected_vision_tokens_mean, 0),
-            _number(run.aspect_ratio_mismatch_mean, 3),
-            _percent(run.utilization_mean),
-            f"{_percent(run.accuracy)} ({100 * low:.1f}-{100 * high:.1f})",
+            number_text(run.selected_vision_tokens_mean, 0),
+            number_text(run.aspect_ratio_mismatch_mean, 3),
+            percent_text(run.utilization_mean),
+            f"{percent_text(run.accuracy)} ({100 * low:.1f}-{100 * high:.1f})",
         ]
         if timed:
             mean = None if run.latency is None else run.latency.stages["T_total"].mean
-            cells.append(_number(mean, 1))
+            cells.append(number_text(mean, 1))
         table.add_row(*map(Text, cells))
     return table
 
 
 def _varying(runs: Sequence[EvaluationResults]) -> dict[str, list[str]]:
     """What else than the tier differs between runs, by name."""
-    columns = {name: [str(getattr(run, name)) for run in runs] for name in _SHARED}
+    columns = {name: [str(getattr(run, name)) for run in runs] for name in SHARED}
     return {name: values for name, values in columns.items() if len(set(values)) > 1}
 
 
 def comparable(runs: Sequence[EvaluationResults]) -> bool:
     """Whether runs differ in nothing but their crop policies, all of them different."""
     return not _varying(runs) and len({run.tier for run in runs}) == len(runs)
-
-
-def _is_model_free(file: Path) -> bool:
-    return file.name.endswith("_model-none.json")
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"

@@ -33,7 +33,11 @@ def run_label(run: EvaluationResults, runs: Runs) -> str:
         parts.append(f"top {run.top_k}")
     if len({other.num_active_blocks for other in runs}) > 1:
         parts.append(f"{run.num_active_blocks} blocks")
-    return plain(" · ".join(parts))
+    return " · ".join(parts)
+
+
+def _drawn_label(run: EvaluationResults, runs: Runs) -> str:
+    return plain(run_label(run, runs))
 
 
 def mismatch_distribution(runs: Runs) -> Figure:
@@ -64,7 +68,7 @@ def crops_distribution(runs: Runs) -> Figure:
             if share >= 4:
                 axes.text(left + share / 2, row, str(crops), ha="center", va="center", fontsize=8)
             left += share
-    axes.set_yticks(range(len(runs)), [run_label(run, runs) for run in runs])
+    axes.set_yticks(range(len(runs)), [_drawn_label(run, runs) for run in runs])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of the samples, % (numbers: crops)")
@@ -83,7 +87,7 @@ def accuracy_by_task(runs: Runs) -> Figure:
         bounds = np.array([task.accuracy_ci95 for task in found]) * 100
         axes.errorbar(
             np.array(there) + offset, means, yerr=[means - bounds[:, 0], bounds[:, 1] - means],
-            fmt="o", color=color, capsize=2, markersize=4, label=run_label(run, runs),
+            fmt="o", color=color, capsize=2, markersize=4, label=_drawn_label(run, runs),
         )  # fmt: skip
     axes.set_xticks(range(len(tasks)), [plain(task) for task in tasks])
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
@@ -108,7 +112,7 @@ def accuracy_against_latency(runs: Runs) -> Figure:
         bars = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
         axes.errorbar(time, 100 * accuracy, yerr=bars, fmt="o", color=color, capsize=3)
         axes.annotate(
-            run_label(run, runs), (time, 100 * accuracy), (6, 6), textcoords="offset points",
+            _drawn_label(run, runs), (time, 100 * accuracy), (6, 6), textcoords="offset points",
             fontsize=9,
         )  # fmt: skip
     best = sorted(points[number] for number in pareto_frontier(points))
@@ -147,7 +151,7 @@ def _shares_below(
     for run, color in zip(runs, _cycle(runs), strict=True):
         ordered = np.sort(values(run))
         shares = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step(ordered, shares, where="post", color=color, label=run_label(run, runs))
+        axes.step(ordered, shares, where="post", color=color, label=_drawn_label(run, runs))
     axes.set_xlabel(f"{label} ({hint})")
     axes.set_ylabel("share of the samples, %")
     axes.set_ylim(0, 100)

@@ -68,7 +68,7 @@ def write_report(folder: Path) -> Path:
         DataError: There are no results with an accuracy, or not all of one data set and model.
     """
     runs = _runs(folder)
-    labels = [figures.run_label(run, runs).replace(r"\$", "$") for run in runs]
+    labels = [figures.run_label(run, runs) for run in runs]
     drawings = list(_drawings(runs))
     pictures, note = _pictures(runs[0])
     template = Environment(
@@ -151,16 +151,11 @@ def _check_rows(runs: Runs, labels: Sequence[str]) -> Iterator[dict[str, str]]:
     for run, label in zip(runs, labels, strict=True):
         found += [(label, check) for check in run.validation]
     for label, check in found:
-        low, high = check.ci95
-        yield {
-            "name": check.name.replace("_", " "),
-            "run": label,
-            "figure": f"{check.figure:.3f}",
-            "interval": f"{low:.3f} to {high:.3f}",
-            "target": f"{'>' if check.above else '<'} {check.target:g}",
-            "verdict": "met" if check.met else "missed",
-            "samples": f"{check.num_samples} ({check.num_images} images)",
-        }
+        words = dict(
+            zip(("name", "figure", "interval", "target", "verdict"), check.words, strict=True)
+        )
+        samples = f"{check.num_samples} ({check.num_images} images)"
+        yield words | {"run": label, "samples": samples}
 
 
 def _drawings(runs: Runs) -> Iterator[Drawing]:

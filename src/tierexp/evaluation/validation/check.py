@@ -31,3 +31,15 @@ class Check:
     def met(self) -> bool:
         """Whether the figure itself, whatever its interval, meets the target."""
         return self.figure > self.target if self.above else self.figure < self.target
+
+    @property
+    def words(self) -> tuple[str, str, str, str, str]:
+        """(name, figure, interval, target, verdict), for people."""
+        low, high = self.ci95
+        return (
+            self.name.replace("_", " "),
+            f"{self.figure:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{'>' if self.above else '<'} {self.target:g}",
+            "met" if self.met else "missed",
+        )

@@ -19,14 +19,6 @@ def checks_table(checks: Sequence[Check]) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     for check in checks:
-        low, high = check.ci95
-        table.add_row(
-            check.name.replace("_", " "),
-            f"{check.figure:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{'>' if check.above else '<'} {check.target:g}",
-            "met" if check.met else "missed",
-            str(check.num_samples),
-            style=None if check.met else "yellow",
-        )
+        style = None if check.met else "yellow"
+        table.add_row(*check.words, str(check.num_samples), style=style)
     return table
