@@ -29,8 +29,8 @@ SMALL = [
     "logger=none",
     "architecture.d_model=32",
     "architecture.n_layers=4",
-    "architecture.n_heads=2",
-    "architecture.n_kv_heads=2",
+    "architecture.n_heads=4",
+    "architecture.n_kv_heads=4",
     "architecture.mlp_hidden_size=32",
     "architecture.image_projector_hidden_size=16",
     "architecture.vision_backbone.image_emb_dim=16",
@@ -371,7 +371,7 @@ def test_the_taught_head_is_the_one_whose_attention_is_judged(
             lambda _module, inputs, number=number: seen.update({number: inputs})
         )
     module.training_step(batch, 0)
-    for number, (block, head) in enumerate([(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]):
+    for number, (block, head) in enumerate([(0, 0), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]):
         q, k, _, mask, _ = seen[block]
         losses = []
         for (row, place, asked), at, shares in zip(

@@ -101,7 +101,7 @@ class TrainingBatch(_Movable):
         looks_from: (M, 3) int64, see `stack_lookups`.
         looks_at: (M, T) uint8.
         look_shares: (M, G) float32.
-        frozen_vision: Whether only the language model learns from it.
+        frozen_vision: Whether the vision part stays as it is.
         knobs: How the decoder runs.
     """
 
@@ -197,7 +197,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         looks = stack_lookups([lookups for _, _, lookups in rows], text["input_ids"].shape[1])
         return TrainingBatch(
             **stacked, **text, **looks,
-            frozen_vision=phase.frozen_vision, knobs=self._knobs(rng, phase),
+            frozen_vision=phase.vision_rate == 0, knobs=self._knobs(rng, phase),
         )  # fmt: skip
 
     def _knobs(self, rng: Random, phase: Phase) -> Knobs:
@@ -258,5 +258,5 @@ def _crowded_crop(seed: str, geometry: CropGeometry) -> tuple[np.ndarray, np.nda
     """(1, S, S, 3) uint8 and (1, K, heads) int64: a crop full of things, and what they are."""
     size = geometry.crop_size
     scene = crowded_scene(Random(seed), size)
-    view = place((scene.height, scene.width), (size, size), "stretch")
+    view = place((scene.height, scene.width), (size, size), "fill")
     return render(draw(scene), view)[None], view_targets(scene, view, geometry)

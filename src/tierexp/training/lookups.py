@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tierexp.data.tierqa.questions import MOST_OF_A_KIND, Question
+from tierexp.data.tierqa.questions import Question
 from tierexp.data.tierqa.scene import Box, center
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
@@ -30,10 +30,11 @@ Shows = Callable[[Box], NDArray[np.bool_]]
 
 _SINK = 0
 """Position of the beginning of text, which gets the attention that nothing else deserves."""
-_SINK_SHARES = MOST_OF_A_KIND
+_SINK_SHARES = 2
 """Where objects are counted, each gets one share of attention and the sink so many: as much as one
 key of each, always equally strong, brings about, and their number is to be seen in what comes of
-it. Shares that add up otherwise would have to be counted first."""
+it. Shares that add up otherwise would have to be counted first. Two, the square
+root of the most there are: so the shares of one and of the most differ the most."""
 _POINT = 0.01
 """Side of a box that is as good as a point, in pixels."""
 
@@ -84,14 +85,15 @@ def lookups_of(
     for end, mention in zip(ends, question.mentions, strict=True):
         attribute = start + _token_before_last_word(question.text[: mention.end], tokenizer)
         lookups.append(Lookup(end, "attribute", (np.array([attribute]),), (1.0,)))
-        if question.task == "count":
+        step: Step = "count" if question.task == "count" else "object"
+        if step == "count":
             groups, shares = _counted(mention.boxes, positions)
         else:
             # Where something is, the global view tells at once; whether it is, a crop shows better.
             views = slice(None) if question.task == "coarse" else slice(1)
             groups, shares = _found(mention.boxes, partial(positions, views=views)), (1.0,)
         if all(map(len, groups)):
-            lookups.append(Lookup(end, "object", groups, shares))
+            lookups.append(Lookup(end, step, groups, shares))
     names = tuple(np.array([end]) for end in ends)
     shares = (1 / len(names),) * len(names)
     # A token predicts the one after it.

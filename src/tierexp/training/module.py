@@ -217,7 +217,11 @@ class MolmoTraining(LightningModule):
         """Muon and AdamW, with a cycle of the learning rate in every phase."""
         recipe = self._recipe
         optimizer = MuonAdamW(self.named_parameters(), recipe.matrix_rate, recipe.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(learning_rate, recipe))
+        rates = [
+            partial(learning_rate, recipe, vision=group["vision"])
+            for group in optimizer.param_groups
+        ]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rates)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

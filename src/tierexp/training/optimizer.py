@@ -9,7 +9,7 @@ embedding, vectors and stacked experts are AdamW's: Muon is defined for single h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -27,8 +27,34 @@ _BOUNDARY = (
 """Parts of names of matrices between the model and its inputs or outputs."""
 
 
+VISION = "vision_backbone"
+"""Part of the names of the vision part's parameters, which have groups of their own."""
+
+
+def _kind(name: str, parameter: nn.Parameter) -> Literal["vector", "other", "hidden"]:
+    if parameter.ndim < 2:
+        return "vector"
+    return (
+        "other" if parameter.ndim > 2 or any(part in name for part in _BOUNDARY) else "hidden"
+    )
+
+
+def _groups(
+    named: Iterable[tuple[str, nn.Parameter]], kind: Literal["vector", "other", "hidden"]
+) -> list[dict[str, Any]]:
+    """The parameters of a kind, the vision part's apart from the others."""
+    of_kind = [(VISION in name, parameter) for name, parameter in named if _kind(name, parameter) == kind]
+    groups = [
+        {"params": [p for seen, p in of_kind if seen is vision], "vision": vision}
+        for vision in (True, False)
+    ]
+    return [group for group in groups if group["params"]]
+
+
 class MuonAdamW(torch.optim.Optimizer):
     """Two optimisers as one, since Lightning steps and clips one.
+
+    Every parameter group has the key `vision`: whether it holds the vision part's parameters.
 
     Args:
         parameters: Named; those that need no gradient are refused by torch.
@@ -42,31 +68,26 @@ class MuonAdamW(torch.optim.Optimizer):
         matrix_rate: float,
         weight_decay: float,
     ) -> None:
-        hidden: list[nn.Parameter] = []
-        others: list[nn.Parameter] = []
-        vectors: list[nn.Parameter] = []
-        for name, parameter in parameters:
-            if parameter.ndim < 2:
-                vectors.append(parameter)
-            elif parameter.ndim > 2 or any(part in name for part in _BOUNDARY):
-                others.append(parameter)
-            else:
-                hidden.append(parameter)
+        self._parts: tuple[torch.optim.Optimizer, ...]
+        named = list(parameters)
         # Rates are in units of the schedule's.
-        self._parts: tuple[torch.optim.Optimizer, ...] = (
+        self._parts = (
             torch.optim.Muon(
-                hidden, lr=matrix_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+                _groups(named, "hidden"),
+                lr=matrix_rate,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
             ),
             torch.optim.AdamW(
                 [
-                    {"params": others, "weight_decay": weight_decay},
-                    {"params": vectors, "weight_decay": 0.0},
+                    *({**g, "weight_decay": weight_decay} for g in _groups(named, "other")),
+                    *({**g, "weight_decay": 0.0} for g in _groups(named, "vector")),
                 ],
                 lr=1.0,
                 betas=(0.9, 0.98),
             ),
         )
-        super().__init__([*hidden, *others, *vectors], {})
+        super().__init__([parameter for _, parameter in named], {})
         self._share_groups()
 
     def _share_groups(self) -> None:

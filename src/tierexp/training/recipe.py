@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tierexp.checks import flag, number, path, whole_number
+from tierexp.checks import number, path, whole_number
 from tierexp.errors import ConfigError
 
 
@@ -24,7 +24,9 @@ class Phase:
             questions and without the language model.
         shares: How often each of the tiers is drawn.
         questions_per_task: Questions put to an image, for each task.
-        frozen_vision: Only the language model learns: a question costs a fraction of the time.
+        vision_rate: Learning rate of the vision part in units of `learning_rate`. Batches of a few
+            images are too noisy for it at the rate the language model needs; at 0 it stays as it
+            is, which saves its backward pass.
         background: The share of vision tokens without an object that prompts hold, at the start
             and at the end of the phase. Among hundreds of tokens that say nothing, attention
             finds the few that do only after it has met them nearly alone.
@@ -38,7 +40,7 @@ class Phase:
     tiers: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     questions_per_task: int = 1
-    frozen_vision: bool = False
+    vision_rate: float = 1.0
     background: tuple[float, float] = (1.0, 1.0)
     varied_knobs: float = 0.0
 
@@ -138,12 +140,9 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
     if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
         raise ConfigError(f"{key}.shares", shares, "one of them above 0")
-    frozen = flag(f"{key}.frozen_vision", given.get("frozen_vision", False))
-    if frozen and not tiers:
-        raise ConfigError(f"{key}.frozen_vision", frozen, "false: without tiers it is what learns")
-    for name in ("background", "varied_knobs", "questions_per_task"):
+    for name in ("background", "varied_knobs", "questions_per_task", "vision_rate"):
         if name in given and not tiers:
-            raise ConfigError(f"{key}.{name}", given[name], "left out: without tiers none is asked")
+            raise ConfigError(f"{key}.{name}", given[name], "left out: it is for phases with tiers")
     background = _several(f"{key}.background", given.get("background", (1.0, 1.0)))
     if len(background) != 2:
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
@@ -157,7 +156,7 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         questions_per_task=whole_number(
             f"{key}.questions_per_task", given.get("questions_per_task", 1), 1
         ),
-        frozen_vision=frozen,
+        vision_rate=number(f"{key}.vision_rate", given.get("vision_rate", 1.0), 0),
         background=(first, last),
         varied_knobs=_share(f"{key}.varied_knobs", given.get("varied_knobs", 0.0)),
     )
@@ -176,14 +175,21 @@ def _share(key: str, value: object) -> float:
     return share
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """The learning rate of a step: in every phase a linear rise, then half a cosine to 0."""
+def learning_rate(recipe: Recipe, step: int, vision: bool = False) -> float:
+    """The learning rate of a step: in every phase a linear rise, then half a cosine to 0.
+
+    Args:
+        recipe: Of the run.
+        step: From 0.
+        vision: Whether it is the vision part's.
+    """
     phase, *later = recipe.phases
     while later and step >= phase.steps:
         step -= phase.steps
         phase, *later = later
+    peak = phase.learning_rate * (phase.vision_rate if vision else 1.0)
     rising = recipe.warmup * phase.steps
     if step < rising:
-        return phase.learning_rate * (step + 1) / (rising + 1)
+        return peak * (step + 1) / (rising + 1)
     falling = (step - rising) / (phase.steps - rising)
-    return phase.learning_rate * (1 + math.cos(math.pi * min(falling, 1.0))) / 2
+    return peak * (1 + math.cos(math.pi * min(falling, 1.0))) / 2

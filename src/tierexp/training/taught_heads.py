@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Step = Literal["attribute", "object", "name", "character"]
+Step = Literal["attribute", "object", "count", "name", "character"]
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class TaughtHead:
     """An attention head that is taught a step of answering.
 
     Args:
-        step: What it looks for: a name's last word for its `attribute` (the word before), or for
-            the `object` it names; what predicts an answer, for the `name` in the question or for
-            the next `character`.
+        step: What it looks for: a name's last word for its `attribute` (the word before), for the
+            `object` it names, or for everything it names, to `count` it; what predicts an answer,
+            for the `name` in the question or for the next `character`.
         quarter: The quarter of the decoder's depth whose first block it is in.
         head: Its number in that block.
     """
@@ -30,6 +30,7 @@ TAUGHT_HEADS = (
     TaughtHead("attribute", 0, 0),
     TaughtHead("object", 1, 0),
     TaughtHead("name", 1, 1),
+    TaughtHead("count", 1, 2),
     TaughtHead("character", 2, 0),
     TaughtHead("name", 2, 1),
 )

@@ -13,7 +13,7 @@ import math
 from random import Random
 
 from tierexp.data.tierqa.layout import Layout
-from tierexp.data.tierqa.questions import answerable
+from tierexp.data.tierqa.questions import MOST_OF_A_KIND, answerable
 from tierexp.data.tierqa.scene import (
     ALPHABET,
     CODE_LENGTHS,
@@ -28,9 +28,9 @@ from tierexp.data.tierqa.scene import (
 )
 from tierexp.data.tierqa.sizes import draw_size, log_uniform
 
-VERSION = 2
+VERSION = 3
 
-LETTER_HEIGHTS = (0.018, 0.07)
+LETTER_HEIGHTS = (0.011, 0.06)
 """Letter height as a share of sqrt(height x width): from legible only in many vision tokens to
 legible in any."""
 MIN_LETTER_HEIGHT = 8
@@ -44,10 +44,11 @@ SHAPE_SIDES = (0.025, 0.12)
 """Side of a shape as a share of sqrt(height x width)."""
 MIN_SHAPE_SIDE = 8
 GAP = 0.015
-MAX_COUNT = 8
+MAX_SHAPES = 8
+"""Of all kinds together."""
 
 ICON_SIDE = 240
-"""Below this longer side a picture holds fewer objects: 2 or 3 plates, at most 4 shapes."""
+"""Below this longer side a picture holds fewer objects: 2 or 3 plates, at most 5 shapes."""
 
 
 def stream(split: str, index: int, purpose: str) -> Random:
@@ -82,7 +83,7 @@ def _draw_scene(rng: Random, height: int, width: int) -> Scene | None:
     icon = max(height, width) < ICON_SIDE
     layout = Layout(height, width, max(2, round(GAP * unit)))
     plates = _draw_plates(rng, layout, height, width, rng.randint(2, 3 if icon else 6))
-    shapes = _draw_shapes(rng, layout, unit, 4 if icon else MAX_COUNT)
+    shapes = _draw_shapes(rng, layout, unit, 5 if icon else MAX_SHAPES)
     if plates is None or shapes is None:
         return None
     return Scene(height, width, draw_background(rng), plates, shapes)
@@ -131,10 +132,10 @@ def place_plate(
 def _draw_shapes(rng: Random, layout: Layout, unit: float, most: int) -> tuple[Shape, ...] | None:
     """1 to `most` shapes: a uniform number of one kind, and some of the other kinds."""
     focus = rng.choice(KINDS)
-    repeated = rng.randint(0, most)
-    others = rng.randint(0 if repeated else 1, max(most - repeated, 1))
+    repeated = rng.randint(0, MOST_OF_A_KIND)
+    others = rng.randint(0 if repeated else 1, most - repeated)
     kinds = [focus] * repeated
-    kinds += rng.choices([kind for kind in KINDS if kind != focus], k=min(others, most - repeated))
+    kinds += rng.sample([kind for kind in KINDS if kind != focus] * MOST_OF_A_KIND, others)
     low = max(MIN_SHAPE_SIDE, SHAPE_SIDES[0] * unit)
     high = max(SHAPE_SIDES[1] * unit, 1.5 * low)
     sides = sorted((round(log_uniform(rng, low, high)) for _ in kinds), reverse=True)

@@ -8,7 +8,7 @@ line, two shapes of nearly equal size) is not asked.
 | task | asks for | answers |
 |---|---|---|
 | `read` | the code of a plate | 2 to 4 characters |
-| `count` | the number of shapes of a kind | 0 to 8 |
+| `count` | the number of shapes of a kind | 0 to 4 |
 | `locate` | the quadrant of a plate, or of a shape unique in kind and colour | four quadrants |
 | `compare` | which of two plates is higher up, further left, or longer in code | two colours |
 | `coarse` | whether a coloured shape exists; the colour of the largest shape | yes, no, a colour |
@@ -46,8 +46,8 @@ PLURALS: dict[Kind, str] = {
 }
 
 # By count: most kinds of a scene have few shapes or none. These weights, fitted to the scenes of
-# `generator`, bring the answers 0 to 8 to nearly equal shares.
-_COUNT_WEIGHTS = (1, 1.9, 4.8, 17, 70, 100, 100, 100, 100)
+# `generator`, bring the answers 0 to 4 to nearly equal shares.
+_COUNT_WEIGHTS = (1, 1.6, 4, 22, 200)
 MOST_OF_A_KIND = len(_COUNT_WEIGHTS) - 1
 """Shapes of one kind in a scene, at most."""
 

@@ -28,17 +28,17 @@ class Format:
 
 
 FORMATS = (
-    Format("photo 4:3", 17, (4 / 3, 4 / 3), (400, 1280)),
-    Format("photo 3:2", 12, (3 / 2, 3 / 2), (400, 1280)),
-    Format("photo 16:9", 11, (16 / 9, 16 / 9), (400, 1280)),
-    Format("photo, cropped", 10, (1.1, 2.0), (400, 1280)),
-    Format("portrait 3:4", 9, (3 / 4, 3 / 4), (400, 1280)),
-    Format("portrait 2:3", 6, (2 / 3, 2 / 3), (400, 1280)),
-    Format("portrait 9:16", 5, (9 / 16, 9 / 16), (400, 1280)),
-    Format("square", 7, (1.0, 1.0), (400, 1024)),
-    Format("document", 8, (1 / math.sqrt(2), 8.5 / 11), (640, 1280)),
-    Format("receipt", 5, (1 / 3, 1 / 2), (640, 1280)),
-    Format("banner", 5, (3.0, 5.0), (640, 1280)),
+    Format("photo 4:3", 17, (4 / 3, 4 / 3), (640, 1600)),
+    Format("photo 3:2", 12, (3 / 2, 3 / 2), (640, 1600)),
+    Format("photo 16:9", 11, (16 / 9, 16 / 9), (640, 1600)),
+    Format("photo, cropped", 10, (1.1, 2.0), (640, 1600)),
+    Format("portrait 3:4", 9, (3 / 4, 3 / 4), (640, 1600)),
+    Format("portrait 2:3", 6, (2 / 3, 2 / 3), (640, 1600)),
+    Format("portrait 9:16", 5, (9 / 16, 9 / 16), (640, 1600)),
+    Format("square", 7, (1.0, 1.0), (560, 1280)),
+    Format("document", 8, (1 / math.sqrt(2), 8.5 / 11), (800, 1600)),
+    Format("receipt", 5, (1 / 3, 1 / 2), (800, 1600)),
+    Format("banner", 5, (3.0, 5.0), (800, 1600)),
     Format("icon", 5, (0.8, 1.25), (96, 224)),
 )
 
