@@ -146,7 +146,7 @@ def test_aggregates_by_hand() -> None:
     assert (results.accuracy, results.accuracy_std) == (0.5, 0.5)
     assert results.accuracy_ci95 == wilson_interval(0.5, 2)
     assert (results.num_samples, results.num_failed) == (2, 1)
-    assert results.images_per_second == 0.5
+    assert results.samples_per_second == 0.5
     assert results.score == "vqa"
     assert {name: (t.accuracy, t.num_samples) for name, t in results.accuracy_by_task.items()} == {
         "coarse": (1.0, 1),
@@ -209,7 +209,7 @@ def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:
     [
         (lambda text: text[:50], "is not a results file"),
         (lambda _: "[]", "schema version None"),
-        (lambda text: text.replace('"schema_version": 3', '"schema_version": 99'), "version 99"),
+        (lambda text: text.replace('"schema_version": 4', '"schema_version": 99'), "version 99"),
         (lambda text: text.replace('"num_failed"', '"failed"'), "num_failed"),
         (lambda text: text.replace('"selected_tiling": [', '"selected_tiling": [1,'), "fields"),
     ],

@@ -46,7 +46,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
 
     from tierexp.data.datamodule import TierDataModule
     from tierexp.evaluation.progress import quiet_lightning
-    from tierexp.evaluation.provenance import gather_provenance
+    from tierexp.evaluation.provenance import digest_inputs, gather_provenance
     from tierexp.evaluation.trainer import build_trainer
     from tierexp.models.molmo.block_importance import BlockImportance
 
@@ -68,7 +68,8 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     if not prompts:
         raise SystemExit(f"error: none of {failed} samples could be prepared")
 
-    provenance = gather_provenance(resolved(config), setup.seed, str(device))
+    inputs = digest_inputs(setup.dataset, source)
+    provenance = gather_provenance(resolved(config), setup.seed, str(device), inputs)
     content = {
         "schema_version": 1,
         "model": source.name,

@@ -61,7 +61,7 @@ class TierEvaluation(LightningModule):
     Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
     their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
-    `test/images_per_second`.
+    `test/samples_per_second`.
 
     Args:
         setup: The tier, the data set and the model, whose weights are read when a run starts.
@@ -183,7 +183,7 @@ class TierEvaluation(LightningModule):
         figures = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(self._failures)),
-            "images_per_second": len(samples) / self.seconds,
+            "samples_per_second": len(samples) / self.seconds,
         }
         if samples:
             mismatches = [sample.aspect_ratio_mismatch for sample in samples]

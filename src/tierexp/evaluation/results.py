@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Results = TypeVar("Results", bound=DataclassInstance)
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,8 @@ class Provenance:
         versions: Of Python and the packages that can change a result.
         seed: Of everything random; None where nothing is.
         device: The model ran on.
+        inputs: Digests of the weights and the samples, which can change while their names in the
+            configuration stay: what a run that is resumed must share.
     """
 
     config: dict[str, Any]
@@ -159,6 +161,7 @@ class Provenance:
     versions: dict[str, str]
     seed: int | None
     device: str
+    inputs: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ class EvaluationResults:
     content_kept_mean: float | None
     padding_fraction_mean: float | None
     accuracy_by_task: dict[str, TaskAccuracy]
-    images_per_second: float | None
+    samples_per_second: float | None
     latency: LatencyResults | None
     validation: tuple[Check, ...]
     failures: tuple[Failure, ...]
@@ -308,7 +311,7 @@ def aggregate(
             task: task_accuracy([sample for sample in samples if sample.task == task])
             for task in tasks
         },
-        images_per_second=len(samples) / seconds if samples else None,
+        samples_per_second=len(samples) / seconds if samples else None,
         latency=latency,
         validation=check_run(samples),
         failures=tuple(failures),
@@ -399,10 +402,25 @@ def read_results(schema: type[Results], schema_version: int, path: Path | str) -
 
 
 def decoded(kind: Any, value: Any) -> Any:
-    """JSON to the Python of a type annotation: data classes, tuples and whole-number keys."""
+    """JSON to the Python of a type annotation: data classes, tuples and whole-number keys.
+
+    A field that is missing takes its default, if it has one.
+    """
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
-        return kind(**{name: decoded(hint, value[name]) for name, hint in hints.items()})
+        optional = {
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.default is not dataclasses.MISSING
+            or field.default_factory is not dataclasses.MISSING
+        }
+        return kind(
+            **{
+                name: decoded(hint, value[name])
+                for name, hint in hints.items()
+                if name in value or name not in optional
+            }
+        )
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return None if value is None else decoded(arguments[0], value)

@@ -52,10 +52,10 @@ class SampleTableLogger(ABC):
 
 
 @contextmanager
-def closing(logger: Logger) -> Iterator[None]:
+def closing(logger: Logger) -> Iterator[Logger]:
     """Close a W&B run whatever happens, so that the next run of a multirun is not added to it."""
     try:
-        yield
+        yield logger
     except BaseException:
         if isinstance(logger, SampleTableLogger):
             logger.finish(exit_code=1)

@@ -23,14 +23,12 @@ from tierexp.evaluation.summary import number_text, percent_text
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.evaluation.validation.table import checks_table
+from tierexp.report.varying import comparable, varying
 
 FILE_NAME = "comparison.json"
 MISSED = 3
 """Exit code of a strict run that missed a target."""
 _LEFT_OUT = ("per_sample_results", "failures", "provenance")
-SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
-"""What runs must have in common to lie on one curve, or for checks between them; the rest of a
-sweep is only listed."""
 
 
 def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationResults]:
@@ -105,8 +103,8 @@ def runs_table(runs: Sequence[EvaluationResults]) -> Table:
     """One line per run."""
     table = Table(title="comparison", title_justify="left", box=SQUARE)
     table.add_column("tier", no_wrap=True)
-    varying = _varying(runs)
-    for name in varying:
+    columns = varying(runs)
+    for name in columns:
         table.add_column(name, justify="right")
     for name in ("tokens", "mismatch", "utilization", "accuracy (95 %)"):
         table.add_column(name, justify="right")
@@ -115,7 +113,7 @@ def runs_table(runs: Sequence[EvaluationResults]) -> Table:
         table.add_column("T_total ms", justify="right")
     for number, run in enumerate(runs):
         low, high = run.accuracy_ci95 or (float("nan"), float("nan"))
-        cells = [run.tier, *(values[number] for values in varying.values())]
+        cells = [run.tier, *(values[number] for values in columns.values())]
         cells += [
             number_text(run.selected_vision_tokens_mean, 0),
             number_text(run.aspect_ratio_mismatch_mean, 3),
@@ -127,14 +125,3 @@ def runs_table(runs: Sequence[EvaluationResults]) -> Table:
             cells.append(number_text(mean, 1))
         table.add_row(*map(Text, cells))
     return table
-
-
-def _varying(runs: Sequence[EvaluationResults]) -> dict[str, list[str]]:
-    """What else than the tier differs between runs, by name."""
-    columns = {name: [str(getattr(run, name)) for run in runs] for name in SHARED}
-    return {name: values for name, values in columns.items() if len(set(values)) > 1}
-
-
-def comparable(runs: Sequence[EvaluationResults]) -> bool:
-    """Whether runs differ in nothing but their crop policies, all of them different."""
-    return not _varying(runs) and len({run.tier for run in runs}) == len(runs)

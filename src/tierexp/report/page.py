@@ -27,8 +27,9 @@ from tierexp.geometry import CropGeometry
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
-from tierexp.report.comparison import comparable, read_runs
+from tierexp.report.comparison import read_runs
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+from tierexp.report.varying import comparable, run_labels
 
 PAGE, FIGURES = "report.html", "figures"
 _INK = "#123457"
@@ -68,7 +69,7 @@ def write_report(folder: Path) -> Path:
         DataError: There are no results with an accuracy, or not all of one data set and model.
     """
     runs = _runs(folder)
-    labels = [figures.run_label(run, runs) for run in runs]
+    labels = run_labels(runs)
     drawings = list(_drawings(runs))
     pictures, note = _pictures(runs[0])
     template = Environment(
