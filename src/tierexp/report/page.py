@@ -24,7 +24,6 @@ from tierexp.evaluation.setup import LoaderSettings
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.geometry import CropGeometry
-from tierexp.imaging.resize import ResizeMode
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.comparison import read_runs
@@ -209,11 +208,10 @@ def _write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
 def _pictures(run: EvaluationResults) -> tuple[Pictures, str | None]:
     """The data set's pictures; where it is not at hand, none, and why."""
     config = OmegaConf.create(run.provenance.config)
-    mode: ResizeMode = config.resize.crops
     try:
         loader = [field.name for field in fields(LoaderSettings)]
         dataset = build(config, "data", leave_out=loader)
         geometry = build(config, "model").geometry
     except TierexpError as error:
-        return Pictures(None, mode, CropGeometry()), f"Pictures are missing: {error}"
-    return Pictures(dataset, mode, geometry), None
+        return Pictures(None, CropGeometry()), f"Pictures are missing: {error}"
+    return Pictures(dataset, geometry), None
