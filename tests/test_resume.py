@@ -144,6 +144,10 @@ def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.Mo
             run_on_fakes(tmp_path, SAMPLES, TABLE, *timed)
     before = (tmp_path / "out" / FILE_NAME).read_text()
     assert before.count('{"timed"') == 2
+    journal = tmp_path / "out" / FILE_NAME
+    more = Journal(journal.parent, json.loads(before.splitlines()[0][9:])["settings"], resume=True)
+    more.append({"peak_memory_bytes": 1 << 50})  # more than this process will ever take
+    more.close()
     clocked: list[int] = []
 
     def counted(self: TableModel, *rest: Any, clock: Any = None, **more: Any) -> Any:
@@ -154,6 +158,7 @@ def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.Mo
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *timed, "resume=true")
     assert (outcome.code, outcome.err) == (0, "")
     assert len(clocked) == 8  # of 10, two were timed before
+    assert timeless(tmp_path / "out")["latency"]["peak_memory_bytes"] == 1 << 50
     content = timeless(tmp_path / "out")
     assert content["latency"]["num_samples"] == content["num_samples"] == 10
 

@@ -43,9 +43,9 @@ def test_any_other_setting_does() -> None:
     }
     assert not comparable(runs)
     assert run_labels(runs) == [
-        "medium · value 0.3 · block_policy first",
-        "medium · value 0 · block_policy first",
-        "medium · value 0.3 · block_policy uniform",
+        "medium · threshold.value 0.3 · model.block_policy first",
+        "medium · threshold.value 0 · model.block_policy first",
+        "medium · threshold.value 0.3 · model.block_policy uniform",
     ]
 
 

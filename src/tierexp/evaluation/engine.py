@@ -34,7 +34,7 @@ from tierexp.evaluation.results import (
     write_results,
 )
 from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
-from tierexp.evaluation.settings import measured_by
+from tierexp.evaluation.settings import logged_settings, measured_by
 from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
 from tierexp.evaluation.summary import print_summary
 from tierexp.evaluation.trainer import build_trainer, interruptible
@@ -86,7 +86,7 @@ def run_evaluation(
         timed_at_once = setup.latency is not None and setup.latency.passes == "one"
         data = _remaining(setup, journal, "samples", _alone(setup) if timed_at_once else setup.loader)
         module = TierEvaluation(setup, journal)
-        logger.log_hyperparams(settings)
+        logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
         interrupted = _test(trainer, module, data)
         if interrupted and not (module.samples and module.loaded):
             raise KeyboardInterrupt
@@ -102,9 +102,9 @@ def run_evaluation(
                 for index, sample in module.indexed_samples
             ]
         provenance = gather_provenance(settings, setup.seed, device, inputs)
-        results = aggregate(
-            samples, module.failures, module.facts, module.seconds, provenance, latency
-        )
+        # Answers that are timed are given several times: their speed is not the evaluation's.
+        seconds = module.seconds if module.meter is None else None
+        results = aggregate(samples, module.failures, module.facts, seconds, provenance, latency)
         path = output_dir / (("interrupted_" if interrupted else "") + results.file_name)
         write_results(results, path)
         if not interrupted:
@@ -114,6 +114,7 @@ def run_evaluation(
         if isinstance(logger, SampleTableLogger):
             shown = module.indexed_samples[: logger.table_samples]
             logger.log_sample_table(list(sample_rows(setup, shown)))
+            logger.log_file(path, "results")
         print_summary(results, path, _whereabouts(logger), console)
         if interrupted:
             raise KeyboardInterrupt

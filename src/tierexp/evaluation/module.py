@@ -26,6 +26,7 @@ from tierexp.evaluation.latency import (
     aggregate_latency,
     latency_metrics,
 )
+from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.loaded_model import load_once
 from tierexp.evaluation.results import (
     Failure,
@@ -140,7 +141,7 @@ class TierEvaluation(LightningModule):
         self.loaded = True
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
-            self.meter = LatencyMeter(settings, self.model, device)
+            self.meter = LatencyMeter(settings, self.model, device, peak_before(self._journal))
 
     @override
     def on_test_start(self) -> None:
@@ -174,6 +175,7 @@ class TierEvaluation(LightningModule):
                 "failures": {index: asdict(failure) for index, failure in failures.items()},
                 "seconds": self.seconds,
             }
+            | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
         )
 
     @override
@@ -183,8 +185,9 @@ class TierEvaluation(LightningModule):
         figures = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(self._failures)),
-            "samples_per_second": len(samples) / self.seconds,
         }
+        if self.meter is None:
+            figures["samples_per_second"] = len(samples) / self.seconds
         if samples:
             mismatches = [sample.aspect_ratio_mismatch for sample in samples]
             figures["mismatch_p95"] = float(np.percentile(mismatches, 95))

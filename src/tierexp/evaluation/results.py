@@ -248,7 +248,7 @@ def aggregate(
     samples: Sequence[SampleResult],
     failures: Sequence[Failure],
     facts: RunFacts,
-    seconds: float,
+    seconds: float | None,
     provenance: Provenance,
     latency: LatencyResults | None = None,
 ) -> EvaluationResults:
@@ -258,7 +258,7 @@ def aggregate(
         samples: In the data set's order.
         failures: In the data set's order.
         facts: What holds for every sample.
-        seconds: The evaluation took, model loading excluded.
+        seconds: The evaluation took, model loading excluded; None where that says nothing.
         provenance: Where the results come from.
         latency: Of the samples; None where nothing was timed.
     """
@@ -311,7 +311,7 @@ def aggregate(
             task: task_accuracy([sample for sample in samples if sample.task == task])
             for task in tasks
         },
-        samples_per_second=len(samples) / seconds if samples else None,
+        samples_per_second=len(samples) / seconds if samples and seconds else None,
         latency=latency,
         validation=check_run(samples),
         failures=tuple(failures),

@@ -43,6 +43,10 @@ class SampleTableLogger(ABC):
         """Show samples, in the order given."""
 
     @abstractmethod
+    def log_file(self, file: Path, kind: str) -> None:
+        """Keep a file with the run, such as its `results`."""
+
+    @abstractmethod
     def whereabouts(self) -> str:
         """Where the run is to be found, for the user; to be asked before `finish`."""
 

@@ -95,7 +95,10 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
         table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
-    table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
+        if results.samples_per_second is not None:
+            table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
+    else:
+        table.add_row("speed", f"{number_text(results.images_per_second)} images per second")
     return table
 
 

@@ -67,7 +67,7 @@ def write_report(folder: Path) -> Path:
     Raises:
         DataError: There are no results with an accuracy, or not all of one data set and model.
     """
-    runs = _runs(folder)
+    runs = reported_runs(folder)
     labels = run_labels(runs)
     drawings = list(_drawings(runs))
     pictures, note = _pictures(runs[0])
@@ -93,7 +93,12 @@ def write_report(folder: Path) -> Path:
     return target
 
 
-def _runs(folder: Path) -> list[EvaluationResults]:
+def reported_runs(folder: Path) -> list[EvaluationResults]:
+    """The runs that a report on a folder is about, those with the fewest tokens first.
+
+    Args:
+        folder: As in `write_report`, with the same errors.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
     folders = sorted({file.parent for file in folder.rglob("*_tier-*.json")})

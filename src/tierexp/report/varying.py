@@ -52,7 +52,7 @@ def run_labels(runs: Runs) -> list[str]:
             + [
                 _SHORT[name].format(values[number])
                 if name in _SHORT
-                else f"{name.rpartition('.')[2]} {values[number]}"
+                else f"{name} {values[number]}"
                 for name, values in columns.items()
             ]
         )
