@@ -71,6 +71,16 @@ def test_a_config_without_vision_means_the_large_clip_encoder() -> None:
     assert config.mask_order == "shifted"
 
 
+def test_the_dense_releases_do_not_state_the_ids_added_for_images() -> None:
+    """Their published code makes room for 128."""
+    values = {k: v for k, v in DENSE_TINY.items() if k != "additional_vocab_size"}
+    assert MolmoConfig.from_checkpoint_json(values).decoder.extra_vocab_size == 128
+    with pytest.raises(CheckpointError, match="lacks 'additional_vocab_size'"):
+        MolmoConfig.from_checkpoint_json(
+            {k: v for k, v in MOLMOE_TINY.items() if k != "additional_vocab_size"}
+        )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_config_survives_writing_and_reading(kind: str) -> None:
     config = small_config(kind)
