@@ -170,8 +170,12 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_older_and_newer_results_are_one_comparison(
-    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sweep: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     write(tmp_path, CONTENT)
     write(tmp_path, {"accuracy": 0.25}, "coco-2014-vqa_visiontoken432_topk8_blocks14.json")
     output = tmp_path / "all.json"
@@ -185,8 +189,10 @@ def test_older_and_newer_results_are_one_comparison(
     # The newer two are judged as they would be alone.
     assert [check["name"] for check in content["validation"]] == ["accuracy_low_to_medium"]
     out = capsys.readouterr().out
-    for word in ("fixed_1008", "50.0% (15.0-85.0)", "250.0", "coco_2014_vqa", str(output)):
+    for word in ("fixed_1008", "50.0% (15.0-85.0)", "dataset", "top_k", "250.0", str(output)):
         assert word in out.replace("\n", "")
+    # What older files leave unsaid is no difference.
+    assert "model" not in out
     assert "nan" not in out
 
 

@@ -32,6 +32,7 @@ FILE_NAME = "comparison.json"
 MISSED = 3
 """Exit code of a strict run that missed a target."""
 _LEFT_OUT = ("per_sample_results", "failures", "provenance")
+_UNSAID = "-"
 SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
 """What runs must have in common to lie on one curve, or for checks between them; the rest of a
 sweep is only listed."""
@@ -113,12 +114,12 @@ def runs_table(runs: Sequence[Run]) -> Table:
     table.add_column("tier", no_wrap=True)
     varying = _varying(runs)
     for name in varying:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for name in ("tokens", "mismatch", "utilization", "accuracy (95 %)"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     timed = any(run.latency is not None for run in runs)
     if timed:
-        table.add_column("T_total ms", justify="right")
+        table.add_column("T_total ms", justify="right", overflow="fold")
     for number, run in enumerate(runs):
         cells = [run.tier, *(values[number] for values in varying.values())]
         cells += [
@@ -143,12 +144,14 @@ def _accuracy_text(run: Run) -> str:
 
 def _varying(runs: Sequence[Run]) -> dict[str, list[str]]:
     """What else than the tier differs between runs, by name."""
-    columns = {name: [_word(getattr(run, name)) for run in runs] for name in SHARED}
-    return {name: values for name, values in columns.items() if len(set(values)) > 1}
+    columns = {name: [_word(run, name) for run in runs] for name in SHARED}
+    return {name: values for name, values in columns.items() if len({*values} - {_UNSAID}) > 1}
 
 
-def _word(value: object) -> str:
-    return "-" if value is None else str(value)
+def _word(run: Run, name: str) -> str:
+    value = getattr(run, name)
+    # None is a value of its own where it says that a model has no experts.
+    return _UNSAID if value is None and isinstance(run, OlderResults) else str(value)
 
 
 def comparable(runs: Sequence[EvaluationResults]) -> bool:

@@ -26,7 +26,7 @@ from tierexp.models.molmo.files import (
     read_config,
     weight_files,
 )
-from tierexp.models.molmo.released import RELEASED, kind_of, mistaken_for
+from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.text import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -104,11 +104,8 @@ class MolmoCheckpoint:
     def _refuse_another_model(self) -> None:
         if self.released is None:
             return
-        found = mistaken_for(self.released, self.config.decoder)
-        if found is not None:
-            allowed = (
-                f"{self.released} or another model with {kind_of(self.released)}; this is {found}"
-            )
+        allowed = what_to_have_instead(self.released, self.config.decoder)
+        if allowed is not None:
             raise ConfigError("model.checkpoint", self.checkpoint, allowed)
 
     def _weight_files(self) -> list[Path]:

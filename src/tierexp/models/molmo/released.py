@@ -75,8 +75,8 @@ RELEASED: dict[str, DecoderConfig] = {
 """The language models, by name; the vision part is the same in all four."""
 
 
-def mistaken_for(name: str, decoder: DecoderConfig) -> str | None:
-    """What a model is, in words, where it cannot stand for a released one.
+def what_to_have_instead(name: str, decoder: DecoderConfig) -> str | None:
+    """What is allowed, in words, where a model cannot stand for a released one.
 
     Args:
         name: A key of `RELEASED`.
@@ -86,22 +86,25 @@ def mistaken_for(name: str, decoder: DecoderConfig) -> str | None:
     Returns:
         None where it can.
     """
-    for other, numbers in RELEASED.items():
-        if decoder == numbers:
-            return None if other == name else other
-    if _kind(decoder) == _kind(RELEASED[name]):
+    numbers = RELEASED[name]
+    if decoder == numbers:
         return None
-    return f"a model with {_kind(decoder)}"
+    for other, its_numbers in RELEASED.items():
+        if decoder == its_numbers:
+            return f"{name}, not {other}"
+    pairs = list(zip(_traits(numbers), _traits(decoder), strict=True))
+    wanted = [trait for trait, found in pairs if trait != found]
+    found = [found for trait, found in pairs if trait != found]
+    if not wanted:
+        return None
+    return f"{name} or a model like it, with {' and '.join(wanted)}, not {' and '.join(found)}"
 
 
-def kind_of(name: str) -> str:
-    """In words, what tells a released model's kind from others."""
-    return _kind(RELEASED[name])
-
-
-def _kind(decoder: DecoderConfig) -> str:
-    mixture = "dense MLPs" if decoder.num_experts is None else "a mixture of experts"
-    bias = "a query-key-value bias" if decoder.qkv_bias else "no query-key-value bias"
-    norm = "query and key norms" if decoder.qk_norm else "no query and key norms"
-    place = "norms after its sublayers" if decoder.norm_after else "norms before its sublayers"
-    return f"{mixture}, {bias}, {norm} and {place}"
+def _traits(decoder: DecoderConfig) -> tuple[str, str, str, str]:
+    """What makes the kind of a model, in words."""
+    return (
+        "dense MLPs" if decoder.num_experts is None else "a mixture of experts",
+        f"{'a' if decoder.qkv_bias else 'no'} query-key-value bias",
+        f"{'norms' if decoder.qk_norm else 'no norms'} of queries and keys",
+        f"norms {'after' if decoder.norm_after else 'before'} sublayers",
+    )
