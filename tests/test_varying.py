@@ -58,7 +58,8 @@ def test_knobs_are_told_by_what_they_came_to() -> None:
     assert labels[1] == "medium · top 1 · 3 blocks"
 
 
-def test_a_setting_that_a_run_does_not_know() -> None:
-    old = run()
+def test_what_a_run_does_not_say_is_no_difference() -> None:
+    old, other = run(), run(threshold={"value": 0})
     del old.provenance.config["threshold"]
-    assert varying([run(), old])["threshold.value"] == ["0.3", "-"]
+    assert varying([run(), old]) == {}
+    assert varying([run(), old, other])["threshold.value"] == ["0.3", "-", "0"]

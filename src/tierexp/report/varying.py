@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tierexp.evaluation.older_results import OlderResults
 from tierexp.evaluation.results import EvaluationResults
 from tierexp.evaluation.settings import flat, measured_by
 
@@ -20,22 +21,35 @@ _ELSEWHERE = (
 """Settings that are facts already, that have places of their own, or that no answer depends on."""
 _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
 
-Runs = Sequence[EvaluationResults]
+_UNSAID = "-"
+
+Run = EvaluationResults | OlderResults
+Runs = Sequence[Run]
 
 
 def varying(runs: Runs) -> dict[str, list[str]]:
     """The settings that differ between runs: name to what it is in each of them.
 
     Args:
-        runs: In any order; a setting that a run does not know is `-` there.
+        runs: In any order; what a run does not say of itself is `-`, and no difference.
     """
-    columns = {name: [str(getattr(run, name)) for run in runs] for name in _FACTS}
-    settings = [flat(measured_by(run.provenance.config)) for run in runs]
+    columns = {name: [_fact(run, name) for run in runs] for name in _FACTS}
+    settings = [_settings(run) for run in runs]
     keys = dict.fromkeys(key for of_run in settings for key in of_run)
     for key in keys:
         if not key.startswith(_ELSEWHERE) and not key.endswith("_target_"):
-            columns[key] = [str(of_run.get(key, "-")) for of_run in settings]
-    return {name: values for name, values in columns.items() if len(set(values)) > 1}
+            columns[key] = [str(of_run.get(key, _UNSAID)) for of_run in settings]
+    return {name: values for name, values in columns.items() if len({*values} - {_UNSAID}) > 1}
+
+
+def _fact(run: Run, name: str) -> str:
+    value = getattr(run, name)
+    # None is a value of its own where it says that a model has no experts.
+    return _UNSAID if value is None and isinstance(run, OlderResults) else str(value)
+
+
+def _settings(run: Run) -> dict[str, object]:
+    return {} if isinstance(run, OlderResults) else flat(measured_by(run.provenance.config))
 
 
 def comparable(runs: Runs) -> bool:

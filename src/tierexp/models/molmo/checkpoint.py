@@ -1,7 +1,8 @@
-"""A checkpoint folder in the released Molmo layout: where a model comes from and goes to.
+"""A checkpoint in the released Molmo layout: where a model comes from and goes to.
 
-In: a folder with `config.json`, `tokenizer.json` and safetensors. Out: what is known of the model
-before its weights are read, and, on `load`, the model. Imports no torch until then.
+In: a folder with `config.json`, `tokenizer.json` and safetensors, or the hub's id of one. Out: what
+is known of the model before its weights are read, and, on `load`, the model. Imports no torch until
+then; nothing of a checkpoint is ever run.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.active_blocks import BlockPolicy, choose_blocks, read_importance
+from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.files import (
     CONFIG_FILE,
@@ -24,6 +26,7 @@ from tierexp.models.molmo.files import (
     read_config,
     weight_files,
 )
+from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.text import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -42,7 +45,9 @@ class MolmoCheckpoint:
     """A `ModelSource` for any Molmo: the released ones, and those that `train.py` writes.
 
     Args:
-        checkpoint: The folder.
+        checkpoint: The folder, or the id of a repository on the Hugging Face hub where there is no
+            such folder; its weights are fetched on `load`.
+        released: The released model that it has to be, or one of its kind, by name; None for any.
         name: How results and charts call the model.
         top_k: Experts per token; None for the checkpoint's own number.
         num_active_blocks: Transformer blocks of the decoder that run; None for all.
@@ -53,7 +58,8 @@ class MolmoCheckpoint:
             elsewhere.
 
     Raises:
-        ConfigError: The folder holds no Molmo configuration, or a setting is impossible for it.
+        ConfigError: There is no Molmo configuration, it is another released model's, or a setting
+            is impossible for it.
     """
 
     checkpoint: str
@@ -64,22 +70,48 @@ class MolmoCheckpoint:
     block_importance: str | None = None
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    released: str | None = None
+    folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
     active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.released is not None:
+            choice("model.released", self.released, list(RELEASED))
         try:
-            config = read_config(self.folder)
+            folder = self._locate()
+            config = read_config(folder)
         except CheckpointError as error:
-            raise ConfigError(
-                "model.checkpoint", self.checkpoint, f"a folder with a Molmo checkpoint ({error})"
-            ) from None
+            allowed = f"a folder with a Molmo checkpoint, or the hub's id of one ({error})"
+            raise ConfigError("model.checkpoint", self.checkpoint, allowed) from None
+        object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "config", config)
+        self._refuse_another_model()
         if self.top_k is not None:
             _check_top_k(self.top_k, config.decoder.num_experts)
         object.__setattr__(self, "active_blocks", self._choose_blocks())
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         choice("model.dtype", self.dtype, get_args(Precision))
+
+    @property
+    def _is_on_the_hub(self) -> bool:
+        return hub.is_hub_id(self.checkpoint) and not Path(self.checkpoint).is_dir()
+
+    def _locate(self) -> Path:
+        folder = path("model.checkpoint", self.checkpoint)
+        return hub.fetch(self.checkpoint, hub.DESCRIPTION) if self._is_on_the_hub else folder
+
+    def _refuse_another_model(self) -> None:
+        if self.released is None:
+            return
+        allowed = what_to_have_instead(self.released, self.config.decoder)
+        if allowed is not None:
+            raise ConfigError("model.checkpoint", self.checkpoint, allowed)
+
+    def _weight_files(self) -> list[Path]:
+        if self._is_on_the_hub:
+            hub.fetch(self.checkpoint, hub.WEIGHTS, revision=self.folder.name)
+        return weight_files(self.folder)
 
     def _choose_blocks(self) -> tuple[int, ...]:
         total = self.config.decoder.num_layers
@@ -96,11 +128,6 @@ class MolmoCheckpoint:
             raise ConfigError("model.block_importance", self.block_importance, allowed)
         num_active = total if self.num_active_blocks is None else self.num_active_blocks
         return choose_blocks(total, num_active, self.block_policy, scores)
-
-    @property
-    def folder(self) -> Path:
-        """The checkpoint folder."""
-        return path("model.checkpoint", self.checkpoint)
 
     @property
     def geometry(self) -> CropGeometry:
@@ -123,8 +150,8 @@ class MolmoCheckpoint:
 
     @property
     def weights(self) -> Hashable:
-        """The folder, its files as they are now, and the precision."""
-        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        """The files as they are now, fetched where that has to be, and the precision."""
+        files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
         return type(self), files, self.dtype
 
     def load(self, device: torch.device) -> Molmo:
@@ -134,7 +161,7 @@ class MolmoCheckpoint:
             CheckpointError: Files are missing, or their tensors are not exactly the model's.
         """
         end_of_text_id = self.tokenizer().eos_id
-        files = weight_files(self.folder)
+        files = self._weight_files()
 
         import torch
 

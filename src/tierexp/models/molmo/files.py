@@ -14,6 +14,7 @@ from tierexp.models.molmo.config import MolmoConfig
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+SUFFIX = ".safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -42,8 +43,11 @@ def weight_files(folder: Path) -> list[Path]:
     if not index.is_file():
         raise CheckpointError(f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
     weight_map = _read_object(index).get("weight_map")
-    if not isinstance(weight_map, dict):
+    if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no weight_map")
+    for name in weight_map.values():
+        if not isinstance(name, str) or Path(name).name != name or Path(name).suffix != SUFFIX:
+            raise CheckpointError(f"{index} names {name!r}, which is no {SUFFIX} file beside it")
     shards = [folder / name for name in sorted(set(weight_map.values()))]
     for shard in shards:
         if not shard.is_file():
