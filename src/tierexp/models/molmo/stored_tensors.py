@@ -87,7 +87,9 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
         with file.open("rb", buffering=0) as opened:
             for source, target in sorted(tensors, key=lambda pair: pair[0].start):
                 opened.seek(source.start)
-                for part in target.view(-1).split(_PIECE // source.dtype.itemsize):
+                flat, most = target.view(-1), _PIECE // source.dtype.itemsize
+                for first in range(0, len(flat), most):
+                    part = flat[first : first + most]
                     size = part.numel() * source.dtype.itemsize
                     if opened.readinto(memoryview(buffer)[:size]) != size:
                         raise CheckpointError(f"{file} ends within a tensor")
