@@ -50,6 +50,7 @@ class ExactMetric:
 
     @property
     def is_quotient(self) -> bool:
+        """Whether aspect ratios are compared by their quotient, not their difference."""
         return self.threshold.metric != "absolute"
 
     @property
@@ -68,6 +69,7 @@ class ExactMetric:
         return Fraction(width, height)
 
     def mismatch(self, target: Fraction, aspect: Fraction) -> Fraction:
+        """What a selection minimises."""
         if self.is_quotient:
             return max(target / aspect, aspect / target)
         return abs(target - aspect)
@@ -232,13 +234,9 @@ class SelectionTable:
         for aspect in Breakpoints(points, metric.power).representatives():
             # Nothing falls on an irrational breakpoint: the tiling before it serves as well.
             winners.append(
-                winners[-1]
-                if aspect is None
-                else winning_tiling(tier, aspect, geometry, threshold)
+                winners[-1] if aspect is None else winning_tiling(tier, aspect, geometry, threshold)
             )
-        keep = [
-            i for i in range(len(points)) if len(set(winners[2 * i : 2 * i + 3])) > 1
-        ]
+        keep = [i for i in range(len(points)) if len(set(winners[2 * i : 2 * i + 3])) > 1]
         self._breakpoints = Breakpoints([points[i] for i in keep], metric.power)
         self._winners = [winners[0]]
         for i in keep:
