@@ -15,10 +15,11 @@ a sum over subsets S_j of the counts that are *not* preferred. Its values for al
 range of L counts come from one subset-sum (zeta) transform: L 2**L additions, whatever the number
 of images. All ranges together take about M**2 2**M.
 
-Totals are whole numbers (losses in units of a power of two, as small as 64 bits allow), so that
-tiers with equal outcomes tie exactly, whatever the order of additions. Of tiers that tie in both,
-the frontier holds the one with the narrowest range, then the lowest, then with the fewest preferred
-counts, then with the smaller ones, compared from the largest down.
+Totals are whole numbers (losses in units of a power of two, as small as 64 bits allow), so the
+order of additions is of no account. What remains is the rounding of each image's loss; losses that
+differ by less than 1e-11 of the largest are taken as equal. Of tiers that are
+equal in crops and loss, the frontier holds the one with the narrowest range, then the lowest, then
+with the fewest preferred counts, then with the smaller ones, compared from the largest down.
 """
 
 from __future__ import annotations
@@ -26,11 +27,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.tier_design.classes import SizeClasses
+
+_BITS = 62
+"""Of the largest total."""
+_EQUAL = 2**18
+"""Units of loss that make no difference: less than 1e-11 of the largest total."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +60,19 @@ class Design:
 
 
 @dataclass(frozen=True)
-class _Points:
-    """Tiers that do not dominate each other, in columns; ascending in crops, descending in loss."""
+class _Point:
+    """A tier and its totals in whole numbers; bit i of `preferred` stands for `first + i` crops."""
 
-    crops: NDArray[np.int64]
-    loss: NDArray[np.int64]
-    first: NDArray[np.int64]
-    """The tier's fewest crops."""
-    length: NDArray[np.int64]
-    """How many counts are in its range."""
-    preferred: NDArray[np.int64]
-    """Bit i: whether it prefers `first + i` crops."""
+    crops: int
+    loss: int
+    first: int
+    length: int
+    preferred: int
 
-    def columns(self) -> tuple[NDArray[np.int64], ...]:
-        return self.crops, self.loss, self.first, self.length, self.preferred
-
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> _Points:
-        return _Points(*(column[index] for column in self.columns()))
+    @property
+    def precedence(self) -> tuple[int, ...]:
+        """Which of equals goes first."""
+        return self.length, self.first, self.preferred.bit_count(), self.preferred
 
 
 def count_tiers(counts: int) -> int:
@@ -95,17 +98,18 @@ def find_frontier(classes: SizeClasses) -> list[Design]:
             np.rint(classes.loss * scale).astype(np.int64),
         ]
     )  # (2, K, M)
-    none = np.empty(0, np.int64)
-    front = _Points(none, none, none, none, none)
+    front: list[_Point] = []
     for start, stop in _ranges(classes.rank.shape[1]):
         crops, loss = totals_by_preferred(
             classes.rank[:, start:stop], classes.good[:, start:stop], costs[:, :, start:stop]
         )
-        preferred = np.arange(1, len(crops))  # a tier prefers at least one count
-        first, length = (np.full_like(preferred, n) for n in (start, stop - start))
-        found = _Points(crops[1:], loss[1:], first + classes.min_crops, length, preferred)
-        front = _merged(front, found.take(~_matched(found, front)))
-    return [_design(row, scale) for row in zip(*(c.tolist() for c in front.columns()), strict=True)]
+        first = classes.min_crops + start
+        found = [
+            _Point(int(crops[i]), int(loss[i]), first, stop - start, i)
+            for i in _candidates(crops, loss, front)
+        ]
+        front = _merged([*front, *found])
+    return [_design(point, scale) for point in front]
 
 
 def totals_by_preferred(
@@ -146,7 +150,7 @@ def totals_by_preferred(
 def _scale(loss: NDArray[np.float64]) -> float:
     """A power of two that makes losses whole numbers whose sums stay below 2**62."""
     largest = float(loss.max(axis=1).sum()) * (loss.shape[1] + 1)
-    return math.ldexp(1.0, 62 - math.frexp(largest)[1]) if largest else 1.0
+    return math.ldexp(1.0, _BITS - math.frexp(largest)[1]) if largest else 1.0
 
 
 def _ranges(counts: int) -> Iterator[tuple[int, int]]:
@@ -156,29 +160,39 @@ def _ranges(counts: int) -> Iterator[tuple[int, int]]:
             yield start, start + length
 
 
-def _matched(points: _Points, front: _Points) -> NDArray[np.bool_]:
-    """(N,): whether the front has a tier with no more crops and no more loss."""
-    if not len(front.crops):
-        return np.zeros(len(points.crops), np.bool_)
-    index = np.searchsorted(front.crops, points.crops, side="right") - 1
-    matched: NDArray[np.bool_] = (index >= 0) & (front.loss[index] <= points.loss)
-    return matched
+def _candidates(
+    crops: NDArray[np.int64], loss: NDArray[np.int64], front: list[_Point]
+) -> list[int]:
+    """The sets of preferred counts that might improve the front, which comes first among equals.
+
+    Args:
+        crops: (2**L,) totals of a range, by set.
+        loss: (2**L,) totals.
+        front: Ascending in crops.
+    """
+    # In floats, whose rounding is far below what counts as equal.
+    limit = np.array([math.inf, *(point.loss - _EQUAL for point in front)])
+    at = np.searchsorted([point.crops for point in front], crops, side="right")
+    improving = np.flatnonzero(loss < limit[at])
+    improving = improving[improving > 0]  # a tier prefers at least one count
+    order = improving[np.lexsort((loss[improving], crops[improving]))]
+    least = np.minimum.accumulate(loss[order])
+    return order[loss[order] <= least + _EQUAL].tolist() if len(order) else []
 
 
-def _merged(front: _Points, found: _Points) -> _Points:
-    """The front of both; of equals an earlier range's, fewest preferred, smallest preferred."""
-    size = np.bitwise_count(found.preferred)
-    found = found.take(np.lexsort((found.preferred, size)))
-    both = _Points(
-        *(np.concatenate(pair) for pair in zip(front.columns(), found.columns(), strict=True))
-    )
-    both = both.take(np.lexsort((both.loss, both.crops)))  # stable
-    improved = np.ones(len(both.crops), np.bool_)
-    improved[1:] = both.loss[1:] < np.minimum.accumulate(both.loss)[:-1]
-    return both.take(improved)
+def _merged(points: list[_Point]) -> list[_Point]:
+    """Those that no other one matches, ascending in crops."""
+    front: list[_Point] = []
+    for _, group in groupby(sorted(points, key=lambda p: p.crops), key=lambda p: p.crops):
+        alike = list(group)
+        least = min(point.loss for point in alike)
+        if not front or least < front[-1].loss - _EQUAL:
+            equal = (point for point in alike if point.loss <= least + _EQUAL)
+            front.append(min(equal, key=lambda point: point.precedence))
+    return front
 
 
-def _design(row: tuple[int, ...], scale: float) -> Design:
-    crops, loss, first, length, preferred = row
-    counts = tuple(first + i for i in range(length) if preferred >> i & 1)
-    return Design(first, first + length - 1, counts, crops, loss / scale)
+def _design(point: _Point, scale: float) -> Design:
+    counts = tuple(point.first + i for i in range(point.length) if point.preferred >> i & 1)
+    last = point.first + point.length - 1
+    return Design(point.first, last, counts, point.crops, point.loss / scale)
