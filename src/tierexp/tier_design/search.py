@@ -13,7 +13,7 @@ it prefers none of them. With v_j what n_j costs and S_j = {n_1, ..., n_j}, that
 
 a sum over subsets S_j of the counts that are *not* preferred. Its values for all 2**L sets of a
 range of L counts come from one subset-sum (zeta) transform: L 2**L additions, whatever the number
-of images. All ranges together take about M**2 2**M.
+of images. All ranges together take about 4 M 2**M.
 
 Totals are whole numbers (losses in units of a power of two, as small as 64 bits allow), so the
 order of additions is of no account. What remains is the rounding of each image's loss; losses that
