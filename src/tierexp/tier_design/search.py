@@ -128,7 +128,8 @@ def totals_by_preferred(
     """
     length = rank.shape[1]
     order = np.argsort(rank, axis=1, kind="stable")  # nearest first, the smaller of equals first
-    rank, good = (np.take_along_axis(column, order, axis=1) for column in (rank, good))
+    rank = np.take_along_axis(rank, order, axis=1)
+    good = np.take_along_axis(good, order, axis=1)
     costs = np.take_along_axis(costs, order[None], axis=2)
     nearest = (rank == rank[:, :1]) & ~good[:, :1]  # the nearest is not good, so none is
     listed = good | nearest  # (K, L): a prefix of each row
@@ -177,7 +178,8 @@ def _candidates(
     improving = improving[improving > 0]  # a tier prefers at least one count
     order = improving[np.lexsort((loss[improving], crops[improving]))]
     least = np.minimum.accumulate(loss[order])
-    return order[loss[order] <= least + _EQUAL].tolist() if len(order) else []
+    sets: list[int] = order[loss[order] <= least + _EQUAL].tolist()
+    return sets
 
 
 def _merged(points: list[_Point]) -> list[_Point]:

@@ -105,5 +105,5 @@ def by_tiling(tilings: NDArray[np.int64]) -> list[tuple[Tiling, NDArray[np.int64
     keys = rows * base + cols
     order = np.argsort(keys, kind="stable")
     distinct, starts = np.unique(keys[order], return_index=True)
-    tilings = [(int(key) // base, int(key) % base) for key in distinct]
-    return list(zip(tilings, np.split(order, starts[1:]), strict=True))
+    pairs = [(int(key) // base, int(key) % base) for key in distinct]
+    return list(zip(pairs, np.split(order, starts[1:]), strict=True))
