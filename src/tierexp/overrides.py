@@ -139,7 +139,13 @@ def written_overrides() -> dict[str, object]:
 def _refused_override(key: str, config_name: str, written: Mapping[str, object]) -> ConfigError:
     value = written.get(key)
     parts = key.split(".")
-    chosen = [f"{k}={v}" for k, v in written.items() if isinstance(v, str) and v in _options(k)]
+    # Another command's groups cannot be chosen, even where they have the option.
+    groups = _composed(config_name, [], with_hydra=True).hydra.runtime.choices
+    chosen = [
+        f"{k}={v}"
+        for k, v in written.items()
+        if k in groups and isinstance(v, str) and v in _options(k)
+    ]
     siblings, depth = _composed(config_name, chosen, with_hydra=key.startswith("hydra")), 0
     for part in parts[:-1]:
         child = siblings.get(part)

@@ -336,11 +336,21 @@ def write_results(results: DataclassInstance, path: Path) -> None:
         path: Of the file; its folder is made where it is missing.
     """
     text = json.dumps(dataclasses.asdict(results), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(text + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file of which a reader finds the old one, or none, or the complete new one.
+
+    Args:
+        text: All of it.
+        path: Of the file; its folder is made where it is missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp is private to the user; results are to be read like any other file.
