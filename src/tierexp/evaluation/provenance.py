@@ -20,7 +20,7 @@ _PACKAGES = (
 
 
 def gather_provenance(
-    config: dict[str, Any], seed: int | None, device: str, inputs: dict[str, str]
+    config: dict[str, Any], seed: int | None, device: str, inputs: dict[str, str] | None = None
 ) -> Provenance:
     """What a reader needs to repeat a run.
 
@@ -28,7 +28,7 @@ def gather_provenance(
         config: The resolved configuration.
         seed: Of everything random; None where nothing is.
         device: The model ran on, in words.
-        inputs: As from `digest_inputs`; empty without a model.
+        inputs: As from `digest_inputs`; None without a model.
     """
     root = checkout()
     commit = None if root is None else _git(root, "rev-parse", "HEAD")
@@ -43,7 +43,7 @@ def gather_provenance(
         },
         seed=seed,
         device=device,
-        inputs=inputs,
+        inputs=inputs or {},
     )
 
 

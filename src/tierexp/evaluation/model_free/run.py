@@ -88,7 +88,7 @@ def run_model_free(
             resize_to_fill=setup.resize.crops == "fill",
         ),
         seconds,
-        gather_provenance(_read_part(config), seed=None, device="cpu", inputs={}),
+        gather_provenance(_read_part(config), seed=None, device="cpu"),
     )
     path = output_dir / results.file_name
     write_results(results, path)
