@@ -1,0 +1,37 @@
+"""Why a launcher cannot launch, where the user can put it right.
+
+In: the exception that ended a multirun before its first run. Out: one line, or nothing where it is
+not the launcher's. The launchers themselves are Hydra plugins, chosen by `conf/hydra/launcher`.
+"""
+
+from __future__ import annotations
+
+import re
+
+EXTRAS = {
+    "hydra_joblib_launcher": "joblib",
+    "joblib": "joblib",
+    "ray": "ray",
+    "hydra_submitit_launcher": "slurm",
+    "submitit": "slurm",
+}
+"""The extra of this package that installs a module."""
+_UNKNOWN_PLUGIN = re.compile(r"Unknown plugin class : 'hydra_plugins\.(\w+)\.")
+
+
+def describe_launcher_error(error: Exception) -> str | None:
+    """One line about a launcher that is not installed or has no cluster, else None.
+
+    Args:
+        error: Whatever Hydra or the launcher raised.
+    """
+    match = _UNKNOWN_PLUGIN.match(str(error))
+    missing = match[1] if match else error.name if isinstance(error, ImportError) else None
+    if missing in EXTRAS:
+        return f"this launcher needs {missing}: pip install 'tierexp[{EXTRAS[missing]}]'"
+    if isinstance(error, RuntimeError) and "Could not detect 'srun'" in str(error):
+        return (
+            "hydra/launcher=submitit_slurm needs a machine that can submit to SLURM, and there is "
+            "no srun here; submitit_local runs the same on this machine"
+        )
+    return None
