@@ -19,27 +19,27 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 _log = logging.getLogger(__name__)
 
-START_SECONDS = 120
-"""How long the parts of a local cluster may take to find each other; Ray gives up much earlier,
-and a machine with few cores that are busy takes longer."""
-
+AGENT_TIMEOUT_MS = 120_000
+"""How long a cluster on this machine waits for its own helpers to start; with Ray's default, shorter
+by far, it gives up where a few cores are busy.
+"""
 
 class RayLauncher(Launcher):
     """Runs are tasks; a cluster of this machine ends with the multirun.
 
     Args:
-        address: Of the cluster, as `ray.init` takes it; None starts one on this machine.
-        num_cpus: Of a run, a share of one allowed.
-        num_gpus: Of a run, a share of one allowed.
+        ray: `init` holds the arguments of `ray.init`, `remote` those of `ray.remote`; the keys of
+            hydra-ray-launcher.
     """
 
-    def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
-        self._address = address
-        self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
+    def __init__(self, ray: DictConfig) -> None:
+        settings: Any = OmegaConf.to_container(ray, resolve=True)
+        self._init: dict[str, Any] = settings["init"]
+        self._remote: dict[str, Any] = settings["remote"]
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -67,13 +67,12 @@ class RayLauncher(Launcher):
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        # A run is not repeated behind one's back.
-        task = ray.remote(max_retries=0, **self._resources)(_run)
+        task = ray.remote(**self._remote)(_run)
         started = not ray.is_initialized()
         if started:
-            os.environ.setdefault("RAY_agent_register_timeout_ms", str(1000 * START_SECONDS))
-            local = {} if self._address else {"include_dashboard": False}
-            ray.init(address=self._address, logging_level=logging.WARNING, **local)
+            os.environ.setdefault("RAY_agent_register_timeout_ms", str(AGENT_TIMEOUT_MS))
+            local = {} if self._init.get("address") else {"include_dashboard": False}
+            ray.init(**{**local, **self._init})
         try:
             results = []
             for number, overrides in enumerate(job_overrides, initial_job_idx):

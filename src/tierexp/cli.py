@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,6 +48,9 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         refuse(error)
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # What conf/hydra/launcher holds is complete; that a plugin's own defaults, where it is installed,
+    # are merged below it does no harm.
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore")
     runs = Runs(task)
     command = hydra.main(
         version_base="1.3", config_path=str(config_dir()), config_name=config_name
