@@ -24,9 +24,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 _log = logging.getLogger(__name__)
 
 AGENT_TIMEOUT_MS = 120_000
-"""How long a cluster on this machine waits for its own helpers to start; with Ray's default, shorter
-by far, it gives up where a few cores are busy.
+"""How long a cluster on this machine waits for its own helpers to start; with Ray's default, much
+shorter, it gives up where a few cores are busy.
 """
+
 
 class RayLauncher(Launcher):
     """Runs are tasks; a cluster of this machine ends with the multirun.

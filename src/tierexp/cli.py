@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.errors import TierexpError
-from tierexp.launchers import describe_launcher_error
+from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
-from tierexp.multirun import INTERRUPTED, USER_ERROR, Outcome, Runs, Task, refuse
+from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task, refuse
 from tierexp.overrides import describe_composition_error, expand_token_targets
 
 Finish = Callable[[Sequence[Path]], None]
@@ -48,9 +47,7 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         refuse(error)
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    # What conf/hydra/launcher holds is complete; that a plugin's own defaults, where it is installed,
-    # are merged below it does no harm.
-    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore")
+    accept_plugin_defaults()
     runs = Runs(task)
     command = hydra.main(
         version_base="1.3", config_path=str(config_dir()), config_name=config_name
@@ -94,4 +91,3 @@ def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:
 def _overrides_first(arguments: list[str]) -> list[str]:
     """Hydra's parser takes overrides in one piece only, not on both sides of an option."""
     return sorted(arguments, key=lambda argument: _OVERRIDE.match(argument) is None)
-

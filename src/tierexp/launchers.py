@@ -1,12 +1,13 @@
-"""Why a launcher cannot launch, where the user can put it right.
+"""What Hydra's launcher plugins, chosen by `conf/hydra/launcher`, say that a user should not see.
 
-In: the exception that ended a multirun before its first run. Out: one line, or nothing where it is
-not the launcher's. The launchers themselves are Hydra plugins, chosen by `conf/hydra/launcher`.
+In: the exception that ended a multirun before its first run. Out: one line, where the user can put
+it right. Imports none of the plugins.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 
 EXTRAS = {
     "hydra_joblib_launcher": "joblib",
@@ -17,6 +18,15 @@ EXTRAS = {
 }
 """The extra of this package that installs a module."""
 _UNKNOWN_PLUGIN = re.compile(r"Unknown plugin class : 'hydra_plugins\.(\w+)\.")
+
+
+def accept_plugin_defaults() -> None:
+    """Silence Hydra's advice against configs named like a plugin's own.
+
+    The names are those that users know, so Hydra 1.3 merges ours into the plugin's. Ours are whole:
+    without that merge they are the same.
+    """
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore")
 
 
 def describe_launcher_error(error: Exception) -> str | None:

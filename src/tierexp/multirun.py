@@ -1,9 +1,9 @@
 """What became of each run of a multirun, known to the process that launched them all.
 
-In: a task. Out: the same as Hydra calls it, in this process or, with a launcher such as joblib, Ray
-or SLURM, in another one that shares the output folder; and then one outcome per run. A run elsewhere
-leaves its outcome as a small file in the folder of the multirun, because a launcher hands nothing
-but return values back, and those to the sweeper. Knows no launcher.
+In: a task. Out: the same as Hydra calls it, in this process or, with a launcher such as joblib,
+Ray or SLURM, in another one that shares the output folder; and then one outcome per run. A run
+elsewhere leaves its outcome as a small file in the folder of the multirun, because a launcher hands
+nothing but return values back, and those to the sweeper. Does not know which launcher it was.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 from typing_extensions import override
 
 from tierexp.errors import TierexpError
+from tierexp.launchers import accept_plugin_defaults
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
@@ -85,6 +86,11 @@ class Runs:
     def __getstate__(self) -> dict[str, Any]:
         """The task, and where to report to."""
         return self.__dict__ | {"_elsewhere": True, "_outcomes": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrive in another process, where Hydra composes the run's configuration once more."""
+        self.__dict__ |= state
+        accept_plugin_defaults()
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the task.
