@@ -14,7 +14,7 @@ import ray
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
-from tests.command_line import TESTS, Outcome, run_command, run_eval, run_on_fakes
+from tests.command_line import TESTS, run_command, run_eval, run_on_fakes
 from tests.fakes import CTRL_C, DEFECT, TableModel
 from tests.launched_tasks import note_process
 from tierexp.loading import config_dir
@@ -88,8 +88,9 @@ def test_a_strict_multirun_is_strict_elsewhere_too(tmp_path: Path) -> None:
 
 def test_a_mistake_elsewhere_is_one_line(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *JOBLIB, "data.path=nowhere.json")
-    assert outcome == Outcome(
-        2, "", "error: data.path='nowhere.json' is not possible: an existing JSON file\n"
+    assert outcome.code == 2
+    assert outcome.err == (
+        "error: data.path='nowhere.json' is not possible: an existing JSON file\n"
     )
     assert_nothing_left_behind(tmp_path / "out")
 
@@ -172,15 +173,18 @@ def test_what_is_submitted_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     programs, script = tmp_path / "bin", tmp_path / "submitted.sh"
     programs.mkdir()
     # As on a login node, but for a queue that takes nothing.
-    for name, line in {"srun": "exit 0", "sbatch": f'cp "$1" {script}; exit 1'}.items():
+    refuse = f'cp "$1" {script}; echo "sbatch: error: invalid partition" >&2; exit 1'
+    for name, line in {"srun": "exit 0", "sbatch": refuse}.items():
         (programs / name).write_text(f"#!/bin/sh\n{line}\n")
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    with pytest.raises(Exception, match="sbatch"):
-        run_eval(
-            *MODEL_FREE, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu",
-            "hydra.launcher.cpus_per_task=6", f"output_dir={tmp_path / 'out'}",
-        )  # fmt: skip
+    outcome = run_eval(
+        *MODEL_FREE, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu",
+        "hydra.launcher.cpus_per_task=6", f"output_dir={tmp_path / 'out'}",
+    )  # fmt: skip
+    assert outcome.code == 2
+    line = "error: SLURM did not take the runs: sbatch: error: invalid partition"
+    assert outcome.err.splitlines()[-1] == line
     lines = set(script.read_text().splitlines())
     assert {
         "#SBATCH --array=0-1%2", "#SBATCH --cpus-per-task=6", "#SBATCH --gpus-per-node=1",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from subprocess import CalledProcessError
 
 EXTRAS = {
     "hydra_joblib_launcher": "joblib",
@@ -30,7 +31,8 @@ def accept_plugin_defaults() -> None:
 
 
 def describe_launcher_error(error: Exception) -> str | None:
-    """One line about a launcher that is not installed or has no cluster, else None.
+    """One line about a launcher that is not installed, or whose cluster is missing or refuses, else
+    None.
 
     Args:
         error: Whatever Hydra or the launcher raised.
@@ -39,9 +41,13 @@ def describe_launcher_error(error: Exception) -> str | None:
     missing = match[1] if match else error.name if isinstance(error, ImportError) else None
     if missing in EXTRAS:
         return f"this launcher needs {missing}: pip install 'tierexp[{EXTRAS[missing]}]'"
-    if isinstance(error, RuntimeError) and "Could not detect 'srun'" in str(error):
+    if isinstance(error, RuntimeError) and 'Could not detect "srun"' in str(error):
         return (
             "hydra/launcher=submitit_slurm needs a machine that can submit to SLURM, and there is "
             "no srun here; submitit_local runs the same on this machine"
         )
+    refused = error.__cause__
+    if isinstance(refused, CalledProcessError) and refused.cmd[0] == "sbatch":
+        reason = refused.stderr or f"it gave no reason, only exit code {refused.returncode}"
+        return f"SLURM did not take the runs: {reason}"
     return None
