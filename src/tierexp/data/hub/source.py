@@ -8,6 +8,7 @@ Nothing but parquet and Arrow is read, so no code of a data set is ever run and 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class Source:
             load = datasets.Dataset.from_file if saved.is_file() else datasets.load_from_disk
             table: Dataset = self._open(lambda: load(str(saved)))
         else:
-            table = self._open(lambda: datasets.load_dataset(**self._parquet()))
+            table = self._open(self._parquet(datasets, streaming=False))
         return _undecoded(table, image)
 
     def stream(self, image: str) -> IterableDataset:
@@ -100,7 +101,7 @@ class Source:
         datasets = _datasets(self.hub or str(self.path))
         if self.path is not None and self._saved() is not None:
             raise ConfigError("data.streaming", True, "false: the data is on this machine already")
-        rows = self._open(lambda: datasets.load_dataset(**self._parquet(), streaming=True))
+        rows = self._open(self._parquet(datasets, streaming=True))
         return _undecoded(rows, image)
 
     def first(self, count: int, image: str) -> Dataset:
@@ -135,16 +136,22 @@ class Source:
             raise self._no_split(sorted(splits))
         return folder
 
-    def _parquet(self) -> dict[str, Any]:
-        """Arguments of `load_dataset` that leave it nothing to guess."""
-        given = {"split": self.split, "verification_mode": "no_checks"}
+    def _parquet(self, datasets: Any, streaming: bool) -> Callable[[], Any]:
+        """What opens the parquet files, with nothing left to guess."""
         if self.path is not None:
             files = [str(file) for file in self._local_files()]
-            return {"path": "parquet", "data_files": {self.split: files}, **given}
-        assert self.hub is not None
+            # Not load_dataset("parquet"), which would report to the hub that it was called.
+            return lambda: datasets.Dataset.from_parquet(files, streaming=streaming)
         patterns = [f"{config}/{self.split}-*.parquet" for config in self.configs or ("**",)]
-        files = {self.split: patterns}
-        return {"path": self.hub, "data_files": files, "revision": self.revision, **given}
+        return lambda: datasets.load_dataset(
+            self.hub,
+            data_files={self.split: patterns},
+            split=self.split,
+            revision=self.revision,
+            # Sizes on the data set's card are those of all splits; one alone is read here.
+            verification_mode="no_checks",
+            streaming=streaming,
+        )
 
     def _local_files(self) -> list[Path]:
         assert self.path is not None
@@ -217,6 +224,8 @@ def _datasets(what: str) -> Any:
 
     logging.set_verbosity_error()  # it announces each of its attempts to reach the hub
     datasets.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     return datasets
 
 
