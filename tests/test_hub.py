@@ -215,6 +215,27 @@ def test_a_subset_is_named_by_its_seed_alone(folder: Path) -> None:
     assert [f"q{width}" for width in widths] == SUBSET_0
 
 
+def test_both_questions_of_an_image_stay_together_where_pairs_are_scored(tmp_path: Path) -> None:
+    pairs = [
+        {"image_id": f"i{n % 4}", "question": f"{n}?", "answers": "Yes", "image": picture()}
+        for n in range(8)
+    ]
+    datasets.Dataset.from_list(pairs).to_parquet(tmp_path / "pairs.parquet")
+    columns = {"question": "question", "answers": "answers", "image": "image"}
+    settings: dict[str, Any] = {"columns": columns | {"image_id": "image_id"}, "score": "mme"}
+    for seed in (None, 0, 1):
+        dataset = opened(
+            tmp_path / "pairs.parquet", max_samples=5, subset_seed=seed, **settings
+        )
+        keys = [dataset.image_key(index) for index in range(len(dataset))]
+        assert (len(keys), len(set(keys))) == (4, 2)
+    file = tmp_path / "pairs.parquet"
+    assert "data.max_samples=1" in refusal(file, max_samples=1, **settings)
+    assert "data.columns.image_id" in refusal(file, score="mme", columns=columns)
+    datasets.Dataset.from_list(pairs[:5]).to_parquet(file)
+    assert "1 questions about image 'i1'" in refusal(file, **settings)
+
+
 def test_streaming_takes_the_first_rows(folder: Path) -> None:
     dataset = opened(folder, streaming=True, max_samples=4)
     assert ids(dataset) == ["q0", "q1", "q2", "q3"]

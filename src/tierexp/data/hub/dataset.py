@@ -8,6 +8,7 @@ models.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -156,6 +157,12 @@ class HubDataset:
                 allowed = f"the column that tells images apart: score {self.score} pairs questions"
                 raise ConfigError("data.columns.image_id", None, allowed)
             units = table[self._columns.image_id][:]
+            for image, questions in Counter(units).items():
+                if questions != 2:
+                    raise DataError(
+                        f"{self._source.where}: {questions} questions about image {image!r}; "
+                        f"score {self.score} pairs two"
+                    )
         chosen = fixed_subset(units, most, seed)
         if not chosen:
             allowed = f"enough for all questions about an image: {self.score} scores them together"
