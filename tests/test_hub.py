@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,12 @@ import datasets
 import pytest
 from datasets import Features, Image, List, Value
 
+from tests.command_line import TESTS, run_eval
 from tests.test_hub_layouts import picture
 from tierexp.data.hub import HubDataset
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
+from tierexp.evaluation.results import load_results
+from tierexp.scores.mme import MmeTotals
 
 FEATURES = {
     "id": Value("string"), "question": Value("string"), "answers": List(Value("string")),
@@ -224,9 +228,7 @@ def test_both_questions_of_an_image_stay_together_where_pairs_are_scored(tmp_pat
     columns = {"question": "question", "answers": "answers", "image": "image"}
     settings: dict[str, Any] = {"columns": columns | {"image_id": "image_id"}, "score": "mme"}
     for seed in (None, 0, 1):
-        dataset = opened(
-            tmp_path / "pairs.parquet", max_samples=5, subset_seed=seed, **settings
-        )
+        dataset = opened(tmp_path / "pairs.parquet", max_samples=5, subset_seed=seed, **settings)
         keys = [dataset.image_key(index) for index in range(len(dataset))]
         assert (len(keys), len(set(keys))) == (4, 2)
     file = tmp_path / "pairs.parquet"
@@ -249,6 +251,32 @@ def test_streaming_refuses_what_it_cannot_do(folder: Path, tmp_path: Path) -> No
     assert "data.subset_seed=0" in message
     table(1).save_to_disk(tmp_path / "saved")
     assert "data.streaming=True" in refusal(tmp_path / "saved", streaming=True, max_samples=1)
+
+
+def test_mme_from_the_command_line_to_its_official_score(tmp_path: Path) -> None:
+    """Always yes: half right, no pair; and model=none reads the sizes of the same rows."""
+    asked = [
+        {"question_id": f"OCR/{n // 2}.png", "question": f"{n}?", "category": "OCR",
+         "answer": ("Yes", "No")[n % 2], "image": picture(60, 40)}
+        for n in range(6)
+    ]  # fmt: skip
+    datasets.Dataset.from_list(asked).to_parquet(tmp_path / "mme.parquet")
+    table = tmp_path / "table.json"
+    table.write_text(json.dumps({f"vqa2: {n}?": "Yes." for n in range(6)}))
+    data = ["data=mme", f"data.path={tmp_path / 'mme.parquet'}", f"output_dir={tmp_path / 'out'}"]
+    outcome = run_eval(
+        "--config-dir", str(TESTS / "conf"), "model=table", f"model.table={table}", *data,
+        "data.num_workers=0", "trainer=cpu", "logger=none",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "MME perception - of 2000" in outcome.out
+    (file,) = (tmp_path / "out").glob("mme_tier-medium_*.json")
+    results = load_results(file)
+    assert results.accuracy == 0.5
+    assert results.mme == MmeTotals({"OCR": 50.0}, None, None, 3)
+    assert run_eval("model=none", *data).code == 0
+    (sizes,) = (tmp_path / "out").glob("mme_*_model-none.json")
+    assert json.loads(sizes.read_text())["num_samples"] == 6
 
 
 def test_without_the_package_one_line_says_how_to_install_it(
@@ -284,5 +312,5 @@ def test_a_hub_that_does_not_answer_says_what_to_do() -> None:
 
 
 def test_neither_torch_nor_datasets_is_imported_before_a_table_is_opened() -> None:
-    code = "import sys, tierexp.data.hub; sys.exit('torch' in sys.modules or 'datasets' in sys.modules)"
+    code = "import sys, tierexp.data.hub; sys.exit(bool({'torch', 'datasets'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

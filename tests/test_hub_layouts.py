@@ -93,11 +93,11 @@ LAYOUTS = {
             "answers": TEXTS, "data_split": TEXT,
         },
         {
-            "questionId": "49153", "question": "What is the ‘actual’ value per 1000?",
+            "questionId": "49153", "question": "What is the actual value per 1000?",
             "question_types": ["figure/diagram"], "docId": 14465, "ucsf_document_id": "pybv0228",
             "ucsf_document_page_no": "81", "answers": ["0.28", ".28"], "data_split": "val",
         },
-        "doc_qa: What is the ‘actual’ value per 1000?", ("0.28", ".28"), "doc_vqa", "49153",
+        "doc_qa: What is the actual value per 1000?", ("0.28", ".28"), "doc_vqa", "49153",
         "0.28", "7",
     ),
     "info_vqa": Layout(

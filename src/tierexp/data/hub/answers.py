@@ -33,7 +33,9 @@ def texts_of(cell: object) -> list[str]:
     if isinstance(cell, Mapping) and "answer" in cell:
         return texts_of(cell["answer"])
     if isinstance(cell, list):
-        return [text for item in cell for text in ([item] if isinstance(item, str) else texts_of(item))]
+        return [
+            text for item in cell for text in ([item] if isinstance(item, str) else texts_of(item))
+        ]
     if isinstance(cell, int | float):
         whole = isinstance(cell, float) and cell.is_integer()
         return [str(int(cell) if whole else cell)]

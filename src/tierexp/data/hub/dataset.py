@@ -204,8 +204,12 @@ class HubDataset:
             answers = answers_of(fields["answers"], options, self._kind)
             SCORES[self.score]("", answers)
         except ValueError as error:
-            raise self._wrong(fields, "answers", where, f"data.score={self.score} and "
-                              f"data.answers_are={self._kind} expect {error}") from None
+            raise self._wrong(
+                fields,
+                "answers",
+                where,
+                f"data.score={self.score} and data.answers_are={self._kind} expect {error}",
+            ) from None
         try:
             put = self._prompt.put(question, options, str(hint))
         except ValueError as error:
@@ -246,7 +250,9 @@ def _refuse_streaming(most: int | None, seed: int | None) -> None:
     if most is None:
         raise ConfigError("data.max_samples", None, "a number: streamed rows are held in memory")
     if seed is not None:
-        allowed = "null with data.streaming=true, which takes the first rows: a random subset needs all"
+        allowed = (
+            "null with data.streaming=true, which takes the first rows: a random subset needs all"
+        )
         raise ConfigError("data.subset_seed", seed, allowed)
 
 

@@ -1,8 +1,8 @@
 """How a question is put: Molmo's style prefixes, and options listed one a line.
 
-In: a question, its options, a hint. Out: the text between ` User: ` and ` Assistant:`. As the data
-formatter that the released Molmo checkpoints (0924) were trained with has it: `STYLE: QUESTION`, and
-below the question of a multiple choice `A: TEXT` lines, or the texts alone where they are letters.
+In: a question, its options, a hint. Out: the text between ` User: ` and ` Assistant:`, as the data
+formatter of the released Molmo checkpoints (0924) has it: `STYLE: QUESTION`, and below the question
+of a multiple choice `A: TEXT` lines, or the texts alone where they are letters.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Where rows come from: parquet files on the hub or in a folder, or a data set saved to disk.
 
-In: an id or a path, and a split. Out: a table of Hugging Face `datasets`, images as undecoded bytes.
-Nothing but parquet and Arrow is read, so no code of a data set is ever run and nothing is unpickled;
+In: an id or a path, and a split. Out: a table of Hugging Face `datasets`, images undecoded. Nothing
+but parquet and Arrow is read, so no code of a data set is ever run and nothing is unpickled;
 `datasets` itself is imported when a table is opened. Knows nothing about questions.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -173,7 +174,9 @@ class Source:
             if self.split not in by_split:
                 raise self._no_split(sorted(by_split))
             files += by_split[self.split]
-            folders = sorted({str(file.parent.relative_to(folder)) for file in by_split[self.split]})
+            folders = sorted(
+                {str(file.parent.relative_to(folder)) for file in by_split[self.split]}
+            )
             if len(folders) > 1:
                 allowed = f"one of {', '.join(folders)}: each has a split {self.split}"
                 raise ConfigError("data.config", None, allowed)
@@ -220,9 +223,8 @@ def _datasets(what: str) -> Any:
             raise
         allowed = "it needs Hugging Face datasets: pip install 'tierexp[hub]'"
         raise ConfigError("data", what, allowed) from None
-    from huggingface_hub.utils import logging
-
-    logging.set_verbosity_error()  # it announces each of its attempts to reach the hub
+    # It announces each of its attempts to reach the hub.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     datasets.logging.set_verbosity_error()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()

@@ -1,7 +1,7 @@
 """A fixed random subset of rows, the same on every machine.
 
-In: which rows belong together, how many to keep, a seed. Out: row numbers. Ranks by SHA-256, so that
-no version of a random generator decides; a larger subset of one seed contains the smaller.
+In: which rows belong together, how many to keep, a seed. Out: row numbers. Ranks by SHA-256, so
+that no version of a random generator decides; a larger subset of one seed contains the smaller.
 """
 
 from __future__ import annotations
