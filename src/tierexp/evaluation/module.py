@@ -34,12 +34,13 @@ from tierexp.evaluation.results import (
     SampleResult,
     TierRange,
     decoded,
+    mme_totals,
     task_accuracy,
 )
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.evaluation.stopwatch import LatencyMeter
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
-from tierexp.scores.registry import QUESTION_SCORES, SCORES
+from tierexp.scores.registry import SCORES
 
 _MEANS = {
     "accuracy": "accuracy",
@@ -62,7 +63,7 @@ class TierEvaluation(LightningModule):
     Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
     their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
-    `test/samples_per_second`.
+    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`.
 
     Args:
         setup: The tier, the data set and the model, whose weights are read when a run starts.
@@ -74,7 +75,6 @@ class TierEvaluation(LightningModule):
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
         dataset = setup.dataset
-        assert dataset.score in QUESTION_SCORES
         self._score = SCORES[dataset.score]
         self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
         self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})
@@ -193,6 +193,10 @@ class TierEvaluation(LightningModule):
             figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
             low, high = task_accuracy(samples).accuracy_ci95
             figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
+            if self._setup.dataset.score == "mme":
+                totals = mme_totals(samples)
+                official = {"perception": totals.perception, "cognition": totals.cognition}
+                figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
         self.log_dict({f"test/{name}": figure for name, figure in figures.items()})
         latency = self.latency
         if latency is not None:

@@ -29,6 +29,7 @@ from tierexp.evaluation.latency import LatencyResults, SampleLatency
 from tierexp.evaluation.metrics import wilson_interval
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.run_checks import check_run
+from tierexp.scores.mme import MmeTotals, add_up
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -193,7 +194,7 @@ class RunFacts:
 class EvaluationResults:
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of.
+    mean of; where that is `mme`, `mme` holds the official figures.
     """
 
     schema_version: int
@@ -226,6 +227,7 @@ class EvaluationResults:
     content_kept_mean: float | None
     padding_fraction_mean: float | None
     accuracy_by_task: dict[str, TaskAccuracy]
+    mme: MmeTotals | None
     samples_per_second: float | None
     latency: LatencyResults | None
     validation: tuple[Check, ...]
@@ -311,6 +313,7 @@ def aggregate(
             task: task_accuracy([sample for sample in samples if sample.task == task])
             for task in tasks
         },
+        mme=mme_totals(samples) if facts.score == "mme" and samples else None,
         samples_per_second=len(samples) / seconds if samples and seconds else None,
         latency=latency,
         validation=check_run(samples),
@@ -326,6 +329,11 @@ def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
     guesses = [sample.chance for sample in samples if sample.chance is not None]
     chance = float(np.mean(guesses)) if len(guesses) == len(samples) else None
     return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples), chance)
+
+
+def mme_totals(samples: Sequence[SampleResult]) -> MmeTotals:
+    """MME's official figures, of samples scored by `mme`."""
+    return add_up((s.task, s.image_key, s.accuracy == 1.0) for s in samples)
 
 
 def write_results(results: DataclassInstance, path: Path) -> None:

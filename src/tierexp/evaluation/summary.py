@@ -135,6 +135,12 @@ def _accuracies(results: EvaluationResults) -> Table:
         results.accuracy, results.accuracy_ci95, results.num_samples, results.chance
     )
     add("all", overall, style="bold")
+    if results.mme is not None:
+        table.caption = (
+            f"MME perception {number_text(results.mme.perception)} of 2000, cognition "
+            f"{number_text(results.mme.cognition)} of 800; {results.mme.num_images} images"
+        )
+        table.caption_justify = "left"
     return table
 
 
