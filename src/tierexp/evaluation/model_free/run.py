@@ -36,7 +36,7 @@ from tierexp.tiers import CropPolicy, Threshold
 
 _UNREAD = (
     "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "data.batch_size", "data.num_workers",
+    "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
