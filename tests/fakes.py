@@ -24,9 +24,7 @@ from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 EOS, PAD, FIRST_LETTER = 0, 1, 10
 CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
 """Answers that break off the run."""
-IMAGE_TOKENS = SimpleNamespace(
-    im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5
-)
+IMAGE_TOKENS = SimpleNamespace(im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5)
 
 
 class LetterTokenizer:

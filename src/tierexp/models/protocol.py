@@ -18,7 +18,7 @@ from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,19 @@ class VisionLanguageModel(Protocol):
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
         """The estimated cost of one sample's answer of so many tokens."""
+
+
+class MeasurableModel(VisionLanguageModel, Protocol):
+    """A model whose decoder blocks can be watched while it reads."""
+
+    @property
+    def decoder_blocks(self) -> nn.ModuleList:
+        """All of them, those that are set not to run too; each takes the tokens (B, T, C) as its
+        first argument and returns them changed.
+        """
+
+    def read(self, inputs: ModelInputs) -> None:
+        """Run prompts through all the blocks, whichever are set to run."""
 
 
 class QuestionTokenizer(Protocol):

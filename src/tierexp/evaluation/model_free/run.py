@@ -116,10 +116,10 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     _refuse_unread(written)
-    tier = build(config, "tier")
+    geometry = build(config, "model").geometry
+    tier = build(config, "tier", geometry=geometry)
     threshold = build(config, "threshold")
     resize = build(config, "resize")
-    geometry = build(config, "model").geometry
     on_error = config.data.get("on_error")
     choice("data.on_error", on_error, get_args(OnError))
     of_loader = [field.name for field in fields(LoaderSettings) if field.name in config.data]
