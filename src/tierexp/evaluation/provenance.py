@@ -5,11 +5,15 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tierexp.evaluation.results import Provenance
 from tierexp.loading import checkout
+
+_OPTIONAL = ("transformers",)
+"""Recorded where they are installed: some models come from them."""
 
 _PACKAGES = (
     "torch", "numpy", "pillow", "tokenizers", "safetensors", "lightning", "torchmetrics", "tierexp",
@@ -34,6 +38,7 @@ def gather_provenance(config: dict[str, Any], seed: int | None, device: str) -> 
         versions={
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
+            **{package: version(package) for package in _OPTIONAL if find_spec(package)},
         },
         seed=seed,
         device=device,

@@ -78,6 +78,7 @@ class Molmo2(nn.Module):
         decoder.rope_types = [self._rope_types[number] for number in numbers]
         self.active_blocks = tuple(numbers)
 
+    @torch.inference_mode()
     def vision_features(self, inputs: ModelInputs) -> list[Tensor]:
         """The vision tokens, (L, C), of every image of a batch, in the order of the prompt."""
         patches = pooled_patches(inputs, self.settings.geometry)
