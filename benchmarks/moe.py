@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 import tierexp
-from tierexp.models.molmo.files import read_config
+from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.molmo.sizes import DecoderConfig
 

@@ -26,13 +26,13 @@ CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
 """Answers that break off the run."""
 DEFECT_AT = "TIEREXP_TEST_DEFECT"
 """Environment variable with a question that breaks it off, whatever the table says."""
-IMAGE_TOKENS = SimpleNamespace(im_start=2, im_end=3, im_patch=4, im_col=5)
+IMAGE_TOKENS = SimpleNamespace(im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5)
 
 
 class LetterTokenizer:
     """One token a letter."""
 
-    bos_id, eos_id, pad_id, image_tokens = EOS, EOS, PAD, IMAGE_TOKENS
+    before_image, eos_id, pad_id, image_tokens = (EOS,), EOS, PAD, IMAGE_TOKENS
 
     def encode_prompt(self, question: str) -> list[int]:
         return [FIRST_LETTER + ord(letter) for letter in question]

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.molmo_models import KINDS, prompt, small_model
 from tierexp.errors import CheckpointError, ConfigError
+from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo import stored_tensors
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
-from tierexp.models.molmo.files import read_config, weight_files
+from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.tokenizer_training import train_tokenizer
 

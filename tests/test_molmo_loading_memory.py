@@ -29,7 +29,8 @@ LOAD = r"""
 import re, sys
 from pathlib import Path
 import torch
-from tierexp.models.molmo.files import read_config, weight_files
+from tierexp.models.checkpoint_files import weight_files
+from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.weights import load_model, released_tensors
 
 def peak():

@@ -84,7 +84,9 @@ def run_evaluation(
     ):
         trainer.logger = logger
         timed_at_once = setup.latency is not None and setup.latency.passes == "one"
-        data = _remaining(setup, journal, "samples", _alone(setup) if timed_at_once else setup.loader)
+        data = _remaining(
+            setup, journal, "samples", _alone(setup) if timed_at_once else setup.loader
+        )
         module = TierEvaluation(setup, journal)
         logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
         interrupted = _test(trainer, module, data)

@@ -23,7 +23,6 @@ from tierexp.evaluation.latency import (
 from tierexp.evaluation.stopwatch import LatencyMeter
 from tierexp.models.protocol import VisionLanguageModel
 
-
 PEAK = "peak_memory_bytes"
 """Key of a journal's records of what was timed."""
 
@@ -77,9 +76,7 @@ class LatencyPass(LightningModule):
     @override
     def on_test_start(self) -> None:
         """Start measuring the memory."""
-        self.meter = LatencyMeter(
-            self._settings, self.model, self.device, self._peak_before
-        )
+        self.meter = LatencyMeter(self._settings, self.model, self.device, self._peak_before)
 
     @override
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:

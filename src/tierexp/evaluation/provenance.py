@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.evaluation.results import Provenance
 from tierexp.loading import checkout
 from tierexp.models.protocol import ModelSource
+
+_OPTIONAL = ("transformers",)
+"""Recorded where they are installed: some models come from them."""
 
 _PACKAGES = (
     "torch", "numpy", "pillow", "tokenizers", "safetensors", "lightning", "torchmetrics", "tierexp",
@@ -40,6 +44,7 @@ def gather_provenance(
         versions={
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
+            **{package: version(package) for package in _OPTIONAL if find_spec(package)},
         },
         seed=seed,
         device=device,

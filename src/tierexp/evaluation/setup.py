@@ -93,7 +93,8 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     """
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
-    tier = build(config, "tier")
+    source = build(config, "model")
+    tier = build(config, "tier", geometry=source.geometry)  # what a fixed tier's crops cost
     threshold = build(config, "threshold")
     resize = build(config, "resize")
     if describes(config, "data", read_sizes):
@@ -108,7 +109,6 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
-    source = build(config, "model")
     return EvaluationSetup(
         tier, threshold, resize, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,

@@ -107,9 +107,7 @@ def accuracy_against_latency(runs: Runs) -> Figure:
         low, high = run.accuracy_ci95 or (accuracy, accuracy)
         bars = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
         axes.errorbar(time, 100 * accuracy, yerr=bars, fmt="o", color=color, capsize=3)
-        axes.annotate(
-            label, (time, 100 * accuracy), (6, 6), textcoords="offset points", fontsize=9
-        )
+        axes.annotate(label, (time, 100 * accuracy), (6, 6), textcoords="offset points", fontsize=9)
     best = sorted(points[number] for number in pareto_frontier(points))
     axes.plot(
         [time for time, _ in best], [100 * accuracy for _, accuracy in best],

@@ -36,7 +36,7 @@ from tierexp.tiers import CropPolicy, Threshold
 
 _UNREAD = (
     "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "data.batch_size", "data.num_workers",
+    "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -111,10 +111,10 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    tier = build(config, "tier")
+    geometry = build(config, "model").geometry
+    tier = build(config, "tier", geometry=geometry)
     threshold = build(config, "threshold")
     resize = build(config, "resize")
-    geometry = build(config, "model").geometry
     sizes = read_image_sizes(config, "measure")
     return ModelFreeSetup(tier, threshold, resize, geometry, sizes)
 

@@ -10,22 +10,28 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from tierexp.checks import choice, optional_whole_number, path, whole_number
+from tierexp.checks import choice, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
-from tierexp.models.active_blocks import BlockPolicy, choose_blocks, read_importance
-from tierexp.models.molmo import hub
-from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.molmo.files import (
+from tierexp.models.active_blocks import BlockPolicy
+from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
-    read_config,
     weight_files,
 )
+from tierexp.models.knobs import (
+    Precision,
+    blocks_that_run,
+    check_precision,
+    check_top_k,
+    torch_dtype,
+)
+from tierexp.models.molmo import hub
+from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.text import PromptTokenizer
 
@@ -36,8 +42,6 @@ if TYPE_CHECKING:
 
     from tierexp.models.molmo.model import Molmo
     from tierexp.models.protocol import VisionLanguageModel
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,7 @@ class MolmoCheckpoint:
         block_policy: Which of them run, where some are skipped.
         block_importance: The file with a score per block, for the policy `importance`.
         max_new_tokens: The longest answer that is generated.
-        dtype: Precision of weights and activations; `auto` is bfloat16 on a GPU and float32
-            elsewhere.
+        dtype: Precision of weights and activations.
 
     Raises:
         ConfigError: There is no Molmo configuration, it is another released model's, or a setting
@@ -87,11 +90,12 @@ class MolmoCheckpoint:
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "config", config)
         self._refuse_another_model()
-        if self.top_k is not None:
-            _check_top_k(self.top_k, config.decoder.num_experts)
-        object.__setattr__(self, "active_blocks", self._choose_blocks())
+        check_top_k(self.top_k, config.decoder.num_experts)
+        total, count = config.decoder.num_layers, self.num_active_blocks
+        blocks = blocks_that_run(total, count, self.block_policy, self.block_importance)
+        object.__setattr__(self, "active_blocks", blocks)
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
-        choice("model.dtype", self.dtype, get_args(Precision))
+        check_precision(self.dtype)
 
     @property
     def _is_on_the_hub(self) -> bool:
@@ -112,22 +116,6 @@ class MolmoCheckpoint:
         if self._is_on_the_hub:
             hub.fetch(self.checkpoint, hub.WEIGHTS, revision=self.folder.name)
         return weight_files(self.folder)
-
-    def _choose_blocks(self) -> tuple[int, ...]:
-        total = self.config.decoder.num_layers
-        optional_whole_number("model.num_active_blocks", self.num_active_blocks, 1, total)
-        choice("model.block_policy", self.block_policy, get_args(BlockPolicy))
-        scores = None
-        if self.block_policy == "importance":
-            if self.block_importance is None:
-                allowed = "a file that block_importance.py wrote: the policy importance needs one"
-                raise ConfigError("model.block_importance", None, allowed)
-            scores = read_importance(path("model.block_importance", self.block_importance), total)
-        elif self.block_importance is not None:
-            allowed = "null: only model.block_policy=importance reads it"
-            raise ConfigError("model.block_importance", self.block_importance, allowed)
-        num_active = total if self.num_active_blocks is None else self.num_active_blocks
-        return choose_blocks(total, num_active, self.block_policy, scores)
 
     @property
     def geometry(self) -> CropGeometry:
@@ -163,13 +151,9 @@ class MolmoCheckpoint:
         end_of_text_id = self.tokenizer().eos_id
         files = self._weight_files()
 
-        import torch
-
         from tierexp.models.molmo.weights import load_model
 
-        automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
-        dtype = automatic if self.dtype == "auto" else getattr(torch, self.dtype)
-        model = load_model(files, self.config, device, dtype)
+        model = load_model(files, self.config, device, torch_dtype(self.dtype, device))
         model.end_of_text_id = end_of_text_id
         self.turn_knobs(model)
         return model
@@ -197,9 +181,3 @@ def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:
     write_weights(model, folder / WEIGHTS_FILE, dtype)
     values = json.dumps(model.config.to_checkpoint_json(), indent=1)
     (folder / CONFIG_FILE).write_text(values + "\n", encoding="utf-8")
-
-
-def _check_top_k(top_k: int, num_experts: int | None) -> None:
-    if num_experts is None:
-        raise ConfigError("model.top_k", top_k, "only null, this model has no experts to choose")
-    optional_whole_number("model.top_k", top_k, 1, num_experts)

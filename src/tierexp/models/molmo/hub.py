@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tierexp.errors import CheckpointError
-from tierexp.models.molmo.files import CONFIG_FILE, INDEX_FILE, TOKENIZER_FILE
+from tierexp.models.checkpoint_files import CONFIG_FILE, INDEX_FILE, TOKENIZER_FILE
 
 DESCRIPTION = (CONFIG_FILE, TOKENIZER_FILE)
 """What says which model it is; a few megabytes."""
