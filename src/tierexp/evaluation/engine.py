@@ -83,10 +83,9 @@ def run_evaluation(
         closing(build(config, "logger", save_dir=output_dir)) as logger,
     ):
         trainer.logger = logger
-        timed_at_once = setup.latency is not None and setup.latency.passes == "one"
-        data = _remaining(
-            setup, journal, "samples", _alone(setup) if timed_at_once else setup.loader
-        )
+        at_once = setup.latency is not None and setup.latency.passes == "one"
+        loader = _alone(setup) if at_once else setup.loader
+        data = _remaining(setup, journal, "samples", loader)
         module = TierEvaluation(setup, journal)
         logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
         interrupted = _test(trainer, module, data)
@@ -146,7 +145,9 @@ def _finished_run(
 
 
 def _alone(setup: EvaluationSetup) -> LoaderSettings:
-    """How samples that are timed are loaded: one by one, and no worker takes time from the model."""
+    """How samples that are timed are loaded: one by one, with no worker that takes time from the
+    model.
+    """
     return dataclasses.replace(setup.loader, batch_size=1, num_workers=0)
 
 
