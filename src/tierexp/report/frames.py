@@ -47,9 +47,9 @@ def runs_frame(runs: Sequence[EvaluationResults]) -> pd.DataFrame:
     """One row per run: `run`, its label, whatever else differs between the runs, and every
     aggregate of the results under its name there.
 
-    Names of nested ones are joined by `/`: `accuracy_by_task/read/accuracy`, `tier_range/min_crops`,
-    `latency/stages/T_total/p50`, `selected_crops_distribution/6`; pairs have numbers:
-    `accuracy_ci95/0`.
+    Names of nested ones are joined by `/`: `accuracy_by_task/read/accuracy`,
+    `tier_range/min_crops`, `latency/stages/T_total/p50`, `selected_crops_distribution/6`; pairs have
+    numbers: `accuracy_ci95/0`.
 
     Args:
         runs: At least one.
