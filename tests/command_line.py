@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tierexp.cli import Finish, Task, launch
+from tierexp.cli import Finish, launch
 from tierexp.evaluation.run import evaluate
+from tierexp.multirun import Task
 from tierexp.report.comparison import finish
 
 TESTS = Path(__file__).parent

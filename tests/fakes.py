@@ -24,13 +24,15 @@ from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 EOS, PAD, FIRST_LETTER = 0, 1, 10
 CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
 """Answers that break off the run."""
-IMAGE_TOKENS = SimpleNamespace(im_start=2, im_end=3, im_patch=4, im_col=5)
+DEFECT_AT = "TIEREXP_TEST_DEFECT"
+"""Environment variable with a question that breaks it off, whatever the table says."""
+IMAGE_TOKENS = SimpleNamespace(im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5)
 
 
 class LetterTokenizer:
     """One token a letter."""
 
-    bos_id, eos_id, pad_id, image_tokens = EOS, EOS, PAD, IMAGE_TOKENS
+    before_image, eos_id, pad_id, image_tokens = (EOS,), EOS, PAD, IMAGE_TOKENS
 
     def encode_prompt(self, question: str) -> list[int]:
         return [FIRST_LETTER + ord(letter) for letter in question]
@@ -68,7 +70,7 @@ class TableModel:
             answer = self.table.get(question, "I do not know")
             if answer == CTRL_C:
                 raise KeyboardInterrupt
-            if answer == DEFECT:
+            if answer == DEFECT or question == os.environ.get(DEFECT_AT):
                 raise RuntimeError("a defect")
             answers.append([FIRST_LETTER + ord(letter) for letter in answer][:max_new_tokens])
         tokens = torch.full((len(answers), max_new_tokens), EOS)

@@ -15,7 +15,7 @@ from tests.molmo_models import KINDS, prompt, row_of, small_model
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.block_importance import measure_block_importance
 from tierexp.models.active_blocks import choose_blocks, read_importance
-from tierexp.models.molmo.block_importance import BlockImportance
+from tierexp.models.block_importance import BlockImportance
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 

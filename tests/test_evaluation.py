@@ -108,8 +108,8 @@ def test_results_do_not_depend_on_batches_or_workers(tmp_path: Path) -> None:
         _, results = evaluated(tmp_path / name, *overrides)
         runs.append(
             dataclasses.replace(
-                results, images_per_second=None, provenance=runs[0].provenance
-            ) if runs else dataclasses.replace(results, images_per_second=None)
+                results, samples_per_second=None, provenance=runs[0].provenance
+            ) if runs else dataclasses.replace(results, samples_per_second=None)
         )  # fmt: skip
     assert runs[0] == runs[1] == runs[2]
 
@@ -139,7 +139,7 @@ def test_logged_figures_are_those_of_the_results_file(tmp_path: Path) -> None:
         "padding_fraction_mean": results.padding_fraction_mean,
         "num_samples": results.num_samples,
         "num_failed": results.num_failed,
-        "images_per_second": results.images_per_second,
+        "samples_per_second": results.samples_per_second,
     }
     logged = {key.removeprefix("test/"): float(row[key]) for key in row if key[:5] == "test/"}
     assert logged == pytest.approx(expected, rel=1e-6)

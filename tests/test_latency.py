@@ -251,6 +251,8 @@ def test_a_run_that_is_timed(passes: tuple[str, ...], tmp_path: Path) -> None:
     assert results.latency is not None
     assert (results.latency.num_samples, results.num_failed) == (2, 1)
     assert results.latency.passes == passes[0].partition("=")[2]
+    # Of answers that are given several times, speed would be that of the clock's repeats.
+    assert (results.samples_per_second is None) == (results.latency.passes == "one")
     for timed in results.per_sample_results:
         assert timed.latency is not None
         assert timed.latency.new_tokens == 16
@@ -277,6 +279,13 @@ def test_one_pass_needs_samples_alone(tmp_path: Path) -> None:
     assert outcome.code == 2
     assert "data.batch_size=2" in outcome.err
     assert "latency.passes=one" in outcome.err
+
+
+def test_answers_that_are_scored_have_the_length_they_have(tmp_path: Path) -> None:
+    arguments = ("logger=none", "latency=on", "latency.passes=one", "data.batch_size=1")
+    outcome = run_on_fakes(tmp_path, SAMPLES, {}, *arguments, "latency.output_tokens=3")
+    assert outcome.code == 2
+    assert "latency.output_tokens=3 is not possible: null with latency.passes=one" in outcome.err
 
 
 def test_the_model_in_the_box_can_be_timed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.types import RunMode
 from wandb.proto.wandb_internal_pb2 import Record
 
 from tests.command_line import run_on_fakes
@@ -18,6 +19,8 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation.tiling_figure import draw_tiling
 from tierexp.evaluation.wandb_logging import logged_in, wandb_mode
 from tierexp.imaging.resize import ResizeMode
+from tierexp.overrides import sweep_group
+from tierexp.report.command import main as report
 
 SAMPLES = [[[480, 640], f"q{index}", ["yes", "ja"], "read"] for index in range(3)]
 TABLE = {"q0": "yes", "q1": "no", "q2": "ja"}
@@ -119,8 +122,12 @@ def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None
         metrics |= keyed(record.summary.update)
         if record.HasField("exit"):
             exits.append(record.exit.exit_code)
-    assert config["tier"]["preferred_crops"] == [4, 6, 8]
+    # Flat, so that runs can be filtered by any of them.
+    assert config["tier/preferred_crops"] == [4, 6, 8]
     assert config["output_dir"] == str(tmp_path / "out")
+    assert config["tier_ordered"] == "01008 medium"
+    assert not any(isinstance(value, dict) for key, value in config.items() if key != "_wandb")
+    assert not any("_target_" in key for key in config)
     assert metrics["test/accuracy"] == pytest.approx(2 / 3)
     assert metrics["test/mismatch_mean"] == pytest.approx(3 / 46)
     assert metrics["test/selected_vision_tokens_mean"] == 1008
@@ -143,6 +150,98 @@ def test_two_runs_of_a_multirun_are_two_runs_of_wandb(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     runs = sorted((tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"))
     assert [run.parents[2].name for run in runs] == ["0_tier-low", "1_tier-medium"]
+
+
+def logged(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
+    """(run, config, summary, artifacts) of a `.wandb` file."""
+    run, config, summary, artifacts = None, {}, {}, []
+    for record in records(path):
+        if record.HasField("run"):
+            run = record.run
+            config |= keyed(record.run.config.update)
+        config |= keyed(record.config.update)
+        summary |= keyed(record.summary.update)
+        request = record.request
+        if record.HasField("artifact"):
+            artifacts.append(record.artifact)
+        if record.HasField("request") and request.HasField("log_artifact"):
+            artifacts.append(request.log_artifact.artifact)
+    return run, config, summary, artifacts
+
+
+def test_the_runs_of_a_sweep_are_a_group_and_tell_each_other_apart(tmp_path: Path) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,high",
+        "model.top_k=1,2",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    found = [
+        logged(path) for path in sorted((tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"))
+    ]
+    assert [run.display_name for run, *_ in found] == [
+        "plain_low_top_k-1", "plain_low_top_k-2", "plain_high_top_k-1", "plain_high_top_k-2",
+    ]  # fmt: skip
+    assert {run.run_group for run, *_ in found} == {"out"}
+    assert [config["model/top_k"] for _, config, *_ in found] == [1, 2, 1, 2]
+    assert sorted({config["tier_ordered"] for _, config, *_ in found}) == [
+        "00432 low", "01872 high",
+    ]  # fmt: skip
+    names = [{name for name in summary if name.startswith("test/")} for _, _, summary, _ in found]
+    assert names[0] >= {"test/accuracy", "test/mismatch_mean", "test/utilization_mean"}
+    assert all(of_run == names[0] for of_run in names)
+
+
+def test_a_run_of_its_own_has_no_group(tmp_path: Path) -> None:
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb").code == 0
+    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    assert logged(path)[0].run_group == ""
+
+
+def test_results_and_report_are_artifacts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,medium"
+    )
+    assert outcome.code == 0
+    for path in (tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"):
+        (results,) = path.parents[2].glob("*_tier-*.json")
+        kept = [a for a in logged(path)[3] if a.type == "results"]
+        assert [(a.name, [f.path for f in a.manifest.contents]) for a in kept] == [
+            (results.stem, [results.name])
+        ]
+    report([str(tmp_path / "out"), "--wandb"])
+    assert "wandb sync" in capsys.readouterr().out
+    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    run, _, summary, artifacts = logged(path)
+    assert (run.display_name, run.run_group, run.project) == ("report out", "out", "tierexp")
+    assert {a.type for a in artifacts} >= {"report", "comparison"}
+    assert summary["runs/nrows"] == 2
+    assert summary["report/_type"] == "html-file"
+
+
+def test_a_report_on_runs_without_wandb_is_not_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none").code == 0
+    with pytest.raises(SystemExit) as end:
+        report([str(tmp_path / "out"), "--wandb"])
+    assert end.value.code == 2
+    assert "were not logged to W&B: logger=wandb does that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("mode", "folder", "group"),
+    [
+        ("RUN", "outputs/sweep", None),
+        ("MULTIRUN", "outputs/sweep", "sweep"),
+        ("MULTIRUN", "outputs/2026-11-24/18-30-00", "2026-11-24_18-30-00"),
+        ("MULTIRUN", "sweep", "sweep"),
+    ],
+)
+def test_a_group_is_called_like_the_folder(mode: str, folder: str, group: str | None) -> None:
+    assert sweep_group(RunMode[mode], folder) == group
+    assert sweep_group(None, folder) is None
 
 
 def test_fixed_counts_can_be_swept(tmp_path: Path) -> None:

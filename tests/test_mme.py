@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.mme import MmeScore, mme, score_pairs, yes_or_no
+from tierexp.scores.mme import (
+    COGNITION,
+    PERCEPTION,
+    MmeScore,
+    add_up,
+    mme,
+    score_pairs,
+    yes_or_no,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +67,32 @@ def test_always_yes_is_half_right_and_of_no_image() -> None:
 def test_no_images() -> None:
     with pytest.raises(ValueError, match="no images"):
         score_pairs([])
+
+
+def test_published_figures_add_up_the_scores_of_subtasks() -> None:
+    """All right but for one of the two images of `count`, with one wrong answer: 75 + 50."""
+    answers = [
+        (task, f"{task}/{image}", not (task == "count" and image == 0 and question == 0))
+        for task in (*PERCEPTION, *COGNITION)
+        for image in range(2)
+        for question in range(2)
+    ]
+    totals = add_up(answers)
+    assert (totals.perception, totals.cognition) == (9 * 200 + 125, 4 * 200)
+    assert (totals.score_by_task["count"], totals.num_images) == (125.0, 28)
+
+
+def test_one_image_in_two_subtasks_is_two() -> None:
+    assert add_up([(task, "a", True) for task in ("OCR", "count") * 2]).num_images == 2
+
+
+def test_half_a_pair_and_missing_subtasks_are_left_out() -> None:
+    totals = add_up([("OCR", "a", True), ("OCR", "a", True), ("OCR", "b", False)])
+    assert totals.score_by_task == {"OCR": 200.0}
+    assert (totals.perception, totals.cognition, totals.num_images) == (None, None, 1)
+    assert add_up([("OCR", "a", True)]).score_by_task == {}
+
+
+def test_three_answers_are_no_pair() -> None:
+    with pytest.raises(ValueError, match="image a has 3 answers"):
+        add_up([("OCR", "a", True)] * 3)

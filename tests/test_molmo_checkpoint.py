@@ -14,8 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.molmo_models import KINDS, prompt, small_model
 from tierexp.errors import CheckpointError, ConfigError
+from tierexp.models.checkpoint_files import weight_files
+from tierexp.models.molmo import stored_tensors
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
-from tierexp.models.molmo.files import read_config, weight_files
+from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.tokenizer_training import train_tokenizer
 
@@ -131,6 +133,27 @@ def test_damaged_weights_are_refused(released: Path) -> None:
     (released / "model.safetensors").write_bytes(b"not safetensors at all")
     with pytest.raises(CheckpointError, match="damaged"):
         MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_weights_in_other_numbers_are_refused(released: Path) -> None:
+    file = released / "model.safetensors"
+    tensors = load_file(file)
+    tensors["lm_head.weight"] = tensors["lm_head.weight"].to(torch.int8)
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is stored as I8"):
+        MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_a_tensor_of_many_pieces_arrives_whole(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_tensors, "_PIECE", 4 * 37)
+    model = MolmoCheckpoint(str(released)).load(CPU)
+    stored = load_file(released / "model.safetensors")
+    assert torch.equal(model.lm_head.weight, stored["lm_head.weight"])
+    expert = stored["model.transformer.blocks.2.mlp.experts.5.up_proj.weight"]
+    experts = model.transformer.blocks[2].mlp.experts.gate_up_proj[5]
+    assert torch.equal(experts[len(experts) // 2 :], expert)
 
 
 def test_a_folder_without_weights_is_refused(released: Path) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.resize import Resize
 from tierexp.imaging.tokens import TokenLayout, layout_tokens
-from tierexp.models.molmo.files import read_config, weight_files
+from tierexp.models.checkpoint_files import weight_files
+from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.text import ImageTokenIds
@@ -58,7 +59,7 @@ def golden(name: str) -> Golden:
         tiling,
         config.geometry,
         ImageTokenIds(first, first + 1, first + 2, first + 3),
-        bos_id=int(expected["input_ids"][0]),
+        before_image=[int(expected["input_ids"][0])],
         prompt_ids=[10 + ord(letter) % 200 for letter in " What is it?"],
     )
     with torch.inference_mode():

@@ -8,12 +8,13 @@ import torch
 from tests.molmo_models import prompt, small_model
 from tierexp.models.molmo.connector import add_padding_embeddings, pooling_windows
 from tierexp.models.molmo.vision import quick_gelu
-from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD, normalised_patches
+from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
+from tierexp.models.patches import normalised_patches
 
 
 def test_patches_are_normalised_row_by_row() -> None:
     crops = torch.randint(256, (2, 6, 9, 3), dtype=torch.uint8)
-    patches = normalised_patches(crops, patch_size=3)
+    patches = normalised_patches(crops, 3, CLIP_MEAN, CLIP_STD)
     assert patches.shape == (2, 6, 27)
     for row in range(2):
         for col in range(3):

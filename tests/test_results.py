@@ -146,7 +146,7 @@ def test_aggregates_by_hand() -> None:
     assert (results.accuracy, results.accuracy_std) == (0.5, 0.5)
     assert results.accuracy_ci95 == wilson_interval(0.5, 2)
     assert (results.num_samples, results.num_failed) == (2, 1)
-    assert results.images_per_second == 0.5
+    assert results.samples_per_second == 0.5
     assert results.score == "vqa"
     assert {name: (t.accuracy, t.num_samples) for name, t in results.accuracy_by_task.items()} == {
         "coarse": (1.0, 1),
@@ -209,7 +209,7 @@ def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:
     [
         (lambda text: text[:50], "is not a results file"),
         (lambda _: "[]", "schema version None"),
-        (lambda text: text.replace('"schema_version": 3', '"schema_version": 99'), "version 99"),
+        (lambda text: text.replace('"schema_version": 4', '"schema_version": 99'), "version 99"),
         (lambda text: text.replace('"num_failed"', '"failed"'), "num_failed"),
         (lambda text: text.replace('"selected_tiling": [', '"selected_tiling": [1,'), "fields"),
     ],
@@ -233,3 +233,17 @@ def test_chance_is_the_mean_of_blind_guesses_where_every_sample_has_one() -> Non
     unknown = aggregate([guessed[0], SQUARE], [], FACTS, 1.0, PROVENANCE)
     assert unknown.chance is None
     assert unknown.accuracy_by_task["coarse"].chance == 1.0
+
+
+def test_the_official_score_of_mme_is_that_of_its_pairs(tmp_path: Path) -> None:
+    """Category OCR: image 1 both right, image 2 one of two: accuracy 75 %, accuracy+ 50 %."""
+    right = dataclasses.replace(LANDSCAPE, task="OCR", image_key="1", accuracy=1.0)
+    wrong = dataclasses.replace(right, image_key="2", accuracy=0.0)
+    samples = [right, right, dataclasses.replace(wrong, accuracy=1.0), wrong]
+    results = aggregate(samples, [], dataclasses.replace(FACTS, score="mme"), 1.0, PROVENANCE)
+    assert results.mme is not None
+    assert results.mme.score_by_task == {"OCR": 125.0}
+    assert (results.mme.perception, results.mme.num_images) == (None, 2)
+    write_results(results, tmp_path / "r.json")
+    assert load_results(tmp_path / "r.json") == results
+    assert results_of(LANDSCAPE).mme is None

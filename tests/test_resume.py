@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.command_line import FAKES, run_on_fakes
-from tests.fakes import DEFECT, TableModel
+from tests.fakes import DEFECT_AT, TableModel
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.journal import FILE_NAME, Journal
 
@@ -34,7 +34,7 @@ def timeless(folder: Path) -> dict[str, Any]:
     (file,) = folder.glob("*_tier-*.json")
     assert not file.name.startswith("interrupted_")
     content: dict[str, Any] = json.loads(file.read_text())
-    del content["provenance"], content["images_per_second"]
+    del content["provenance"], content["samples_per_second"]
     return content
 
 
@@ -50,9 +50,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_crash_anywhere_costs_nothing(
     question: int, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = TABLE | {f"q{question}": DEFECT}
-    with pytest.raises(RuntimeError, match="a defect"):
-        run_on_fakes(tmp_path, SAMPLES, broken, *ARGUMENTS)
+    with monkeypatch.context() as patched:
+        patched.setenv(DEFECT_AT, f"q{question}")
+        with pytest.raises(RuntimeError, match="a defect"):
+            run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS)
     assert not list((tmp_path / "out").glob("*.json"))
     before = len((tmp_path / "out" / FILE_NAME).read_text().splitlines()) - 1
 
@@ -143,10 +144,35 @@ def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.Mo
             run_on_fakes(tmp_path, SAMPLES, TABLE, *timed)
     before = (tmp_path / "out" / FILE_NAME).read_text()
     assert before.count('{"timed"') == 2
+    journal = tmp_path / "out" / FILE_NAME
+    more = Journal(journal.parent, json.loads(before.splitlines()[0][9:])["settings"], resume=True)
+    more.append({"peak_memory_bytes": 1 << 50})  # more than this process will ever take
+    more.close()
+    clocked: list[int] = []
+
+    def counted(self: TableModel, *rest: Any, clock: Any = None, **more: Any) -> Any:
+        clocked.extend([1] if clock is not None else [])
+        return generate(self, *rest, **more)
+
+    monkeypatch.setattr(TableModel, "generate", counted)
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *timed, "resume=true")
     assert (outcome.code, outcome.err) == (0, "")
+    assert len(clocked) == 8  # of 10, two were timed before
+    assert timeless(tmp_path / "out")["latency"]["peak_memory_bytes"] == 1 << 50
     content = timeless(tmp_path / "out")
     assert content["latency"]["num_samples"] == content["num_samples"] == 10
+
+
+def test_a_finished_run_with_other_inputs_is_another_run(tmp_path: Path) -> None:
+    def accuracy() -> float:
+        (file,) = (tmp_path / "out").glob("*_tier-*.json")
+        return float(json.loads(file.read_text())["accuracy"])
+
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS).code == 0
+    assert accuracy() == 0.7
+    better = TABLE | {"q0": "a0"}
+    assert run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS, "resume=true").code == 0
+    assert accuracy() == 0.8
 
 
 def test_a_multirun_goes_on_where_it_stopped(
@@ -181,15 +207,27 @@ def test_a_multirun_goes_on_where_it_stopped(
     assert [run["tier"] for run in runs] == ["low", "medium", "high"]
 
 
-def test_an_unfinished_run_is_neither_lost_nor_mixed_up(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="a defect"):
-        run_on_fakes(tmp_path, SAMPLES, TABLE | {"q9": DEFECT}, *ARGUMENTS)
+def test_an_unfinished_run_is_neither_lost_nor_mixed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv(DEFECT_AT, "q9")
+        with pytest.raises(RuntimeError, match="a defect"):
+            run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS)
     again = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS)
     assert again.code == 2
     assert "resume=true goes on with it" in again.err
     other = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true", "tier.max_crops=9")
     assert other.code == 2
     assert "tier.max_crops=9 is not possible: 8" in other.err
+    # The same names for other weights, and for other samples.
+    other = run_on_fakes(tmp_path, SAMPLES, TABLE | {"q0": "new"}, *ARGUMENTS, "resume=true")
+    assert other.code == 2
+    assert "inputs.weights=" in other.err
+    renamed = [[*SAMPLES[0][:1], "another question", *SAMPLES[0][2:]], *SAMPLES[1:]]
+    other = run_on_fakes(tmp_path, renamed, TABLE, *ARGUMENTS, "resume=true")
+    assert other.code == 2
+    assert "inputs.samples=" in other.err
     assert (tmp_path / "out" / FILE_NAME).exists()
 
 

@@ -37,7 +37,7 @@ def test_every_figure_is_there() -> None:
         "85.7% mean, 84.4% of the crops alone",
         "0.033 mean, 0.062 at the 95th percentile",
         "14 blocks, top 8 experts",
-        "0.5 images per second",
+        "0.5 samples per second",
         "50.0% │ 9.5% to 90.5% │ 2",
         "100.0% │ 20.7% to 100.0% │ 1",
         "2 │ truncated",

@@ -64,7 +64,8 @@ def test_special_ids(path: Path, tokenizer: PromptTokenizer) -> None:
     raw = Tokenizer.from_file(str(path))
     names = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
     assert [raw.token_to_id(name) for name in names] == [320, 321, 322, 323]
-    assert raw.token_to_id("<|endoftext|>") == tokenizer.bos_id == tokenizer.eos_id < VOCAB_SIZE
+    assert raw.token_to_id("<|endoftext|>") == tokenizer.eos_id < VOCAB_SIZE
+    assert tokenizer.before_image == [tokenizer.eos_id]
 
 
 def test_a_question_cannot_smuggle_in_special_tokens(tokenizer: PromptTokenizer) -> None:

@@ -16,7 +16,7 @@ IDS = ImageTokenIds(im_start=1000, im_end=1001, im_patch=1002, im_col=1003)
 @pytest.mark.parametrize("tiling", [(1, 1), (2, 3), (1, 2)])
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_what_stays_keeps_its_order_and_its_patch(tiling: tuple[int, int], share: float) -> None:
-    layout = layout_tokens(tiling, CropGeometry(), IDS, 7, [11, 12])
+    layout = layout_tokens(tiling, CropGeometry(), IDS, [7], [11, 12])
     left_out = np.random.default_rng(0).random(layout.image_input_idx.shape) < share
     shorter = without(layout, left_out)
     # Written with a list: the places that remain, one after the other.

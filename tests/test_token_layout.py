@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.tokens import DROPPED, layout_tokens
+from tierexp.models.text import ImageTokenIds
 
 GOLDEN = Path(__file__).parent / "golden" / "preprocessing.npz"
 MARGINS_OF_EVERY_KIND = (
@@ -20,23 +20,13 @@ MARGINS_OF_EVERY_KIND = (
     CropGeometry(crop_size=24, patch_size=2, overlap_margins=(0, 3), pooling=(3, 3)),
 )
 tilings = st.tuples(st.integers(1, 5), st.integers(1, 5))
-
-
-@dataclass(frozen=True)
-class Ids:
-    im_start: int = 320
-    im_end: int = 321
-    im_patch: int = 322
-    im_col: int = 323
-
-
-IDS = Ids()
+IDS = ImageTokenIds(im_start=320, im_end=321, im_patch=322, im_col=323)
 
 
 def test_the_published_preprocessor_made_the_same_sequence():
     golden = np.load(GOLDEN)
     prompt = [10 + ord(letter) % 200 for letter in " What is it?"]
-    layout = layout_tokens((1, 2), CropGeometry(), IDS, 2, prompt)
+    layout = layout_tokens((1, 2), CropGeometry(), IDS, [2], prompt)
     np.testing.assert_array_equal(layout.input_ids, golden["input_ids"])
     np.testing.assert_array_equal(layout.image_input_idx, golden["image_input_idx"])
     assert layout.input_ids.dtype == layout.image_input_idx.dtype == np.int64
@@ -44,7 +34,7 @@ def test_the_published_preprocessor_made_the_same_sequence():
 
 def test_the_sequence_reads_bos_view_canvas_prompt():
     geometry = CropGeometry(crop_size=8, patch_size=2, overlap_margins=(0, 0))
-    layout = layout_tokens((1, 2), geometry, IDS, 1, [7, 8])
+    layout = layout_tokens((1, 2), geometry, IDS, [1], [7, 8])
     view = [320, *[322, 322, 323] * 2, 321]
     canvas = [320, *[322, 322, 322, 322, 323] * 2, 321]
     assert layout.input_ids.tolist() == [1, *view, *canvas, 7, 8]
@@ -57,7 +47,7 @@ def test_the_sequence_reads_bos_view_canvas_prompt():
 
 @given(tilings, st.sampled_from(MARGINS_OF_EVERY_KIND))
 def test_every_image_patch_of_the_sequence_gets_exactly_one_token(tiling, geometry):
-    layout = layout_tokens(tiling, geometry, IDS, 1, [5])
+    layout = layout_tokens(tiling, geometry, IDS, [1], [5])
     kept = layout.image_input_idx[layout.image_input_idx != DROPPED]
     assert sorted(kept) == np.flatnonzero(layout.input_ids == IDS.im_patch).tolist()
     assert len(kept) == geometry.llm_vision_tokens(tiling)
@@ -71,7 +61,7 @@ def test_every_image_patch_of_the_sequence_gets_exactly_one_token(tiling, geomet
 def test_a_token_stands_where_its_patches_lie_on_the_canvas(tiling, geometry):
     """Where margins are whole tokens, the canvas is one grid of tokens, whichever crop a token
     is taken from."""
-    layout = layout_tokens(tiling, geometry, IDS, 1, [])
+    layout = layout_tokens(tiling, geometry, IDS, [1], [])
     rows, cols = geometry.token_grid
     canvas_cols = geometry.canvas_size(tiling)[1] // (geometry.patch_size * geometry.pooling[1])
     first = 1 + (2 + rows * (cols + 1)) + 1
@@ -90,7 +80,7 @@ def test_a_token_stands_where_its_patches_lie_on_the_canvas(tiling, geometry):
 def test_tokens_are_kept_by_the_crop_in_which_they_are_less_marginal(tiling):
     """Of two neighbours that see the same patch, the one whose margin it lies in drops it."""
     geometry = CropGeometry()
-    local = layout_tokens(tiling, geometry, IDS, 1, []).image_input_idx[1:]
+    local = layout_tokens(tiling, geometry, IDS, [1], []).image_input_idx[1:]
     kept = (local != DROPPED).reshape(*tiling, 12, 12)
     for row in range(tiling[0]):
         for col in range(tiling[1]):

@@ -12,26 +12,21 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.errors import TierexpError
+from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
+from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task, refuse
 from tierexp.overrides import describe_composition_error, expand_token_targets
 
-Task = Callable[[DictConfig, Path], Any]
-"""What a command does with its configuration and its output folder."""
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
 
 _OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
-USER_ERROR = 2
-INTERRUPTED = 130
 
 
 def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
@@ -46,49 +41,53 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
     Raises:
         SystemExit: With code 2 after one line on stderr for a user's mistake, 130 after Ctrl-C.
     """
-    entered = False
-    folders: list[Path] = []
-
-    def guarded(config: DictConfig) -> Any:
-        nonlocal entered
-        entered = True
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        try:
-            value = task(config, folder)
-        except TierexpError as error:
-            _refuse(str(error))
-        folders.append(folder)
-        return value
-
     try:
         sys.argv[1:] = _overrides_first(expand_token_targets(sys.argv[1:]))
     except TierexpError as error:
-        _refuse(str(error))
+        refuse(error)
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    accept_plugin_defaults()
+    runs = Runs(task)
     command = hydra.main(
         version_base="1.3", config_path=str(config_dir()), config_name=config_name
-    )(guarded)
+    )(runs)
     try:
-        command()
-        if finish is not None and folders:
-            finish(folders)
-    except TierexpError as error:
-        _refuse(str(error))
-    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
-        if entered:
+        try:
+            command()
+        except Exception:
+            # A sweeper may have stumbled over a run that ended without a value.
+            _exit_unless_done(runs.collect())
             raise
-        _refuse(describe_composition_error(error, config_name, sys.argv[1:]))
+        outcomes = runs.collect()
+        _exit_unless_done(outcomes)
+        if finish is not None and outcomes:
+            finish([Path(outcome.folder) for outcome in outcomes])
+    except TierexpError as error:
+        refuse(error)
+    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
+        if runs.begun:
+            raise
+        refuse(describe_composition_error(error, config_name, sys.argv[1:]))
+    except (ImportError, RuntimeError) as error:
+        line = describe_launcher_error(error)
+        if line is None:
+            raise
+        refuse(line)
     except KeyboardInterrupt:
+        runs.collect()
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:
+    """End as the first run did that was not completed."""
+    for outcome in outcomes:
+        if outcome.code:
+            sys.stderr.write(f"{outcome.message}\n" if outcome.message else "")
+            sys.exit(outcome.code)
 
 
 def _overrides_first(arguments: list[str]) -> list[str]:
     """Hydra's parser takes overrides in one piece only, not on both sides of an option."""
     return sorted(arguments, key=lambda argument: _OVERRIDE.match(argument) is None)
-
-
-def _refuse(message: str) -> NoReturn:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(USER_ERROR)

@@ -28,6 +28,8 @@ class CropGeometry:
         overlap_margins: Patches of a crop's leading (top, left) and trailing (bottom, right)
             margin. Neighbouring crops overlap by the sum of both.
         pooling: Patches pooled into one vision token, (height, width).
+        pool_canvas: Patches are pooled once the crops are put back together, so that a pooling
+            window may reach over two crops (Molmo2); otherwise crop by crop (Molmo).
 
     Raises:
         ConfigError: A size is not positive, the patch does not divide the crop, or the margins
@@ -38,6 +40,7 @@ class CropGeometry:
     patch_size: int = 14
     overlap_margins: tuple[int, int] = (4, 4)
     pooling: tuple[int, int] = (2, 2)
+    pool_canvas: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overlap_margins", tuple(self.overlap_margins))
@@ -130,6 +133,8 @@ class CropGeometry:
         """Vision tokens (rows, cols) of the canvas once overlapping margins are dropped."""
 
         def along(count: int, pool: int) -> int:
+            if self.pool_canvas:
+                return -(-(count * self.window_patches + sum(self.overlap_margins)) // pool)
             spans = (self.kept_patches(index, count) for index in range(count))
             return sum(-(-(stop - start) // pool) for start, stop in spans)
 

@@ -26,6 +26,11 @@ def config_dir() -> Path:
     return _PACKAGE / "conf" if root is None else root / "conf"
 
 
+def shipped_tiers() -> dict[str, Path]:
+    """The files of `conf/tier` by the names of their tiers and baselines."""
+    return {path.stem: path for path in sorted((config_dir() / "tier").glob("*.yaml"))}
+
+
 def load_tier(name_or_path: str | Path) -> CropPolicy:
     """A tier or baseline of `conf/tier`, or of a YAML file of one's own.
 
@@ -39,7 +44,7 @@ def load_tier(name_or_path: str | Path) -> CropPolicy:
 
     from tierexp.config import build
 
-    shipped = {path.stem: path for path in sorted((config_dir() / "tier").glob("*.yaml"))}
+    shipped = shipped_tiers()
     path = shipped.get(str(name_or_path), Path(name_or_path))
     if path.suffix != ".yaml" or not path.is_file():
         allowed = f"one of {', '.join(shipped)}, or the path of a .yaml file"

@@ -1,13 +1,15 @@
 """What is wrong with the overrides of a command line, said in one line.
 
 In: the exception with which Hydra refused to compose a configuration. Out: the key, the value and
-what is allowed instead. Also knows what was written, for whoever has to refuse it.
+what is allowed instead. Also knows what was written, for whoever has to refuse it, and makes names
+of it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +22,7 @@ from tierexp.config import unknown_key
 from tierexp.errors import ConfigError
 from tierexp.loading import config_dir
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _COULD_NOT_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 _SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '([^=]+)=(.+)'")
 _ALREADY_CHOSEN = re.compile(r"Multiple values for ([\w/]+)\.")
@@ -85,6 +88,45 @@ def expand_token_targets(arguments: Sequence[str]) -> list[str]:
     return ["--multirun", f"tier={','.join(names)}", *rest]
 
 
+_TOLD_IN_NAMES = ("tier", "threshold", "resize", "model")
+"""Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
+
+
+def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
+    """A name for people: `tierqa_medium`, and what else was asked for, `_top_k-1`; no paths.
+
+    Args:
+        data: The choice of the group `data`.
+        tier: The choice of the group `tier`.
+        overrides: Of the run.
+    """
+    parts = [data, tier]
+    for key, value in _written(overrides).items():
+        group, _, name = key.lstrip("+~").partition(".")
+        told = group in _TOLD_IN_NAMES and (name or group not in ("tier", "model"))
+        if told and "/" not in str(value):
+            parts.append(f"{name or group}-{value}".replace(" ", ""))
+    return "_".join(parts)
+
+
+def sweep_group(mode: object, folder: str) -> str | None:
+    """What the runs of a multirun have in common, for loggers that group runs: the name of its
+    folder, with the day where the folder is named by the time; None for a run of its own.
+
+    Args:
+        mode: Hydra's; None while only a configuration is composed.
+        folder: Of the multirun.
+    """
+    if getattr(mode, "name", None) != "MULTIRUN":
+        return None
+    *_, day, name = ("", *Path(folder).parts)
+    return f"{day}_{name}" if _DAY.fullmatch(day) else name
+
+
+OmegaConf.register_new_resolver("tierexp.run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("tierexp.sweep_group", sweep_group, replace=True)
+
+
 def written_overrides() -> dict[str, object]:
     """Keys and values that the user wrote on the command line for the run at hand; a deleted key
     has the value None, and outside of a run nothing was written.
@@ -97,7 +139,13 @@ def written_overrides() -> dict[str, object]:
 def _refused_override(key: str, config_name: str, written: Mapping[str, object]) -> ConfigError:
     value = written.get(key)
     parts = key.split(".")
-    chosen = [f"{k}={v}" for k, v in written.items() if isinstance(v, str) and v in _options(k)]
+    # Another command's groups cannot be chosen, even where they have the option.
+    groups = _composed(config_name, [], with_hydra=True).hydra.runtime.choices
+    chosen = [
+        f"{k}={v}"
+        for k, v in written.items()
+        if k in groups and isinstance(v, str) and v in _options(k)
+    ]
     siblings, depth = _composed(config_name, chosen, with_hydra=key.startswith("hydra")), 0
     for part in parts[:-1]:
         child = siblings.get(part)

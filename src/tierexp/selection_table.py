@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -34,7 +34,7 @@ def candidate_tilings(crops: int) -> tuple[Tiling, ...]:
 
 
 @dataclass(frozen=True)
-class _Metric:
+class ExactMetric:
     """What a selection minimises, in a form that stays rational.
 
     `absolute` mismatches are |t - a|. The two others are increasing functions of the quotient
@@ -50,7 +50,13 @@ class _Metric:
 
     @property
     def is_quotient(self) -> bool:
+        """Whether aspect ratios are compared by their quotient, not their difference."""
         return self.threshold.metric != "absolute"
+
+    @property
+    def power(self) -> int:
+        """Of an aspect ratio, to compare it with breakpoints: quotients leave them squared."""
+        return 2 if self.is_quotient else 1
 
     @property
     def of_canvas(self) -> bool:
@@ -63,6 +69,7 @@ class _Metric:
         return Fraction(width, height)
 
     def mismatch(self, target: Fraction, aspect: Fraction) -> Fraction:
+        """What a selection minimises."""
         if self.is_quotient:
             return max(target / aspect, aspect / target)
         return abs(target - aspect)
@@ -83,13 +90,13 @@ class _Metric:
             return 1 / (1 - limit) if limit < 1 else None
         return limit
 
+    def midpoint(self, low: Fraction, high: Fraction) -> Fraction:
+        """Where two targets are equally near (squared, for quotients)."""
+        return low * high if self.is_quotient else (low + high) / 2
+
     def breakpoints(self, targets: Iterable[Fraction]) -> set[Fraction]:
         """Where the nearest of `targets` changes (squared, for quotients)."""
-        ordered = sorted(set(targets))
-        pairs = pairwise(ordered)
-        if self.is_quotient:
-            return {low * high for low, high in pairs}
-        return {(low + high) / 2 for low, high in pairs}
+        return {self.midpoint(low, high) for low, high in pairwise(sorted(set(targets)))}
 
     def limit_points(self, targets: Iterable[Fraction]) -> set[Fraction]:
         """Where a mismatch to one of `targets` reaches the limit (squared, for quotients)."""
@@ -105,7 +112,7 @@ def winning_tiling(
     tier: Tier, aspect: Fraction, geometry: CropGeometry, threshold: Threshold
 ) -> Tiling:
     """The tiling that the definition of a tier gives to an aspect ratio: the loop itself."""
-    metric = _Metric(geometry, threshold)
+    metric = ExactMetric(geometry, threshold)
     limit = metric.limit
 
     def best_of(crops: int) -> tuple[Fraction, Tiling]:
@@ -127,6 +134,77 @@ def _exact_root(value: Fraction) -> Fraction | None:
     return root if root**2 == value else None
 
 
+class Breakpoints:
+    """Aspect ratios divided into classes: the open intervals that breakpoints leave, and each
+    breakpoint by itself. Class 2 i ends at breakpoint i, class 2 i + 1 is breakpoint i.
+
+    An aspect ratio is given as two positive whole numbers, numerator and denominator.
+
+    Args:
+        points: Positive, ascending; aspect ratios to the power of `power`.
+        power: 1 or 2 (`ExactMetric.power`).
+    """
+
+    def __init__(self, points: Sequence[Fraction], power: int) -> None:
+        self._points = list(points)
+        self._power = power
+        roots = [float(point) ** (1 / power) for point in self._points]
+        self._floats = [0.0, *roots, math.inf]  # an aspect ratio lies strictly between the ends
+
+    def representatives(self) -> list[Fraction | None]:
+        """An aspect ratio of every class; None where the breakpoint is the square of none, so that
+        nothing ever falls on it.
+        """
+        between: list[Fraction | None] = list(self._between())
+        classes = [*between, *between[1:]]
+        classes[0::2] = between
+        classes[1::2] = [p if self._power == 1 else _exact_root(p) for p in self._points]
+        return classes
+
+    def _between(self) -> list[Fraction]:
+        points = self._points
+        if not points:
+            return [Fraction(1)]
+        middles = [(low + high) / 2 for low, high in pairwise(points)]
+        inner = [points[0] / 2, *middles, points[-1] * 2]
+        return inner if self._power == 1 else [Fraction(math.sqrt(square)) for square in inner]
+
+    def _exactly(self, numerator: int, denominator: int) -> int:
+        position = Fraction(numerator, denominator) ** self._power
+        i = bisect_left(self._points, position)
+        on_point = i < len(self._points) and self._points[i] == position
+        return 2 * i + 1 if on_point else 2 * i
+
+    def locate(self, numerator: int, denominator: int) -> int:
+        """The class of the aspect ratio `numerator / denominator`."""
+        floats = self._floats
+        aspect = numerator / denominator
+        i = bisect_left(floats, aspect)
+        slack = aspect * _NEAR
+        if floats[i] - aspect <= slack or aspect - floats[i - 1] <= slack:
+            return self._exactly(numerator, denominator)
+        return 2 * i - 2
+
+    def locate_many(
+        self, numerators: NDArray[np.int64], denominators: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The classes, (N,) int64, of (N,) aspect ratios."""
+        floats = np.array(self._floats)
+        aspects = numerators / denominators
+        index = np.searchsorted(floats[1:-1], aspects)
+        slack = aspects * _NEAR
+        near = (floats[index + 1] - aspects <= slack) | (aspects - floats[index] <= slack)
+        classes: NDArray[np.int64] = 2 * index
+        if near.any():
+            pairs = np.stack([numerators[near], denominators[near]], axis=-1)
+            distinct, inverse = np.unique(
+                pairs // np.gcd(pairs[:, :1], pairs[:, 1:]), axis=0, return_inverse=True
+            )
+            exact = np.array([self._exactly(int(n), int(d)) for n, d in distinct])
+            classes[near] = exact[inverse.reshape(-1)]
+        return classes
+
+
 class SelectionTable:
     """The compiled selection of one tier, geometry and threshold.
 
@@ -139,9 +217,8 @@ class SelectionTable:
     """
 
     def __init__(self, tier: Tier, geometry: CropGeometry, threshold: Threshold) -> None:
-        metric = _Metric(geometry, threshold)
+        metric = ExactMetric(geometry, threshold)
         self.of_canvas = metric.of_canvas
-        self._power = 2 if metric.is_quotient else 1
 
         def targets(counts: Iterable[int]) -> set[Fraction]:
             return {metric.target(t) for crops in counts for t in candidate_tilings(crops)}
@@ -153,67 +230,29 @@ class SelectionTable:
             | metric.breakpoints(every)
             | metric.limit_points(preferred)
         )
-        # A winner for each open interval between breakpoints, and one for each breakpoint itself.
-        inside = [
-            winning_tiling(tier, aspect, geometry, threshold) for aspect in self._between(points)
-        ]
-        at = [
-            inside[i]  # no aspect ratio is irrational, so nothing ever falls on this breakpoint
-            if (aspect := self._aspect_at(point)) is None
-            else winning_tiling(tier, aspect, geometry, threshold)
-            for i, point in enumerate(points)
-        ]
-        keep = [i for i in range(len(points)) if not inside[i] == at[i] == inside[i + 1]]
-        self._points = [points[i] for i in keep]
-        self._inside = [inside[0], *(inside[i + 1] for i in keep)]
-        self._at = [at[i] for i in keep]
-        roots = [float(point) ** (1 / self._power) for point in self._points]
-        self._floats = [0.0, *roots, math.inf]  # an aspect ratio lies strictly between the ends
-
-    def _aspect_at(self, point: Fraction) -> Fraction | None:
-        return point if self._power == 1 else _exact_root(point)
-
-    def _between(self, points: list[Fraction]) -> list[Fraction]:
-        """One aspect ratio from every open interval that `points` leave."""
-        if not points:
-            return [Fraction(1)]
-        middles = [(low + high) / 2 for low, high in pairwise(points)]
-        inner = [points[0] / 2, *middles, points[-1] * 2]
-        return inner if self._power == 1 else [Fraction(math.sqrt(square)) for square in inner]
-
-    def _exactly(self, numerator: int, denominator: int) -> Tiling:
-        position = Fraction(numerator, denominator) ** self._power
-        i = bisect_left(self._points, position)
-        on_point = i < len(self._points) and self._points[i] == position
-        return self._at[i] if on_point else self._inside[i]
+        winners: list[Tiling] = []  # by class
+        for aspect in Breakpoints(points, metric.power).representatives():
+            # Nothing falls on an irrational breakpoint: the tiling before it serves as well.
+            winners.append(
+                winners[-1] if aspect is None else winning_tiling(tier, aspect, geometry, threshold)
+            )
+        keep = [i for i in range(len(points)) if len(set(winners[2 * i : 2 * i + 3])) > 1]
+        self._breakpoints = Breakpoints([points[i] for i in keep], metric.power)
+        self._winners = [winners[0]]
+        for i in keep:
+            self._winners += winners[2 * i + 1 : 2 * i + 3]
 
     def lookup(self, numerator: int, denominator: int) -> Tiling:
         """The winning tiling for the aspect ratio `numerator / denominator`."""
-        floats = self._floats
-        aspect = numerator / denominator
-        i = bisect_left(floats, aspect)
-        slack = aspect * _NEAR
-        if floats[i] - aspect <= slack or aspect - floats[i - 1] <= slack:
-            return self._exactly(numerator, denominator)
-        return self._inside[i - 1]
+        return self._winners[self._breakpoints.locate(numerator, denominator)]
 
     def lookup_many(
         self, numerators: NDArray[np.int64], denominators: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """The winning tilings, (..., 2) int64, of arrays of aspect ratios."""
-        floats = np.array(self._floats)
-        aspects = numerators / denominators
-        index = np.searchsorted(floats[1:-1], aspects)
-        slack = aspects * _NEAR
-        near = (floats[index + 1] - aspects <= slack) | (aspects - floats[index] <= slack)
-        tilings: NDArray[np.int64] = np.array(self._inside)[index]
-        if near.any():
-            pairs = np.stack([numerators[near], denominators[near]], axis=-1)
-            distinct, inverse = np.unique(
-                pairs // np.gcd(pairs[:, :1], pairs[:, 1:]), axis=0, return_inverse=True
-            )
-            exact = np.array([self._exactly(int(n), int(d)) for n, d in distinct])
-            tilings[near] = exact[inverse.reshape(-1)]
+        """The winning tilings, (N, 2) int64, of (N,) aspect ratios."""
+        tilings: NDArray[np.int64] = np.array(self._winners)[
+            self._breakpoints.locate_many(numerators, denominators)
+        ]
         return tilings
 
 

@@ -125,10 +125,7 @@ def select_crops_many(
         ValueError: A side is below 1 pixel.
     """
     height, width = (side.reshape(-1) for side in _image_sides(heights, widths))
-    numerators, denominators = width - geometry.margin_size, height - geometry.margin_size
-    too_small = (numerators <= 0) | (denominators <= 0)
-    np.copyto(numerators, width, where=too_small)
-    np.copyto(denominators, height, where=too_small)
+    numerators, denominators = inner_aspects(height, width, geometry)
     if isinstance(tier, NativeRule):
         tilings = _native_tilings(height, width, tier.max_crops, geometry)
     else:
@@ -138,9 +135,43 @@ def select_crops_many(
             if table.of_canvas
             else table.lookup_many(numerators, denominators)
         )
+    mismatch = mismatches(tilings, numerators, denominators)
+    return SelectionArrays(tilings[:, 0] * tilings[:, 1], tilings, mismatch)
+
+
+def inner_aspects(
+    heights: NDArray[np.int64], widths: NDArray[np.int64], geometry: CropGeometry
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The aspect ratios of images after the canvas margins are subtracted, or of the whole images
+    where nothing would be left: (N,) numerators and (N,) denominators.
+
+    Args:
+        heights: (N,) of the images, in pixels.
+        widths: (N,) of the images, in pixels.
+        geometry: Of the crops.
+    """
+    numerators, denominators = widths - geometry.margin_size, heights - geometry.margin_size
+    too_small = (numerators <= 0) | (denominators <= 0)
+    np.copyto(numerators, widths, where=too_small)
+    np.copyto(denominators, heights, where=too_small)
+    return numerators, denominators
+
+
+def mismatches(
+    tilings: NDArray[np.int64], numerators: NDArray[np.int64], denominators: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(N,): `Selection.mismatch` of images that get these tilings.
+
+    Args:
+        tilings: (N, 2), rows and columns.
+        numerators: (N,) of the images' `inner_aspects`.
+        denominators: (N,) of them.
+    """
     rows, cols = tilings[:, 0], tilings[:, 1]
-    mismatch = np.abs(cols * denominators - rows * numerators) / (rows * denominators)
-    return SelectionArrays(rows * cols, tilings, mismatch)
+    distances: NDArray[np.float64] = np.abs(cols * denominators - rows * numerators) / (
+        rows * denominators
+    )
+    return distances
 
 
 def select_tiling(

@@ -20,7 +20,7 @@ from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.resize import Resize
 from tierexp.imaging.tokens import layout_tokens
-from tierexp.models.text import PromptTokenizer
+from tierexp.models.protocol import QuestionTokenizer
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SamplePreparer:
         plan: EvaluationPlan,
         resize: Resize,
         geometry: CropGeometry,
-        tokenizer: PromptTokenizer,
+        tokenizer: QuestionTokenizer,
         mask_order: MaskOrder,
     ) -> None:
         self._dataset = dataset
@@ -87,7 +87,7 @@ class SamplePreparer:
             selection.tiling,
             geometry,
             self._tokenizer.image_tokens,
-            self._tokenizer.bos_id,
+            self._tokenizer.before_image,
             self._tokenizer.encode_prompt(sample.question),
         )
         prepared = PreparedSample(

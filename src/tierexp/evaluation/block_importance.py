@@ -17,6 +17,7 @@ from tierexp.config import resolved
 from tierexp.errors import ConfigError
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     """
     setup = read_setup(config, KEYS)
     source = setup.source
-    if not isinstance(source, MolmoCheckpoint):
+    if not isinstance(source, MolmoCheckpoint | Molmo2Checkpoint):
         raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
 
     from rich.console import Console
@@ -46,9 +47,9 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
 
     from tierexp.data.datamodule import TierDataModule
     from tierexp.evaluation.progress import quiet_lightning
-    from tierexp.evaluation.provenance import gather_provenance
+    from tierexp.evaluation.provenance import digest_inputs, gather_provenance
     from tierexp.evaluation.trainer import build_trainer
-    from tierexp.models.molmo.block_importance import BlockImportance
+    from tierexp.models.block_importance import BlockImportance
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
@@ -68,7 +69,8 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     if not prompts:
         raise SystemExit(f"error: none of {failed} samples could be prepared")
 
-    provenance = gather_provenance(resolved(config), setup.seed, str(device))
+    inputs = digest_inputs(setup.dataset, source)
+    provenance = gather_provenance(resolved(config), setup.seed, str(device), inputs)
     content = {
         "schema_version": 1,
         "model": source.name,

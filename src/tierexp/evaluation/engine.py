@@ -25,7 +25,7 @@ from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
 from tierexp.evaluation.progress import progress_callback, quiet_lightning
-from tierexp.evaluation.provenance import gather_provenance
+from tierexp.evaluation.provenance import digest_inputs, gather_provenance
 from tierexp.evaluation.results import (
     EvaluationResults,
     aggregate,
@@ -34,7 +34,8 @@ from tierexp.evaluation.results import (
     write_results,
 )
 from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
-from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.evaluation.settings import logged_settings, measured_by
+from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
 from tierexp.evaluation.summary import print_summary
 from tierexp.evaluation.trainer import build_trainer, interruptible
 
@@ -57,35 +58,42 @@ def run_evaluation(
     """
     console = Console()
     settings = resolved(config)
-    finished = _finished_run(settings, output_dir) if setup.resume else None
+    quiet_lightning()
+    progress = progress_callback(console, len(setup.dataset))
+    trainer = build_trainer(
+        config,
+        logger=False,
+        callbacks=[progress],
+        default_root_dir=output_dir,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=isinstance(progress, ProgressBar),
+    )
+    device, inputs = _device(trainer), digest_inputs(setup.dataset, setup.source)
+    depends_on = measured_by(settings) | {"device": device, "inputs": inputs}
+    finished = _finished_run(depends_on, output_dir) if setup.resume else None
     if finished is not None:
         results, path = finished
         print_summary(results, path, None, console)
         return results
-    quiet_lightning()
     seed_everything(setup.seed, workers=True, verbose=False)
-    journal = Journal(output_dir, measured_by(settings), setup.resume)
-    logger: Logger = build(config, "logger", save_dir=output_dir)
-    with closing(logger), contextlib.closing(journal):
-        progress = progress_callback(console, len(setup.dataset))
-        trainer = build_trainer(
-            config,
-            logger=logger,
-            callbacks=[progress],
-            default_root_dir=output_dir,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=isinstance(progress, ProgressBar),
-        )
-        data = _remaining(setup, journal, "samples", setup.loader.batch_size)
+    # The logger after whatever can be refused: it may start a run on a server.
+    with (
+        contextlib.closing(Journal(output_dir, depends_on, setup.resume)) as journal,
+        closing(build(config, "logger", save_dir=output_dir)) as logger,
+    ):
+        trainer.logger = logger
+        at_once = setup.latency is not None and setup.latency.passes == "one"
+        loader = _alone(setup) if at_once else setup.loader
+        data = _remaining(setup, journal, "samples", loader)
         module = TierEvaluation(setup, journal)
-        logger.log_hyperparams(settings)
+        logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
         interrupted = _test(trainer, module, data)
         if interrupted and not (module.samples and module.loaded):
             raise KeyboardInterrupt
         samples, latency = module.samples, module.latency
         if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
-            data = _remaining(setup, journal, "timed", batch_size=1)
+            data = _remaining(setup, journal, "timed", _alone(setup))
             limit = setup.source.max_new_tokens
             timing = LatencyPass(setup.latency, module.model, limit, journal)
             interrupted = _test(trainer, timing, data)
@@ -94,10 +102,10 @@ def run_evaluation(
                 dataclasses.replace(sample, latency=timing.samples.get(index))
                 for index, sample in module.indexed_samples
             ]
-        provenance = gather_provenance(settings, setup.seed, _device(trainer))
-        results = aggregate(
-            samples, module.failures, module.facts, module.seconds, provenance, latency
-        )
+        provenance = gather_provenance(settings, setup.seed, device, inputs)
+        # Answers that are timed are given several times: their speed is not the evaluation's.
+        seconds = module.seconds if module.meter is None else None
+        results = aggregate(samples, module.failures, module.facts, seconds, provenance, latency)
         path = output_dir / (("interrupted_" if interrupted else "") + results.file_name)
         write_results(results, path)
         if not interrupted:
@@ -107,6 +115,7 @@ def run_evaluation(
         if isinstance(logger, SampleTableLogger):
             shown = module.indexed_samples[: logger.table_samples]
             logger.log_sample_table(list(sample_rows(setup, shown)))
+            logger.log_file(path, "results")
         print_summary(results, path, _whereabouts(logger), console)
         if interrupted:
             raise KeyboardInterrupt
@@ -119,45 +128,42 @@ def run_evaluation(
     return results
 
 
-_BESIDE = (
-    "output_dir", "resume", "run_name", "logger", "trainer", "validate", "data.num_workers",
-)  # fmt: skip
-"""Settings that no measurement depends on."""
-
-
-def measured_by(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that measurements depend on: those that a run has to share to go on."""
-    part = {key: value for key, value in settings.items() if key not in _BESIDE}
-    part["data"] = {k: v for k, v in part["data"].items() if f"data.{k}" not in _BESIDE}
-    return part
-
-
-def _finished_run(settings: dict[str, Any], folder: Path) -> tuple[EvaluationResults, Path] | None:
-    """The results that a run with these settings has left in a folder, as in a multirun that was
-    interrupted in a later run.
+def _finished_run(
+    depends_on: dict[str, Any], folder: Path
+) -> tuple[EvaluationResults, Path] | None:
+    """The results that a run like this has left in a folder, as in a multirun that was interrupted
+    in a later run.
     """
-    wanted = json.loads(json.dumps(measured_by(settings)))
+    wanted = json.loads(json.dumps(depends_on))
     for path in complete_results(folder):
         results = load_results(path)
-        if results.accuracy is not None and measured_by(results.provenance.config) == wanted:
+        origin = results.provenance
+        found = measured_by(origin.config) | {"device": origin.device, "inputs": origin.inputs}
+        if results.accuracy is not None and found == wanted:
             return results, path
     return None
 
 
+def _alone(setup: EvaluationSetup) -> LoaderSettings:
+    """How samples that are timed are loaded: one by one, with no worker that takes time from the
+    model.
+    """
+    return dataclasses.replace(setup.loader, batch_size=1, num_workers=0)
+
+
 def _remaining(
-    setup: EvaluationSetup, journal: Journal, kind: str, batch_size: int
+    setup: EvaluationSetup, journal: Journal, kind: str, loader: LoaderSettings
 ) -> TierDataModule:
     """What an earlier run has not measured. Where it has measured everything, its last record is
     forgotten: Lightning logs nothing of a pass without batches.
     """
-    settings = dataclasses.asdict(setup.loader) | {"batch_size": batch_size}
     while True:
         records = [record for record in journal.records if kind in record]
         done = {int(index) for record in records for index in record[kind]}
         done |= {int(index) for record in journal.records for index in record.get("failures", {})}
         data = TierDataModule(
             setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
-            **settings, done=done,
+            **dataclasses.asdict(loader), done=done,
         )  # fmt: skip
         if data.batches or not records:
             return data

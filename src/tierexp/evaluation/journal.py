@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.settings import flat
 
 FILE_NAME = "unfinished.jsonl"
 Record = Mapping[str, Any]
@@ -96,16 +97,8 @@ def _read(path: Path) -> tuple[Mapping[str, Any] | None, list[Record], bytes]:
 
 def _refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     # As JSON has them: a tuple comes back as a list.
-    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+    before, now = flat(before), flat(json.loads(json.dumps(now)))
     for key in {**before, **now}:
         if before.get(key) != now.get(key):
             allowed = f"{before.get(key)!r}, as in the run that resume=true goes on with"
             raise ConfigError(key, now.get(key), allowed)
-
-
-def _flat(settings: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        key = f"{parent}{name}"
-        flat |= _flat(value, f"{key}.") if isinstance(value, dict) else {key: value}
-    return flat

@@ -23,6 +23,14 @@ from tierexp.evaluation.latency import (
 from tierexp.evaluation.stopwatch import LatencyMeter
 from tierexp.models.protocol import VisionLanguageModel
 
+PEAK = "peak_memory_bytes"
+"""Key of a journal's records of what was timed."""
+
+
+def peak_before(journal: Journal) -> int:
+    """The peak memory, in bytes, of what an earlier run has timed."""
+    return max((int(record[PEAK]) for record in journal.records if PEAK in record), default=0)
+
 
 class LatencyPass(LightningModule):
     """Times a model's answers.
@@ -55,6 +63,7 @@ class LatencyPass(LightningModule):
             for index, values in record.get("timed", {}).items()
         }
         """By place in the data set."""
+        self._peak_before = peak_before(journal)
 
     @property
     def results(self) -> LatencyResults | None:
@@ -67,7 +76,7 @@ class LatencyPass(LightningModule):
     @override
     def on_test_start(self) -> None:
         """Start measuring the memory."""
-        self.meter = LatencyMeter(self._settings, self.model, self.device)
+        self.meter = LatencyMeter(self._settings, self.model, self.device, self._peak_before)
 
     @override
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
@@ -77,7 +86,12 @@ class LatencyPass(LightningModule):
         (prepared,) = batch.prepared
         _, timed = self.meter.measure(batch.inputs, self._max_new_tokens)
         self.samples[prepared.index] = timed
-        self._journal.append({"timed": {prepared.index: dataclasses.asdict(timed)}})
+        self._journal.append(
+            {
+                "timed": {prepared.index: dataclasses.asdict(timed)},
+                PEAK: self.meter.peak_memory_bytes,
+            }
+        )
 
     @override
     def on_test_epoch_end(self) -> None:

@@ -26,6 +26,7 @@ from tierexp.evaluation.latency import (
     aggregate_latency,
     latency_metrics,
 )
+from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.loaded_model import load_once
 from tierexp.evaluation.results import (
     Failure,
@@ -33,12 +34,13 @@ from tierexp.evaluation.results import (
     SampleResult,
     TierRange,
     decoded,
+    mme_totals,
     task_accuracy,
 )
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.evaluation.stopwatch import LatencyMeter
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
-from tierexp.scores.registry import QUESTION_SCORES, SCORES
+from tierexp.scores.registry import SCORES
 
 _MEANS = {
     "accuracy": "accuracy",
@@ -61,7 +63,7 @@ class TierEvaluation(LightningModule):
     Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
     their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
-    `test/images_per_second`.
+    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`.
 
     Args:
         setup: The tier, the data set and the model, whose weights are read when a run starts.
@@ -73,7 +75,6 @@ class TierEvaluation(LightningModule):
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
         dataset = setup.dataset
-        assert dataset.score in QUESTION_SCORES
         self._score = SCORES[dataset.score]
         self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
         self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})
@@ -140,7 +141,7 @@ class TierEvaluation(LightningModule):
         self.loaded = True
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
-            self.meter = LatencyMeter(settings, self.model, device)
+            self.meter = LatencyMeter(settings, self.model, device, peak_before(self._journal))
 
     @override
     def on_test_start(self) -> None:
@@ -174,6 +175,7 @@ class TierEvaluation(LightningModule):
                 "failures": {index: asdict(failure) for index, failure in failures.items()},
                 "seconds": self.seconds,
             }
+            | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
         )
 
     @override
@@ -183,13 +185,18 @@ class TierEvaluation(LightningModule):
         figures = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(self._failures)),
-            "images_per_second": len(samples) / self.seconds,
         }
+        if self.meter is None:
+            figures["samples_per_second"] = len(samples) / self.seconds
         if samples:
             mismatches = [sample.aspect_ratio_mismatch for sample in samples]
             figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
             low, high = task_accuracy(samples).accuracy_ci95
             figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
+            if self._setup.dataset.score == "mme":
+                totals = mme_totals(samples)
+                official = {"perception": totals.perception, "cognition": totals.cognition}
+                figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
         self.log_dict({f"test/{name}": figure for name, figure in figures.items()})
         latency = self.latency
         if latency is not None:

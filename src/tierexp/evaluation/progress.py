@@ -17,6 +17,7 @@ from rich.console import Console
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
+from tierexp.data.datamodule import TierDataModule
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def progress_callback(console: Console, num_samples: int) -> Callback:
 
     Args:
         console: That the run writes to.
-        num_samples: To evaluate.
+        num_samples: To evaluate, those included that an earlier run has measured.
     """
     return RichProgressBar(leave=True) if console.is_terminal else ProgressLines(num_samples)
 
@@ -35,20 +36,25 @@ class ProgressLines(Callback):
     """Logs a line when another tenth of the samples is done.
 
     Args:
-        num_samples: To evaluate.
+        num_samples: To evaluate, those included that an earlier run has measured.
     """
 
     def __init__(self, num_samples: int) -> None:
         self._total = num_samples
-        self._done = 0
+        self._before = self._done = 0
         self._tenths = 0
         self._started = 0.0
 
     @override
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock, and count from nothing: a run may have two passes."""
+        """Start the clock, and count from what is done already: a run may have two passes, each
+        the rest of an earlier one.
+        """
         self._started = perf_counter()
-        self._done = self._tenths = 0
+        data = getattr(trainer, "datamodule", None)
+        assert isinstance(data, TierDataModule)
+        self._before = self._done = self._total - sum(map(len, data.batches))
+        self._tenths = 10 * self._done // self._total
 
     @override
     def on_test_batch_end(
@@ -67,10 +73,10 @@ class ProgressLines(Callback):
             return
         self._tenths = tenths
         seconds = perf_counter() - self._started
-        left = seconds * (self._total - self._done) / self._done
+        speed = (self._done - self._before) / seconds
         _log.info(
             "%d of %d samples, %.1f per second, %.0f s left",
-            self._done, self._total, self._done / seconds, left,
+            self._done, self._total, speed, (self._total - self._done) / speed,
         )  # fmt: skip
 
 
@@ -80,5 +86,7 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Advice on the number of workers; how many run is the configuration's decision.
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    # A run that goes on writes the logger's file anew, from all it has.
+    warnings.filterwarnings("ignore", message="Experiment logs directory .* is not empty")
     # Lightning's own use of a torch function that is to be renamed.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")

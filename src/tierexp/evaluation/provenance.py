@@ -1,28 +1,38 @@
-"""Which code, versions and device a result came from."""
+"""Which code, versions, device and inputs a result came from."""
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tierexp.data.sample import QuestionDataset
 from tierexp.evaluation.results import Provenance
 from tierexp.loading import checkout
+from tierexp.models.protocol import ModelSource
+
+_OPTIONAL = ("transformers",)
+"""Recorded where they are installed: some models come from them."""
 
 _PACKAGES = (
     "torch", "numpy", "pillow", "tokenizers", "safetensors", "lightning", "torchmetrics", "tierexp",
 )  # fmt: skip
 
 
-def gather_provenance(config: dict[str, Any], seed: int | None, device: str) -> Provenance:
+def gather_provenance(
+    config: dict[str, Any], seed: int | None, device: str, inputs: dict[str, str] | None = None
+) -> Provenance:
     """What a reader needs to repeat a run.
 
     Args:
         config: The resolved configuration.
         seed: Of everything random; None where nothing is.
         device: The model ran on, in words.
+        inputs: As from `digest_inputs`; None without a model.
     """
     root = checkout()
     commit = None if root is None else _git(root, "rev-parse", "HEAD")
@@ -34,10 +44,28 @@ def gather_provenance(config: dict[str, Any], seed: int | None, device: str) -> 
         versions={
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
+            **{package: version(package) for package in _OPTIONAL if find_spec(package)},
         },
         seed=seed,
         device=device,
+        inputs=inputs or {},
     )
+
+
+def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, str]:
+    """What would go unnoticed in a configuration: other weights or samples under the same names.
+
+    Args:
+        dataset: Read from it: every sample's id, question, answers and image key; no pixels.
+        source: Read from it: the names of the weight files and when they were last changed.
+    """
+    samples = hashlib.sha256()
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        key = dataset.image_key(index)
+        samples.update(repr((sample.sample_id, sample.question, sample.answers, key)).encode())
+    weights = hashlib.sha256(repr(source.weights).encode())
+    return {"weights": weights.hexdigest()[:16], "samples": samples.hexdigest()[:16]}
 
 
 def _git(root: Path, *arguments: str) -> str | None:

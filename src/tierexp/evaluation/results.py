@@ -29,13 +29,14 @@ from tierexp.evaluation.latency import LatencyResults, SampleLatency
 from tierexp.evaluation.metrics import wilson_interval
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.run_checks import check_run
+from tierexp.scores.mme import MmeTotals, add_up
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     Results = TypeVar("Results", bound=DataclassInstance)
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ class Provenance:
         versions: Of Python and the packages that can change a result.
         seed: Of everything random; None where nothing is.
         device: The model ran on.
+        inputs: Digests of the weights and the samples, which can change while their names in the
+            configuration stay: what a run that is resumed must share.
     """
 
     config: dict[str, Any]
@@ -159,6 +162,7 @@ class Provenance:
     versions: dict[str, str]
     seed: int | None
     device: str
+    inputs: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ class RunFacts:
 class EvaluationResults:
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of.
+    mean of; where that is `mme`, `mme` holds the official figures.
     """
 
     schema_version: int
@@ -223,7 +227,8 @@ class EvaluationResults:
     content_kept_mean: float | None
     padding_fraction_mean: float | None
     accuracy_by_task: dict[str, TaskAccuracy]
-    images_per_second: float | None
+    mme: MmeTotals | None
+    samples_per_second: float | None
     latency: LatencyResults | None
     validation: tuple[Check, ...]
     failures: tuple[Failure, ...]
@@ -245,7 +250,7 @@ def aggregate(
     samples: Sequence[SampleResult],
     failures: Sequence[Failure],
     facts: RunFacts,
-    seconds: float,
+    seconds: float | None,
     provenance: Provenance,
     latency: LatencyResults | None = None,
 ) -> EvaluationResults:
@@ -255,7 +260,7 @@ def aggregate(
         samples: In the data set's order.
         failures: In the data set's order.
         facts: What holds for every sample.
-        seconds: The evaluation took, model loading excluded.
+        seconds: The evaluation took, model loading excluded; None where that says nothing.
         provenance: Where the results come from.
         latency: Of the samples; None where nothing was timed.
     """
@@ -308,7 +313,8 @@ def aggregate(
             task: task_accuracy([sample for sample in samples if sample.task == task])
             for task in tasks
         },
-        images_per_second=len(samples) / seconds if samples else None,
+        mme=mme_totals(samples) if facts.score == "mme" and samples else None,
+        samples_per_second=len(samples) / seconds if samples and seconds else None,
         latency=latency,
         validation=check_run(samples),
         failures=tuple(failures),
@@ -325,6 +331,11 @@ def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
     return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples), chance)
 
 
+def mme_totals(samples: Sequence[SampleResult]) -> MmeTotals:
+    """MME's official figures, of samples scored by `mme`."""
+    return add_up((s.task, s.image_key, s.accuracy == 1.0) for s in samples)
+
+
 def write_results(results: DataclassInstance, path: Path) -> None:
     """Write results as JSON so that a reader finds the old file, or none, or the complete new one.
 
@@ -333,11 +344,21 @@ def write_results(results: DataclassInstance, path: Path) -> None:
         path: Of the file; its folder is made where it is missing.
     """
     text = json.dumps(dataclasses.asdict(results), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(text + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file of which a reader finds the old one, or none, or the complete new one.
+
+    Args:
+        text: All of it.
+        path: Of the file; its folder is made where it is missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp is private to the user; results are to be read like any other file.
@@ -399,10 +420,25 @@ def read_results(schema: type[Results], schema_version: int, path: Path | str) -
 
 
 def decoded(kind: Any, value: Any) -> Any:
-    """JSON to the Python of a type annotation: data classes, tuples and whole-number keys."""
+    """JSON to the Python of a type annotation: data classes, tuples and whole-number keys.
+
+    A field that is missing takes its default, if it has one.
+    """
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
-        return kind(**{name: decoded(hint, value[name]) for name, hint in hints.items()})
+        optional = {
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.default is not dataclasses.MISSING
+            or field.default_factory is not dataclasses.MISSING
+        }
+        return kind(
+            **{
+                name: decoded(hint, value[name])
+                for name, hint in hints.items()
+                if name in value or name not in optional
+            }
+        )
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return None if value is None else decoded(arguments[0], value)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from lightning.pytorch.loggers import Logger
@@ -43,6 +44,10 @@ class SampleTableLogger(ABC):
         """Show samples, in the order given."""
 
     @abstractmethod
+    def log_file(self, file: Path, kind: str) -> None:
+        """Keep a file with the run, such as its `results`."""
+
+    @abstractmethod
     def whereabouts(self) -> str:
         """Where the run is to be found, for the user; to be asked before `finish`."""
 
@@ -52,10 +57,10 @@ class SampleTableLogger(ABC):
 
 
 @contextmanager
-def closing(logger: Logger) -> Iterator[None]:
+def closing(logger: Logger) -> Iterator[Logger]:
     """Close a W&B run whatever happens, so that the next run of a multirun is not added to it."""
     try:
-        yield
+        yield logger
     except BaseException:
         if isinstance(logger, SampleTableLogger):
             logger.finish(exit_code=1)

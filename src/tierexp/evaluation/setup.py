@@ -93,7 +93,8 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     """
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
-    tier = build(config, "tier")
+    source = build(config, "model")
+    tier = build(config, "tier", geometry=source.geometry)  # what a fixed tier's crops cost
     threshold = build(config, "threshold")
     resize = build(config, "resize")
     if describes(config, "data", read_sizes):
@@ -104,11 +105,10 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     latency = build(config, "latency") if "latency" in keys else NoLatency()
     loader = _loader_settings(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
-        _refuse_batches(loader)
+        _refuse_other_answers(latency, loader)
     dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
-    source = build(config, "model")
     return EvaluationSetup(
         tier, threshold, resize, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
@@ -125,7 +125,10 @@ def _validation_settings(config: DictConfig) -> None:
     flag("validate.strict", settings.get("strict"))
 
 
-def _refuse_batches(loader: LoaderSettings) -> None:
+def _refuse_other_answers(latency: LatencySettings, loader: LoaderSettings) -> None:
+    if latency.output_tokens is not None:
+        allowed = "null with latency.passes=one: answers of a fixed length would be scored"
+        raise ConfigError("latency.output_tokens", latency.output_tokens, allowed)
     if loader.batch_size != 1:
         allowed = "1 with latency.passes=one: samples are timed alone"
         raise ConfigError("data.batch_size", loader.batch_size, allowed)

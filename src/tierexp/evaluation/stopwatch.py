@@ -41,8 +41,8 @@ class StageTimes:
 
     def now(self) -> float:
         """Seconds, once the device has done all that it was told."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
         return perf_counter()
 
 
@@ -53,12 +53,18 @@ class LatencyMeter:
         settings: How often.
         model: That answers.
         device: It runs on.
+        peak_before: Peak memory of the part of the run that was measured earlier, in bytes.
     """
 
     def __init__(
-        self, settings: LatencySettings, model: VisionLanguageModel, device: torch.device
+        self,
+        settings: LatencySettings,
+        model: VisionLanguageModel,
+        device: torch.device,
+        peak_before: int = 0,
     ) -> None:
         self._settings = settings
+        self._peak_before = peak_before
         self._model = model
         self._device = device
         self._warm: set[int] = set()
@@ -69,9 +75,11 @@ class LatencyMeter:
     def peak_memory_bytes(self) -> int:
         """See `LatencyResults`."""
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+            peak = torch.cuda.max_memory_allocated(self._device)
+        else:
+            unit = 1 if sys.platform == "darwin" else 1024
+            peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return max(peak, self._peak_before)
 
     def measure(self, inputs: ModelInputs, max_new_tokens: int) -> tuple[Tensor, SampleLatency]:
         """The answer to one sample, (1, L), and what it took.

@@ -95,7 +95,10 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
         table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
-    table.add_row("speed", f"{number_text(results.images_per_second)} images per second")
+        if results.samples_per_second is not None:
+            table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
+    else:
+        table.add_row("speed", f"{number_text(results.images_per_second)} images per second")
     return table
 
 
@@ -132,6 +135,12 @@ def _accuracies(results: EvaluationResults) -> Table:
         results.accuracy, results.accuracy_ci95, results.num_samples, results.chance
     )
     add("all", overall, style="bold")
+    if results.mme is not None:
+        table.caption = (
+            f"MME perception {number_text(results.mme.perception)} of 2000, cognition "
+            f"{number_text(results.mme.cognition)} of 800; {results.mme.num_images} images"
+        )
+        table.caption_justify = "left"
     return table
 
 

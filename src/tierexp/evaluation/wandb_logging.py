@@ -1,12 +1,13 @@
 """Weights & Biases: Lightning's logger, offline unless the user is logged in, never a prompt.
 
-In: what Lightning logs, and samples to show. Out: a W&B run, on the server or in a local folder
-that `wandb sync` uploads later.
+In: what Lightning logs, samples to show, files to keep. Out: a W&B run, on the server or in a local
+folder that `wandb sync` uploads later.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from netrc import NetrcParseError, netrc
 from pathlib import Path
@@ -36,6 +37,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         save_dir: Folder of the run's local files.
         project: W&B project.
         name: Of the run.
+        group: Runs of one sweep share it; None for a run of its own.
         mode: `auto` follows the environment variable WANDB_MODE where it is set; else it is online
             where the user has logged in and offline elsewhere. `disabled` logs nothing.
         table_samples: How many samples the table `samples` shows.
@@ -50,6 +52,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         save_dir: Path | str,
         project: str,
         name: str | None = None,
+        group: str | None = None,
         mode: Mode = "auto",
         table_samples: int = 16,
     ) -> None:
@@ -59,6 +62,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
                 dir=save_dir,
                 project=project,
                 name=name,
+                group=group,
                 mode=wandb_mode(mode),
                 settings=wandb.Settings(silent=True, console="off"),
             )
@@ -83,6 +87,18 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             for row in rows
         ]
         self.log_table("samples", columns=_COLUMNS, data=data)
+
+    def log_file(self, file: Path, kind: str) -> None:
+        """Keep a file as a W&B artifact of the run.
+
+        Args:
+            file: What to keep; the artifact has its name.
+            kind: The artifact's type, such as `results`.
+        """
+        name = re.sub(r"[^\w.-]", "-", file.stem)[:128]
+        artifact = wandb.Artifact(name, type=kind)
+        artifact.add_file(str(file), name=file.name)
+        self.experiment.log_artifact(artifact)
 
     def whereabouts(self) -> str:
         """Where the run is to be found, for the user; to be asked before `finish`."""

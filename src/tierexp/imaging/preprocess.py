@@ -73,8 +73,9 @@ def preprocess(
 
     shape = rows * cols + 1, side, side, 3
     crops: Pixels = np.empty(shape, np.float32) if resize.exact else np.empty(shape, np.uint8)
-    paste(resample(image, view_placement, resize.exact), view_placement, crops[0])
-    cut_crops(render(image, placement, resize.exact), tiling, geometry, crops[1:])
+    how = resize.exact, resize.antialias
+    paste(resample(image, view_placement, *how), view_placement, crops[0])
+    cut_crops(render(image, placement, *how), tiling, geometry, crops[1:])
 
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)

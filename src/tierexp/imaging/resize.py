@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tierexp.checks import choice, flag
+from tierexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,20 +45,28 @@ class Resize:
         global_view: The mode for the view of the whole image; Molmo was trained on letterbox.
         exact: Compute in float32 as the published Molmo preprocessor does, and hand out float32
             pixels; otherwise uint8, within 1/255 on average and 2/255 at any pixel of that.
+        antialias: False takes the four pixels around a point and no others, however much an image
+            is scaled down, as the published Molmo2 preprocessor does to its stretched images.
 
     Raises:
-        ConfigError: An unknown mode, or `exact` is not a boolean.
+        ConfigError: An unknown mode, a flag that is not a boolean, or images that are to be
+            resampled without antialiasing but not stretched.
     """
 
     crops: ResizeMode = "fill"
     global_view: ResizeMode = "letterbox"
     exact: bool = False
+    antialias: bool = True
 
     def __post_init__(self) -> None:
         modes = get_args(ResizeMode)
         for key in ("crops", "global_view"):
             choice(f"resize.{key}", getattr(self, key), modes)
         flag("resize.exact", self.exact)
+        flag("resize.antialias", self.antialias)
+        if not self.antialias and (self.crops, self.global_view) != ("stretch", "stretch"):
+            allowed = "true, unless resize.crops and resize.global_view are both stretch"
+            raise ConfigError("resize.antialias", False, allowed)
 
 
 @dataclass(frozen=True)
@@ -151,20 +160,23 @@ def place(image_size: Size, canvas_size: Size, mode: ResizeMode) -> Placement:
     return Placement(image_size, canvas_size, scaled, offset)
 
 
-def resample(image: NDArray[np.uint8], placement: Placement, exact: bool = False) -> Pixels:
-    """The visible part of an image at its canvas's scale, by an antialiased bilinear filter.
-
-    Every mode is antialiased, `stretch` too, although the published Molmo-2 processor does not.
+def resample(
+    image: NDArray[np.uint8], placement: Placement, exact: bool = False, antialias: bool = True
+) -> Pixels:
+    """The visible part of an image at its canvas's scale, by a bilinear filter.
 
     Args:
         image: (height, width, 3) uint8.
         placement: Where it lands; its `image_size` is the image's.
         exact: Compute in float32.
+        antialias: Average over all that a pixel covers; False only for a stretched image.
 
     Returns:
         (bottom - top, right - left, 3) of `placement.visible`: uint8, or float32 in [0, 1] where
         exact. It can be a view of a larger array.
     """
+    if not antialias:
+        return _resample_plain(image, placement.scaled_size, exact)
     top, left, bottom, right = placement.visible
     scaled_area = placement.scaled_size[0] * placement.scaled_size[1]
     if scaled_area > _MAX_CROPPED_AREA * (bottom - top) * (right - left):
@@ -189,19 +201,22 @@ def paste(shown: Pixels, placement: Placement, canvas: Pixels) -> None:
     canvas[top:bottom, left:right] = shown
 
 
-def render(image: NDArray[np.uint8], placement: Placement, exact: bool = False) -> Pixels:
+def render(
+    image: NDArray[np.uint8], placement: Placement, exact: bool = False, antialias: bool = True
+) -> Pixels:
     """Resample an image onto its canvas.
 
     Args:
         image: (height, width, 3) uint8.
         placement: Where it lands; its `image_size` is the image's.
         exact: Compute in float32.
+        antialias: See `resample`.
 
     Returns:
         The canvas, (H, W, 3), 0 where it is padding: uint8, or float32 in [0, 1] where exact.
         It can be a view of a larger array.
     """
-    shown = resample(image, placement, exact)
+    shown = resample(image, placement, exact, antialias)
     if shown.shape[:2] == placement.canvas_size:
         return shown
     canvas: Pixels = np.empty((*placement.canvas_size, 3), shown.dtype)
@@ -251,6 +266,20 @@ def _resample_whole(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels
     result = bilinear(batch.float() / 255).clamp_(0, 1) if exact else bilinear(batch)
     pixels: Pixels = result.permute(0, 2, 3, 1)[0].numpy()
     return pixels
+
+
+def _resample_plain(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:
+    """Without antialiasing, in float32; rounded where not exact, as Molmo2's processor rounds."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    # Contiguous channels, as published: the kernel for channels-last adds in another order, and a
+    # half is rounded to the other side now and then.
+    source = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, 2, 0)))[None].float()
+    scaled = interpolate(source, size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
+    if exact:
+        return np.ascontiguousarray((scaled / 255).clamp_(0, 1).numpy())
+    return np.ascontiguousarray(scaled.round_().clamp_(0, 255).to(torch.uint8).numpy())
 
 
 def _resample_visible(image: NDArray[np.uint8], placement: Placement, exact: bool) -> Pixels:

@@ -7,19 +7,18 @@ impossible settings without importing torch. Only `load` reads weights.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
+from tierexp.imaging.tokens import ImageTokens
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
-
-    from tierexp.models.text import PromptTokenizer
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class ModelInputs:
         patch_mask: (I, N, P) float32: the share of each patch's pixels that show the image,
             -1 in the row of a crop without a mask.
         image_input_idx: (B, N, K) int64: the position in `input_ids` that each vision token is
-            added to, -100 where it is dropped.
+            added to, -100 where it is dropped. For a geometry with `pool_canvas`, K is P: the
+            position of the token that each patch is pooled into.
         image_index: (B,) int64: which of the images a prompt is about.
     """
 
@@ -94,6 +94,41 @@ class VisionLanguageModel(Protocol):
         """The estimated cost of one sample's answer of so many tokens."""
 
 
+class MeasurableModel(VisionLanguageModel, Protocol):
+    """A model whose decoder blocks can be watched while it reads."""
+
+    @property
+    def decoder_blocks(self) -> nn.ModuleList:
+        """All of them, those that are set not to run too; each takes the tokens (B, T, C) as its
+        first argument and returns them changed.
+        """
+
+    def read(self, inputs: ModelInputs) -> None:
+        """Run prompts through all the blocks, whichever are set to run."""
+
+
+class QuestionTokenizer(Protocol):
+    """Questions to the ids that a model was trained on, and its ids to answers."""
+
+    @property
+    def image_tokens(self) -> ImageTokens:
+        """Ids of the special tokens around an image."""
+
+    @property
+    def before_image(self) -> Sequence[int]:
+        """Ids that begin every sequence, before the image."""
+
+    @property
+    def pad_id(self) -> int:
+        """Fills up a batch."""
+
+    def encode_prompt(self, question: str) -> list[int]:
+        """Ids that follow the image, up to the answer."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The answer in generated ids, up to the end of text."""
+
+
 class ModelSource(Protocol):
     """Where a model comes from; what is known of it before its weights are read."""
 
@@ -113,7 +148,7 @@ class ModelSource(Protocol):
     def max_new_tokens(self) -> int:
         """The longest answer that is generated."""
 
-    def tokenizer(self) -> PromptTokenizer:
+    def tokenizer(self) -> QuestionTokenizer:
         """The tokenizer that goes with the weights."""
 
     @property

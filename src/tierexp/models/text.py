@@ -39,6 +39,16 @@ class ImageTokenIds:
     im_patch: int
     im_col: int
 
+    @property
+    def view_start(self) -> int:
+        """Opens the global view's grid: as any other."""
+        return self.im_start
+
+    @property
+    def view_col(self) -> int:
+        """Ends a row of the global view: as of any other grid."""
+        return self.im_col
+
 
 class PromptTokenizer:
     """A tokenizer that knows Molmo's prompt.
@@ -90,9 +100,9 @@ class PromptTokenizer:
             raise CheckpointError(f"{path}: {error}") from None
 
     @property
-    def bos_id(self) -> int:
+    def before_image(self) -> list[int]:
         """Begins every sequence: Molmo's tokenizers have no token for it but the end of text."""
-        return self._end_of_text
+        return [self._end_of_text]
 
     @property
     def eos_id(self) -> int:

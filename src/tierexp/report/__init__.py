@@ -1,1 +1,4 @@
-"""Figures from results files. Needs the extra `report`: matplotlib."""
+"""What runs say together: comparison, figures, tables, the report.
+
+Figures need matplotlib, the page Jinja2 and the tables pandas: extras `report` and `notebook`.
+"""

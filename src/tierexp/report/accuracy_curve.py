@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults
-from tierexp.report.comparison import SHARED
+from tierexp.report.varying import varying
 
 _STYLES = {"tiers": ("#0b6e4f", "o"), "fixed counts": ("#b4472e", "s"), "native": ("#555577", "D")}
 
@@ -29,10 +29,8 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     drawn = [run for run in runs if run.accuracy is not None]
     if not drawn:
         raise DataError("no results with an accuracy to draw")
-    for name in SHARED:
-        values = sorted({str(getattr(run, name)) for run in drawn})
-        if len(values) > 1:
-            raise DataError(f"results of more than one {name}: {', '.join(values)}")
+    for name, values in varying(drawn).items():
+        raise DataError(f"results of more than one {name}: {', '.join(sorted(set(values)))}")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
     for series, (color, marker) in _STYLES.items():

@@ -29,7 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "targets met and missed, distributions, how images are tiled, where runs disagree.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="results lie in it or below")
-    folder: Path = parser.parse_args(arguments).folder
+    parser.add_argument(
+        "--wandb", action="store_true",
+        help="also log the page to W&B, into the project and group of the sweep's runs",
+    )  # fmt: skip
+    given = parser.parse_args(arguments)
+    folder: Path = given.folder
     try:
         from tierexp.report.page import write_report
     except ModuleNotFoundError as error:
@@ -38,9 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse(f"the report needs {error.name}: pip install 'tierexp[report]'")
     try:
         page = write_report(folder)
+        sys.stdout.write(f"report  {page}\n")
+        if given.wandb:
+            from tierexp.report.page import reported_runs
+            from tierexp.report.wandb_report import log_report
+
+            sys.stdout.write(f"logged  {log_report(page, reported_runs(folder))}\n")
     except TierexpError as error:
         _refuse(str(error))
-    sys.stdout.write(f"report  {page}\n")
 
 
 def _refuse(message: str) -> NoReturn:

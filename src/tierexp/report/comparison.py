@@ -1,7 +1,8 @@
 """What runs that belong together say together: a table, the targets, and a file.
 
-In: the folders of a multirun's runs. Out: one line per run on the console, the checks that take
-more than one run, and `comparison.json`; the exit code of a strict run. Imports no torch.
+In: the folders of a multirun's runs, or results that were read elsewhere. Out: one line per run on
+the console, the checks that take more than one run, and `comparison.json`; the exit code of a
+strict run. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,14 +24,12 @@ from tierexp.evaluation.summary import number_text, percent_text
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.evaluation.validation.table import checks_table
+from tierexp.report.varying import Run, comparable, varying
 
 FILE_NAME = "comparison.json"
 MISSED = 3
 """Exit code of a strict run that missed a target."""
 _LEFT_OUT = ("per_sample_results", "failures", "provenance")
-SHARED = ("dataset", "model", "score", "resize_to_fill", "top_k", "num_active_blocks")
-"""What runs must have in common to lie on one curve, or for checks between them; the rest of a
-sweep is only listed."""
 
 
 def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationResults]:
@@ -74,7 +73,7 @@ def finish(folders: Sequence[Path]) -> None:
         raise SystemExit(MISSED)
 
 
-def compare(runs: Sequence[EvaluationResults], file: Path, console: Console) -> tuple[Check, ...]:
+def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, ...]:
     """Print how runs compare and write the same to a file.
 
     Args:
@@ -83,9 +82,11 @@ def compare(runs: Sequence[EvaluationResults], file: Path, console: Console) -> 
         console: To print to.
 
     Returns:
-        The checks between runs; none where they differ in more than the crop policy.
+        The checks between runs; none where they differ in more than the crop policy. Older results
+        are listed and not judged: they do not say on which images, nor of which model.
     """
-    between = check_sweep(runs) if comparable(runs) else ()
+    judged = [run for run in runs if isinstance(run, EvaluationResults)]
+    between = check_sweep(judged) if comparable(judged) else ()
     console.print(runs_table(runs))
     if between:
         console.print(checks_table(between))
@@ -101,40 +102,35 @@ def compare(runs: Sequence[EvaluationResults], file: Path, console: Console) -> 
     return between
 
 
-def runs_table(runs: Sequence[EvaluationResults]) -> Table:
+def runs_table(runs: Sequence[Run]) -> Table:
     """One line per run."""
     table = Table(title="comparison", title_justify="left", box=SQUARE)
     table.add_column("tier", no_wrap=True)
-    varying = _varying(runs)
-    for name in varying:
-        table.add_column(name, justify="right")
+    columns = varying(runs)
+    for name in columns:
+        table.add_column(name, justify="right", overflow="fold")
     for name in ("tokens", "mismatch", "utilization", "accuracy (95 %)"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     timed = any(run.latency is not None for run in runs)
     if timed:
-        table.add_column("T_total ms", justify="right")
+        table.add_column("T_total ms", justify="right", overflow="fold")
     for number, run in enumerate(runs):
-        low, high = run.accuracy_ci95 or (float("nan"), float("nan"))
-        cells = [run.tier, *(values[number] for values in varying.values())]
+        cells = [run.tier, *(values[number] for values in columns.values())]
         cells += [
             number_text(run.selected_vision_tokens_mean, 0),
             number_text(run.aspect_ratio_mismatch_mean, 3),
             percent_text(run.utilization_mean),
-            f"{percent_text(run.accuracy)} ({100 * low:.1f}-{100 * high:.1f})",
+            _accuracy_text(run),
         ]
         if timed:
-            mean = None if run.latency is None else run.latency.stages["T_total"].mean
-            cells.append(number_text(mean, 1))
+            total = None if run.latency is None else run.latency.stages.get("T_total")
+            cells.append(number_text(None if total is None else total.mean, 1))
         table.add_row(*map(Text, cells))
     return table
 
 
-def _varying(runs: Sequence[EvaluationResults]) -> dict[str, list[str]]:
-    """What else than the tier differs between runs, by name."""
-    columns = {name: [str(getattr(run, name)) for run in runs] for name in SHARED}
-    return {name: values for name, values in columns.items() if len(set(values)) > 1}
-
-
-def comparable(runs: Sequence[EvaluationResults]) -> bool:
-    """Whether runs differ in nothing but their crop policies, all of them different."""
-    return not _varying(runs) and len({run.tier for run in runs}) == len(runs)
+def _accuracy_text(run: Run) -> str:
+    if run.accuracy_ci95 is None:
+        return percent_text(run.accuracy)
+    low, high = run.accuracy_ci95
+    return f"{percent_text(run.accuracy)} ({100 * low:.1f}-{100 * high:.1f})"

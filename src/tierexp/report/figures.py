@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults
+from tierexp.report.varying import run_labels
 
 _COLORS = (
     "#0b6e4f", "#c1762f", "#4657a8", "#a8324a", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",
@@ -26,18 +27,8 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def run_label(run: EvaluationResults, runs: Runs) -> str:
-    """The tier, and of the knobs those that differ between the runs."""
-    parts = [run.tier]
-    if len({other.top_k for other in runs}) > 1:
-        parts.append(f"top {run.top_k}")
-    if len({other.num_active_blocks for other in runs}) > 1:
-        parts.append(f"{run.num_active_blocks} blocks")
-    return " · ".join(parts)
-
-
-def _drawn_label(run: EvaluationResults, runs: Runs) -> str:
-    return plain(run_label(run, runs))
+def _drawn_labels(runs: Runs) -> list[str]:
+    return [plain(label) for label in run_labels(runs)]
 
 
 def mismatch_distribution(runs: Runs) -> Figure:
@@ -68,7 +59,7 @@ def crops_distribution(runs: Runs) -> Figure:
             if share >= 4:
                 axes.text(left + share / 2, row, str(crops), ha="center", va="center", fontsize=8)
             left += share
-    axes.set_yticks(range(len(runs)), [_drawn_label(run, runs) for run in runs])
+    axes.set_yticks(range(len(runs)), _drawn_labels(runs))
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of the samples, % (numbers: crops)")
@@ -80,14 +71,15 @@ def accuracy_by_task(runs: Runs) -> Figure:
     tasks = sorted({task for run in runs for task in run.accuracy_by_task})
     figure, axes = _axes(height=3.6)
     offsets = np.linspace(-0.3, 0.3, len(runs)) if len(runs) > 1 else np.zeros(1)
-    for run, color, offset in zip(runs, _cycle(runs), offsets, strict=True):
+    styles = zip(runs, _drawn_labels(runs), _cycle(runs), offsets, strict=True)
+    for run, label, color, offset in styles:
         there = [number for number, task in enumerate(tasks) if task in run.accuracy_by_task]
         found = [run.accuracy_by_task[tasks[number]] for number in there]
         means = np.array([100 * task.accuracy for task in found])
         bounds = np.array([task.accuracy_ci95 for task in found]) * 100
         axes.errorbar(
             np.array(there) + offset, means, yerr=[means - bounds[:, 0], bounds[:, 1] - means],
-            fmt="o", color=color, capsize=2, markersize=4, label=_drawn_label(run, runs),
+            fmt="o", color=color, capsize=2, markersize=4, label=label,
         )  # fmt: skip
     axes.set_xticks(range(len(tasks)), [plain(task) for task in tasks])
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
@@ -102,19 +94,20 @@ def accuracy_against_latency(runs: Runs) -> Figure:
     Raises:
         DataError: No run was timed.
     """
-    timed = [run for run in runs if run.latency is not None and run.accuracy is not None]
+    timed = [
+        (run, label)
+        for run, label in zip(runs, _drawn_labels(runs), strict=True)
+        if run.latency is not None and run.accuracy is not None
+    ]
     if not timed:
         raise DataError("no results with a latency to draw")
-    points = [latency_point(run) for run in timed]
+    points = [latency_point(run) for run, _ in timed]
     figure, axes = _axes(height=4.0)
-    for run, color, (time, accuracy) in zip(timed, _cycle(timed), points, strict=True):
+    for (run, label), color, (time, accuracy) in zip(timed, _cycle(timed), points, strict=True):
         low, high = run.accuracy_ci95 or (accuracy, accuracy)
         bars = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
         axes.errorbar(time, 100 * accuracy, yerr=bars, fmt="o", color=color, capsize=3)
-        axes.annotate(
-            _drawn_label(run, runs), (time, 100 * accuracy), (6, 6), textcoords="offset points",
-            fontsize=9,
-        )  # fmt: skip
+        axes.annotate(label, (time, 100 * accuracy), (6, 6), textcoords="offset points", fontsize=9)
     best = sorted(points[number] for number in pareto_frontier(points))
     axes.plot(
         [time for time, _ in best], [100 * accuracy for _, accuracy in best],
@@ -148,10 +141,10 @@ def _shares_below(
     runs: Runs, values: Callable[[EvaluationResults], list[float]], label: str, hint: str
 ) -> Figure:
     figure, axes = _axes(height=3.4)
-    for run, color in zip(runs, _cycle(runs), strict=True):
+    for run, label, color in zip(runs, _drawn_labels(runs), _cycle(runs), strict=True):
         ordered = np.sort(values(run))
         shares = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step(ordered, shares, where="post", color=color, label=_drawn_label(run, runs))
+        axes.step(ordered, shares, where="post", color=color, label=label)
     axes.set_xlabel(f"{label} ({hint})")
     axes.set_ylabel("share of the samples, %")
     axes.set_ylim(0, 100)
@@ -167,5 +160,5 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _cycle(runs: Runs) -> list[str]:
+def _cycle(runs: Sequence[object]) -> list[str]:
     return [_COLORS[number % len(_COLORS)] for number in range(len(runs))]

@@ -57,23 +57,20 @@ class Pictures:
 
     Args:
         dataset: That the results are of; None where it is not at hand.
-        mode: How the crops were resized.
         geometry: Of the model's crops.
     """
 
-    def __init__(
-        self, dataset: QuestionDataset | None, mode: ResizeMode, geometry: CropGeometry
-    ) -> None:
+    def __init__(self, dataset: QuestionDataset | None, geometry: CropGeometry) -> None:
         self._dataset = dataset
-        self._mode = mode
         self._geometry = geometry
         self._places: dict[str, int] = {}
         if dataset is not None:
             for index in range(len(dataset)):
                 self._places.setdefault(dataset.image_key(index), index)
 
-    def draw(self, sample: SampleResult, caption: str) -> Picture:
-        """The image of a sample."""
+    def draw(self, sample: SampleResult, run: EvaluationResults, caption: str) -> Picture:
+        """The image of a sample, as a run has resized and tiled it."""
+        mode: ResizeMode = run.provenance.config["resize"]["crops"]
         place = self._places.get(sample.image_key)
         if self._dataset is None or place is None:
             return Picture(None, caption)
@@ -81,9 +78,7 @@ class Pictures:
             pixels = self._dataset.image(place)
         except TierexpError as error:
             return Picture(None, f"{caption}: {error}")
-        drawn = draw_tiling(
-            pixels, sample.selected_tiling, self._mode, self._geometry, _PICTURE_SIDE
-        )
+        drawn = draw_tiling(pixels, sample.selected_tiling, mode, self._geometry, _PICTURE_SIDE)
         file = io.BytesIO()
         Image.fromarray(drawn).save(file, "JPEG", quality=82)
         return Picture(
@@ -101,6 +96,7 @@ def fitting_pictures(run: EvaluationResults, pictures: Pictures) -> list[Picture
     return [
         pictures.draw(
             sample,
+            run,
             f"{name}: {sample.selected_tiling[0]} x {sample.selected_tiling[1]} crops, mismatch "
             f"{sample.aspect_ratio_mismatch:.3f}, {sample.content_kept:.0%} of the image kept",
         )
@@ -137,7 +133,7 @@ def disagreements(
         found[sample.image_key] = Disagreement(
             sample.question,
             sample.answers,
-            pictures.draw(sample, f"{sample.task}, as {labels[largest]} tiles it"),
+            pictures.draw(sample, runs[largest], f"{sample.task}, as {labels[largest]} tiles it"),
             tuple(
                 (label, samples[key].prediction, samples[key].accuracy)
                 for label, samples in zip(labels, by_id, strict=True)

@@ -24,11 +24,11 @@ from tierexp.evaluation.setup import LoaderSettings
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.geometry import CropGeometry
-from tierexp.imaging.resize import ResizeMode
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
-from tierexp.report.comparison import comparable, read_runs
+from tierexp.report.comparison import read_runs
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+from tierexp.report.varying import comparable, run_labels
 
 PAGE, FIGURES = "report.html", "figures"
 _INK = "#123457"
@@ -67,8 +67,8 @@ def write_report(folder: Path) -> Path:
     Raises:
         DataError: There are no results with an accuracy, or not all of one data set and model.
     """
-    runs = _runs(folder)
-    labels = [figures.run_label(run, runs) for run in runs]
+    runs = reported_runs(folder)
+    labels = run_labels(runs)
     drawings = list(_drawings(runs))
     pictures, note = _pictures(runs[0])
     template = Environment(
@@ -93,7 +93,12 @@ def write_report(folder: Path) -> Path:
     return target
 
 
-def _runs(folder: Path) -> list[EvaluationResults]:
+def reported_runs(folder: Path) -> list[EvaluationResults]:
+    """The runs that a report on a folder is about, those with the fewest tokens first.
+
+    Args:
+        folder: As in `write_report`, with the same errors.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
     folders = sorted({file.parent for file in folder.rglob("*_tier-*.json")})
@@ -208,11 +213,10 @@ def _write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
 def _pictures(run: EvaluationResults) -> tuple[Pictures, str | None]:
     """The data set's pictures; where it is not at hand, none, and why."""
     config = OmegaConf.create(run.provenance.config)
-    mode: ResizeMode = config.resize.crops
     try:
         loader = [field.name for field in fields(LoaderSettings)]
         dataset = build(config, "data", leave_out=loader)
         geometry = build(config, "model").geometry
     except TierexpError as error:
-        return Pictures(None, mode, CropGeometry()), f"Pictures are missing: {error}"
-    return Pictures(dataset, mode, geometry), None
+        return Pictures(None, CropGeometry()), f"Pictures are missing: {error}"
+    return Pictures(dataset, geometry), None

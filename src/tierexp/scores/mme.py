@@ -13,6 +13,14 @@ from typing import Literal
 
 from tierexp.scores.exact_match import normalise_answer
 
+PERCEPTION = (
+    "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark",
+    "artwork", "OCR",
+)  # fmt: skip
+COGNITION = (
+    "commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning",
+)  # fmt: skip
+"""The subtasks whose scores add up to each of the two published figures."""
 _READ = 4
 """Letters the official code looks at."""
 
@@ -33,6 +41,23 @@ class MmeScore:
     def score(self) -> float:
         """The published figure, in [0, 200]: the two in percent, added up."""
         return 100 * (self.accuracy + self.accuracy_plus)
+
+
+@dataclass(frozen=True)
+class MmeTotals:
+    """The published figures of a run.
+
+    Args:
+        score_by_task: Of every subtask, in [0, 200].
+        perception: Sum over the ten of `PERCEPTION`, in [0, 2000]; None where one is missing.
+        cognition: Sum over the four of `COGNITION`, in [0, 800]; None where one is missing.
+        num_images: Whose two questions were both answered; others are not in the figures.
+    """
+
+    score_by_task: dict[str, float]
+    perception: float | None
+    cognition: float | None
+    num_images: int
 
 
 def yes_or_no(prediction: str) -> Literal["yes", "no"] | None:
@@ -78,3 +103,32 @@ def score_pairs(pairs: Iterable[tuple[bool, bool]]) -> MmeScore:
     if not rights:
         raise ValueError("no images to score")
     return MmeScore(sum(rights) / (2 * len(rights)), rights.count(2) / len(rights))
+
+
+def add_up(answers: Iterable[tuple[str, str, bool]]) -> MmeTotals:
+    """The published figures from single answers.
+
+    Args:
+        answers: (subtask, image, whether it is right), at most two of an image.
+
+    Raises:
+        ValueError: An image was asked about more than twice.
+    """
+    rights: dict[str, dict[str, list[bool]]] = {}
+    for task, image, right in answers:
+        rights.setdefault(task, {}).setdefault(image, []).append(right)
+    scores: dict[str, float] = {}
+    images = 0
+    for task, of_image in sorted(rights.items()):
+        for image, of_pair in of_image.items():
+            if len(of_pair) > 2:
+                raise ValueError(f"image {image} has {len(of_pair)} answers, MME pairs two")
+        pairs = [(pair[0], pair[1]) for pair in of_image.values() if len(pair) == 2]
+        images += len(pairs)
+        if pairs:
+            scores[task] = score_pairs(pairs).score
+    return MmeTotals(scores, _sum(scores, PERCEPTION), _sum(scores, COGNITION), images)
+
+
+def _sum(scores: dict[str, float], tasks: Sequence[str]) -> float | None:
+    return sum(scores[task] for task in tasks) if scores.keys() >= set(tasks) else None

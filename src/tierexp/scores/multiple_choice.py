@@ -32,12 +32,12 @@ def multiple_choice(prediction: str, answers: Sequence[str]) -> float:
             them.
     """
     letters, texts = set(), set()
-    for answer in map(normalise_answer, answers):
-        match = _LETTER.fullmatch(answer)
-        if match is None:
-            texts.add(answer)
+    for answer in answers:
+        named = option_letter(answer)
+        if named is None:
+            texts.add(normalise_answer(answer))
         else:
-            letters.add(match[1] or match[2])
+            letters.add(named)
     said = normalise_answer(prediction)
     if said and said in texts:
         return 1.0
@@ -45,6 +45,12 @@ def multiple_choice(prediction: str, answers: Sequence[str]) -> float:
     if letter is not None and letters:
         return float(letter in letters)
     return float(bool(text) and text in texts)
+
+
+def option_letter(text: str) -> str | None:
+    """The letter, in lower case, that an answer is where it is nothing else: `B`, `b.`, `(B)`."""
+    match = _LETTER.fullmatch(normalise_answer(text))
+    return None if match is None else match[1] or match[2]
 
 
 def _choice(said: str) -> tuple[str | None, str]:

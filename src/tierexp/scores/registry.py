@@ -29,5 +29,5 @@ SCORES: dict[str, Score] = {
 
 QUESTION_SCORES = tuple(name for name in SCORES if name != "mme")
 """Those whose mean over questions is the published figure. MME's needs both answers of an image:
-`tierexp.scores.metric.MmePairs`.
+`tierexp.scores.mme.add_up`, as a torchmetric `tierexp.scores.metric.MmePairs`.
 """

@@ -218,7 +218,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
     ) -> tuple[Mapping[str, np.ndarray], PackedSequence, list[Lookup]]:
         geometry, tokenizer = self._geometry, self._tokenizer
         image = preprocess(draw(scene), tiling, self._resize, geometry, self._mask_order)
-        layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.bos_id, [])
+        layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, [])
         targets = dense_targets(scene, image.placement, image.view_placement, tiling, geometry)
         if background < 1:
             draws = np.random.default_rng(rng.getrandbits(64)).random(targets.shape[:2])

@@ -23,8 +23,8 @@ from tierexp.data.tierqa.questions import questions_for
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.loading import load_tier
+from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.molmo.files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers import Tier
 from tierexp.training.recipe import Recipe

@@ -67,7 +67,7 @@ def measure(
     selection = select_crops_many(tier, heights, widths, geometry, threshold)
     selected, crop_tokens, llm = (np.empty_like(heights) for _ in range(3))
     content_kept, padding = (np.empty(len(heights)) for _ in range(2))
-    for tiling, members in _by_tiling(selection):
+    for tiling, members in by_tiling(selection.tilings):
         placements = place_many(
             heights[members], widths[members], geometry.canvas_size(tiling), resize.crops
         )
@@ -92,14 +92,18 @@ def measure(
     )
 
 
-def _by_tiling(selection: SelectionArrays) -> list[tuple[Tiling, NDArray[np.int64]]]:
-    """Every tiling that was selected, and the indices of its images."""
-    rows, cols = selection.tilings[:, 0], selection.tilings[:, 1]
+def by_tiling(tilings: NDArray[np.int64]) -> list[tuple[Tiling, NDArray[np.int64]]]:
+    """Every tiling that occurs, and the indices of its images.
+
+    Args:
+        tilings: (N, 2), rows and columns.
+    """
+    rows, cols = tilings[:, 0], tilings[:, 1]
     if not len(rows):
         return []
     base = int(cols.max()) + 1
     keys = rows * base + cols
     order = np.argsort(keys, kind="stable")
     distinct, starts = np.unique(keys[order], return_index=True)
-    tilings = [(int(key) // base, int(key) % base) for key in distinct]
-    return list(zip(tilings, np.split(order, starts[1:]), strict=True))
+    pairs = [(int(key) // base, int(key) % base) for key in distinct]
+    return list(zip(pairs, np.split(order, starts[1:]), strict=True))

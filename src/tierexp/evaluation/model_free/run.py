@@ -6,7 +6,7 @@ printed. Imports no torch: a million sizes take seconds, and so should the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import perf_counter
@@ -36,7 +36,7 @@ from tierexp.tiers import CropPolicy, Threshold
 
 _UNREAD = (
     "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "data.batch_size", "data.num_workers",
+    "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -93,12 +93,7 @@ def run_model_free(
     path = output_dir / results.file_name
     write_results(results, path)
     print_summary(results, path, None, Console())
-    if not results.num_samples:
-        first = results.failures[0]
-        raise SystemExit(
-            f"error: all {results.num_failed} samples failed, "
-            f"the first, {first.sample_id}: {first.reason}"
-        )
+    require_a_size(setup.sizes)
     return results
 
 
@@ -115,29 +110,69 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
             `data.on_error` is `raise`.
     """
     refuse_unknown_keys(config, KEYS)
-    _refuse_unread(written)
-    tier = build(config, "tier")
+    refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
+    geometry = build(config, "model").geometry
+    tier = build(config, "tier", geometry=geometry)
     threshold = build(config, "threshold")
     resize = build(config, "resize")
-    geometry = build(config, "model").geometry
-    on_error = config.data.get("on_error")
-    choice("data.on_error", on_error, get_args(OnError))
-    of_loader = [field.name for field in fields(LoaderSettings) if field.name in config.data]
-    dataset = build(config, "data", leave_out=of_loader)
-    sizes = dataset if isinstance(dataset, ImageSizes) else sample_sizes(dataset)
-    if not (len(sizes.heights) or sizes.unreadable):
-        raise DataError(f"data set {sizes.name} has no samples: there is nothing to measure")
-    if on_error == "raise" and sizes.unreadable:
-        name, reason = next(iter(sizes.unreadable.items()))
-        raise DataError(f"sample {name}: {reason}")
+    sizes = read_image_sizes(config, "measure")
     return ModelFreeSetup(tier, threshold, resize, geometry, sizes)
 
 
-def _refuse_unread(written: Mapping[str, object]) -> None:
+def read_image_sizes(config: DictConfig, purpose: str) -> ImageSizes:
+    """The sizes of the images that the group `data` describes, without decoding anything.
+
+    Args:
+        config: As composed; of its groups only `data` is read.
+        purpose: What the sizes are for, a verb.
+
+    Raises:
+        ConfigError: A key of the group that nothing reads, or a value that cannot work.
+        DataError: The data file is malformed or empty, or an image's header cannot be read and
+            `data.on_error` is `raise`.
+    """
+    data = config.data if isinstance(config.data, DictConfig) else {}
+    on_error = data.get("on_error")
+    choice("data.on_error", on_error, get_args(OnError))
+    of_loader = [field.name for field in fields(LoaderSettings) if field.name in data]
+    dataset = build(config, "data", leave_out=of_loader)
+    sizes = dataset if isinstance(dataset, ImageSizes) else sample_sizes(dataset)
+    if not (len(sizes.heights) or sizes.unreadable):
+        raise DataError(f"data set {sizes.name} has no samples: there is nothing to {purpose}")
+    if on_error == "raise" and sizes.unreadable:
+        name, reason = next(iter(sizes.unreadable.items()))
+        raise DataError(f"sample {name}: {reason}")
+    return sizes
+
+
+def require_a_size(sizes: ImageSizes) -> None:
+    """End the run where no image could be read.
+
+    Raises:
+        SystemExit: With code 1 and the first reason.
+    """
+    if not len(sizes.heights):
+        name, reason = next(iter(sizes.unreadable.items()))
+        raise SystemExit(
+            f"error: all {len(sizes.unreadable)} samples failed, the first, {name}: {reason}"
+        )
+
+
+def refuse_unread(written: Mapping[str, object], unread: Sequence[str], way_out: str) -> None:
+    """Refuse what the user wrote and nothing would read; defaults of the same keys are no harm.
+
+    Args:
+        written: Keys and values that the user wrote on the command line.
+        unread: Groups and keys.
+        way_out: What to do instead.
+
+    Raises:
+        ConfigError: One of them was written, and it does not just say that there is none.
+    """
     for key, value in written.items():
-        unread = any(key == name or key.startswith(f"{name}.") for name in _UNREAD)
-        if unread and (key, value) not in (("logger", "none"), ("latency", "off")):
-            raise ConfigError(key, value, "leave it out: with model=none nothing reads it")
+        named = any(key == name or key.startswith(f"{name}.") for name in unread)
+        if named and (key, value) not in (("logger", "none"), ("latency", "off")):
+            raise ConfigError(key, value, way_out)
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""A checkpoint folder in the released Molmo layout: where a model comes from and goes to.
+"""A checkpoint in the released Molmo layout: where a model comes from and goes to.
 
-In: a folder with `config.json`, `tokenizer.json` and safetensors. Out: what is known of the model
-before its weights are read, and, on `load`, the model. Imports no torch until then.
+In: a folder with `config.json`, `tokenizer.json` and safetensors, or the hub's id of one. Out: what
+is known of the model before its weights are read, and, on `load`, the model. Imports no torch until
+then; nothing of a checkpoint is ever run.
 """
 
 from __future__ import annotations
@@ -9,21 +10,29 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from tierexp.checks import choice, optional_whole_number, path, whole_number
+from tierexp.checks import choice, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
-from tierexp.models.active_blocks import BlockPolicy, choose_blocks, read_importance
-from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.molmo.files import (
+from tierexp.models.active_blocks import BlockPolicy
+from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
-    read_config,
     weight_files,
 )
+from tierexp.models.knobs import (
+    Precision,
+    blocks_that_run,
+    check_precision,
+    check_top_k,
+    torch_dtype,
+)
+from tierexp.models.molmo import hub
+from tierexp.models.molmo.config import MolmoConfig, read_config
+from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.text import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -34,26 +43,26 @@ if TYPE_CHECKING:
     from tierexp.models.molmo.model import Molmo
     from tierexp.models.protocol import VisionLanguageModel
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
 
 @dataclass(frozen=True)
 class MolmoCheckpoint:
     """A `ModelSource` for any Molmo: the released ones, and those that `train.py` writes.
 
     Args:
-        checkpoint: The folder.
+        checkpoint: The folder, or the id of a repository on the Hugging Face hub where there is no
+            such folder; its weights are fetched on `load`.
+        released: The released model that it has to be, or one of its kind, by name; None for any.
         name: How results and charts call the model.
         top_k: Experts per token; None for the checkpoint's own number.
         num_active_blocks: Transformer blocks of the decoder that run; None for all.
         block_policy: Which of them run, where some are skipped.
         block_importance: The file with a score per block, for the policy `importance`.
         max_new_tokens: The longest answer that is generated.
-        dtype: Precision of weights and activations; `auto` is bfloat16 on a GPU and float32
-            elsewhere.
+        dtype: Precision of weights and activations.
 
     Raises:
-        ConfigError: The folder holds no Molmo configuration, or a setting is impossible for it.
+        ConfigError: There is no Molmo configuration, it is another released model's, or a setting
+            is impossible for it.
     """
 
     checkpoint: str
@@ -64,43 +73,49 @@ class MolmoCheckpoint:
     block_importance: str | None = None
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    released: str | None = None
+    folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
     active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.released is not None:
+            choice("model.released", self.released, list(RELEASED))
         try:
-            config = read_config(self.folder)
+            folder = self._locate()
+            config = read_config(folder)
         except CheckpointError as error:
-            raise ConfigError(
-                "model.checkpoint", self.checkpoint, f"a folder with a Molmo checkpoint ({error})"
-            ) from None
+            allowed = f"a folder with a Molmo checkpoint, or the hub's id of one ({error})"
+            raise ConfigError("model.checkpoint", self.checkpoint, allowed) from None
+        object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "config", config)
-        if self.top_k is not None:
-            _check_top_k(self.top_k, config.decoder.num_experts)
-        object.__setattr__(self, "active_blocks", self._choose_blocks())
+        self._refuse_another_model()
+        check_top_k(self.top_k, config.decoder.num_experts)
+        total, count = config.decoder.num_layers, self.num_active_blocks
+        blocks = blocks_that_run(total, count, self.block_policy, self.block_importance)
+        object.__setattr__(self, "active_blocks", blocks)
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
-        choice("model.dtype", self.dtype, get_args(Precision))
-
-    def _choose_blocks(self) -> tuple[int, ...]:
-        total = self.config.decoder.num_layers
-        optional_whole_number("model.num_active_blocks", self.num_active_blocks, 1, total)
-        choice("model.block_policy", self.block_policy, get_args(BlockPolicy))
-        scores = None
-        if self.block_policy == "importance":
-            if self.block_importance is None:
-                allowed = "a file that block_importance.py wrote: the policy importance needs one"
-                raise ConfigError("model.block_importance", None, allowed)
-            scores = read_importance(path("model.block_importance", self.block_importance), total)
-        elif self.block_importance is not None:
-            allowed = "null: only model.block_policy=importance reads it"
-            raise ConfigError("model.block_importance", self.block_importance, allowed)
-        num_active = total if self.num_active_blocks is None else self.num_active_blocks
-        return choose_blocks(total, num_active, self.block_policy, scores)
+        check_precision(self.dtype)
 
     @property
-    def folder(self) -> Path:
-        """The checkpoint folder."""
-        return path("model.checkpoint", self.checkpoint)
+    def _is_on_the_hub(self) -> bool:
+        return hub.is_hub_id(self.checkpoint) and not Path(self.checkpoint).is_dir()
+
+    def _locate(self) -> Path:
+        folder = path("model.checkpoint", self.checkpoint)
+        return hub.fetch(self.checkpoint, hub.DESCRIPTION) if self._is_on_the_hub else folder
+
+    def _refuse_another_model(self) -> None:
+        if self.released is None:
+            return
+        allowed = what_to_have_instead(self.released, self.config.decoder)
+        if allowed is not None:
+            raise ConfigError("model.checkpoint", self.checkpoint, allowed)
+
+    def _weight_files(self) -> list[Path]:
+        if self._is_on_the_hub:
+            hub.fetch(self.checkpoint, hub.WEIGHTS, revision=self.folder.name)
+        return weight_files(self.folder)
 
     @property
     def geometry(self) -> CropGeometry:
@@ -123,8 +138,8 @@ class MolmoCheckpoint:
 
     @property
     def weights(self) -> Hashable:
-        """The folder, its files as they are now, and the precision."""
-        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        """The files as they are now, fetched where that has to be, and the precision."""
+        files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
         return type(self), files, self.dtype
 
     def load(self, device: torch.device) -> Molmo:
@@ -134,15 +149,11 @@ class MolmoCheckpoint:
             CheckpointError: Files are missing, or their tensors are not exactly the model's.
         """
         end_of_text_id = self.tokenizer().eos_id
-        files = weight_files(self.folder)
-
-        import torch
+        files = self._weight_files()
 
         from tierexp.models.molmo.weights import load_model
 
-        automatic = torch.bfloat16 if device.type == "cuda" else torch.float32
-        dtype = automatic if self.dtype == "auto" else getattr(torch, self.dtype)
-        model = load_model(files, self.config, device, dtype)
+        model = load_model(files, self.config, device, torch_dtype(self.dtype, device))
         model.end_of_text_id = end_of_text_id
         self.turn_knobs(model)
         return model
@@ -170,9 +181,3 @@ def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:
     write_weights(model, folder / WEIGHTS_FILE, dtype)
     values = json.dumps(model.config.to_checkpoint_json(), indent=1)
     (folder / CONFIG_FILE).write_text(values + "\n", encoding="utf-8")
-
-
-def _check_top_k(top_k: int, num_experts: int | None) -> None:
-    if num_experts is None:
-        raise ConfigError("model.top_k", top_k, "only null, this model has no experts to choose")
-    optional_whole_number("model.top_k", top_k, 1, num_experts)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
+from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
 from tierexp.models.molmo.published_json import (
     connector_json,
     decoder_json,
@@ -93,6 +95,19 @@ class MolmoConfig:
             "overlap_margins": list(self.overlap_margins),
             _MASK_ORDER_KEY: self.mask_order,
         }
+
+
+def read_config(folder: Path) -> MolmoConfig:
+    """The sizes in a folder's `config.json`.
+
+    Raises:
+        CheckpointError: There is none, or it is not Molmo's.
+    """
+    values = read_object(folder / CONFIG_FILE)
+    try:
+        return MolmoConfig.from_checkpoint_json(values)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None
 
 
 def _refuse_misfits(config: MolmoConfig) -> None:

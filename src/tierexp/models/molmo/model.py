@@ -51,6 +51,11 @@ class Molmo(nn.Module):
         """Decoder blocks that run."""
         return len(self.active_blocks)
 
+    @property
+    def decoder_blocks(self) -> nn.ModuleList:
+        """All of them, those that are set not to run too."""
+        return self.transformer.blocks
+
     def reset_parameters(self) -> None:
         """Draw fresh random weights, fit for training from nothing."""
         initialise(self)
@@ -150,6 +155,18 @@ class Molmo(nn.Module):
         with clock.stage("vision"):
             features = self.image_features(inputs)
         return generate_greedily(self, inputs, features, max_new_tokens, clock, fixed_length)
+
+    @torch.inference_mode()
+    def read(self, inputs: ModelInputs) -> None:
+        """Run prompts through all decoder blocks, see `MeasurableModel`."""
+        self.decode(
+            inputs.input_ids,
+            self.image_features(inputs),
+            inputs.image_input_idx,
+            attention_mask=inputs.attention_mask,
+            logits_at=inputs.input_ids.new_zeros(len(inputs.input_ids), 1),
+            active_blocks=range(len(self.decoder_blocks)),
+        )
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
         """The estimated cost of one sample's answer of so many tokens."""

@@ -14,6 +14,10 @@ from torch.nn import functional as F  # noqa: N812
 from tierexp.models.molmo.norm import RMSNorm
 from tierexp.models.molmo.sizes import DecoderConfig
 
+FEW = 64
+"""Rows, a token's experts counted apart, up to which a loop over the experts that have some is
+faster on a CPU: torch's grouped product there visits all of them."""
+
 
 def matmul_dtype(tensor: Tensor) -> torch.dtype:
     """The dtype a linear layer would compute in, for products that autocast does not know."""
@@ -48,9 +52,22 @@ class Experts(nn.Module):
             (M, C).
         """
         dtype = tokens.dtype
+        few = len(tokens) <= FEW and tokens.device.type == "cpu" and not torch.is_grad_enabled()
+        if few and self.gate_up_proj.dtype == dtype:
+            return self._one_by_one(tokens, group_ends)
         gate_up, down = (w.to(dtype).mT for w in (self.gate_up_proj, self.down_proj))
         gate, up = F.grouped_mm(tokens, gate_up, offs=group_ends).chunk(2, dim=-1)  # (M, H) each
         return F.grouped_mm(F.silu(gate) * up, down, offs=group_ends)
+
+    def _one_by_one(self, tokens: Tensor, group_ends: Tensor) -> Tensor:
+        """The same; experts without a token cost nothing."""
+        answers, start = [], 0
+        for expert, end in enumerate(group_ends.tolist()):
+            if end > start:
+                gate, up = F.linear(tokens[start:end], self.gate_up_proj[expert]).chunk(2, dim=-1)
+                answers.append(F.linear(F.silu(gate) * up, self.down_proj[expert]))
+                start = end
+        return torch.cat(answers)
 
 
 class MixtureOfExperts(nn.Module):

@@ -43,6 +43,9 @@ _DENSE_KEYS = _SHARED_KEYS | {
 _MIXTURE_MLP, _DENSE_MLP = "mlp_hidden_size", "intermediate_size"
 """Twice the width of the MLP: both halves of its gated projection."""
 
+_DENSE_EXTRA_VOCAB = 128
+"""Ids added for images: the published code of the dense models states it, their files do not."""
+
 _VISION_KEYS = {
     "patch_size": "image_patch_size",
     "width": "image_emb_dim",
@@ -150,6 +153,7 @@ def read_decoder(values: Mapping[str, Any]) -> DecoderConfig:
     else:
         keys, mlp_key = _DENSE_KEYS, _DENSE_MLP
         kv_heads = values.get("num_key_value_heads")
+        filled.setdefault("additional_vocab_size", _DENSE_EXTRA_VOCAB)
         filled["num_key_value_heads"] = kv_heads or values.get("num_attention_heads")
         experts = {"num_experts": None, "top_k": None}
     mlp_width = _integer(mlp_key, filled.get(mlp_key)) // 2

@@ -17,32 +17,10 @@ from tierexp.models.molmo.connector import (
     pooling_windows,
 )
 from tierexp.models.molmo.vision import VisionTransformer
+from tierexp.models.patches import normalised_patches
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-def normalised_patches(crops: Tensor, patch_size: int) -> Tensor:
-    """Cut crops into flattened patches and normalise them with the mean and std of CLIP.
-
-    Args:
-        crops: (B, S, S, 3) uint8, or floating point in [0, 1].
-        patch_size: Side of a patch, in pixels.
-
-    Returns:
-        (B, P, patch_size² · 3) float32; patches row by row, within a patch by height, width,
-        channel.
-    """
-    batch, height, width, _ = crops.shape
-    rows, cols = height // patch_size, width // patch_size
-    grid = crops.view(batch, rows, patch_size, cols, patch_size, 3)
-    patches = grid.transpose(2, 3).reshape(batch, rows * cols, -1)  # (B, P, p · p · 3)
-    full_scale = 1.0 if crops.is_floating_point() else 255.0
-    mean, std = (
-        torch.tensor(values, device=crops.device).repeat(patch_size**2)
-        for values in (CLIP_MEAN, CLIP_STD)
-    )
-    return torch.addcmul(-mean / std, patches.float(), 1 / (full_scale * std))
 
 
 class VisionBackbone(nn.Module):
@@ -76,7 +54,7 @@ class VisionBackbone(nn.Module):
         Returns:
             (B, N, K, decoder width), row by row.
         """
-        patches = normalised_patches(crops.flatten(0, 1), self.patch_size)
+        patches = normalised_patches(crops.flatten(0, 1), self.patch_size, CLIP_MEAN, CLIP_STD)
         features = self.image_vit(patches.to(self._patch_dtype))  # (B · N, P, C)
         if crops.is_floating_point():
             blank = (crops == -1).flatten(2).all(dim=-1).flatten()

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tierexp.errors import CheckpointError
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.stored_tensors import StoredTensor, copy_tensors, list_tensors
 
 _LISTED = 5
 
@@ -76,7 +74,7 @@ def released_tensors(config: MolmoConfig) -> Iterator[ReleasedTensor]:
 def load_model(
     files: Sequence[Path], config: MolmoConfig, device: torch.device, dtype: torch.dtype
 ) -> Molmo:
-    """Read weights, tensor by tensor, straight onto a device.
+    """Read weights, tensor by tensor, straight onto a device; no second copy of them exists.
 
     Args:
         files: One safetensors file, or all shards.
@@ -89,25 +87,22 @@ def load_model(
 
     Raises:
         CheckpointError: A file is damaged, or a tensor missing, left over, stored twice, or of
-            another shape.
+            another shape. Found before memory is taken.
     """
     with torch.device("meta"):
         model = Molmo(config)
+    folder = files[0].parent
+    stored = list_tensors(files)
+    expected = {tensor.name: tensor for tensor in released_tensors(config)}
+    _refuse_differences(folder, expected, stored)
+    _refuse_shapes(folder, expected, stored, model.state_dict())
     model.to(dtype).to_empty(device=device)
     state = model.state_dict()
-    expected = {tensor.name: tensor for tensor in released_tensors(config)}
-    with ExitStack() as stack, torch.no_grad():
-        stored = _open(files, stack)
-        _refuse_differences(files[0].parent, expected, stored)
-        for name, shard in stored.items():
-            target = expected[name].part_of(state[expected[name].target])
-            value = shard.get_tensor(name)
-            if value.shape != target.shape:
-                raise CheckpointError(
-                    f"{files[0].parent}: {name} is {tuple(value.shape)}, "
-                    f"config.json makes it {tuple(target.shape)}"
-                )
-            target.copy_(value)
+    with torch.no_grad():
+        copy_tensors(
+            [(source, expected[name].part_of(state[expected[name].target]))
+             for name, source in stored.items()]
+        )  # fmt: skip
     return model.eval()
 
 
@@ -127,22 +122,6 @@ def write_weights(model: Molmo, file: Path, dtype: torch.dtype) -> None:
     save_file(tensors, file, metadata={"format": "pt"})
 
 
-# safetensors ships no types for the files it opens, hence Any.
-def _open(files: Sequence[Path], stack: ExitStack) -> dict[str, Any]:
-    """The opened file of every tensor, by the tensor's name."""
-    stored: dict[str, Any] = {}
-    for file in files:
-        try:
-            shard: Any = stack.enter_context(safe_open(file, framework="pt"))
-        except SafetensorError as error:
-            raise CheckpointError(f"{file} is damaged: {error}") from None
-        for name in shard.keys():  # noqa: SIM118
-            if name in stored:
-                raise CheckpointError(f"{file}: {name} is stored twice")
-            stored[name] = shard
-    return stored
-
-
 def _refuse_differences(
     folder: Path, expected: Mapping[str, object], stored: Mapping[str, object]
 ) -> None:
@@ -156,3 +135,17 @@ def _refuse_differences(
             problems.append(f"{what}: {', '.join(names[:_LISTED])}{more}")
     if problems:
         raise CheckpointError(f"{folder}: tensors do not match config.json; {'; '.join(problems)}")
+
+
+def _refuse_shapes(
+    folder: Path,
+    expected: Mapping[str, ReleasedTensor],
+    stored: Mapping[str, StoredTensor],
+    state: Mapping[str, Tensor],
+) -> None:
+    for name, tensor in expected.items():
+        shape = tuple(tensor.part_of(state[tensor.target]).shape)
+        if stored[name].shape != shape:
+            raise CheckpointError(
+                f"{folder}: {name} is {stored[name].shape}, config.json makes it {shape}"
+            )

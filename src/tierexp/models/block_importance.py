@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from tierexp.models.molmo.model import Molmo
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.protocol import MeasurableModel, ModelInputs
 
 
 class BlockImportance:
@@ -27,9 +25,9 @@ class BlockImportance:
         model: All its blocks are measured, whichever are set to run.
     """
 
-    def __init__(self, model: Molmo) -> None:
+    def __init__(self, model: MeasurableModel) -> None:
         self._model = model
-        self._changes = [0.0] * len(model.transformer.blocks)
+        self._changes = [0.0] * len(model.decoder_blocks)
         self.num_tokens = 0
         """Tokens seen so far."""
 
@@ -44,27 +42,17 @@ class BlockImportance:
             raise ValueError("block importance needs at least one prompt")
         return tuple(change / self.num_tokens for change in self._changes)
 
-    @torch.inference_mode()
     def update(self, inputs: ModelInputs) -> None:
         """Run a batch of prompts through the whole model and add what its tokens show."""
-        model = self._model
         with self._watched(inputs.attention_mask):
-            model.decode(
-                inputs.input_ids,
-                model.image_features(inputs),
-                inputs.image_input_idx,
-                attention_mask=inputs.attention_mask,
-                logits_at=inputs.input_ids.new_zeros(len(inputs.input_ids), 1),
-                active_blocks=range(len(self._changes)),
-            )
+            self._model.read(inputs)
         self.num_tokens += int(inputs.attention_mask.sum())
 
     @contextmanager
     def _watched(self, attention_mask: Tensor) -> Iterator[None]:
-        blocks = self._model.transformer.blocks
         handles = [
             block.register_forward_hook(partial(self._add, number, attention_mask))
-            for number, block in enumerate(blocks)
+            for number, block in enumerate(self._model.decoder_blocks)
         ]
         try:
             yield

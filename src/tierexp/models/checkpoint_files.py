@@ -1,6 +1,6 @@
-"""The files of a checkpoint folder.
+"""The files of a checkpoint folder, whatever the model.
 
-In: a folder. Out: its parsed configuration and the paths of its weights, without opening them.
+In: a folder. Out: its JSON, and the paths of its weights, without opening them.
 """
 
 from __future__ import annotations
@@ -9,25 +9,12 @@ import json
 from pathlib import Path
 
 from tierexp.errors import CheckpointError
-from tierexp.models.molmo.config import MolmoConfig
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+SUFFIX = ".safetensors"
 TOKENIZER_FILE = "tokenizer.json"
-
-
-def read_config(folder: Path) -> MolmoConfig:
-    """The sizes in a folder's `config.json`.
-
-    Raises:
-        CheckpointError: There is none, or it is not Molmo's.
-    """
-    values = _read_object(folder / CONFIG_FILE)
-    try:
-        return MolmoConfig.from_checkpoint_json(values)
-    except CheckpointError as error:
-        raise CheckpointError(f"{folder}: {error}") from None
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -41,9 +28,12 @@ def weight_files(folder: Path) -> list[Path]:
         return [single]
     if not index.is_file():
         raise CheckpointError(f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
-    weight_map = _read_object(index).get("weight_map")
-    if not isinstance(weight_map, dict):
+    weight_map = read_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no weight_map")
+    for name in weight_map.values():
+        if not isinstance(name, str) or Path(name).name != name or Path(name).suffix != SUFFIX:
+            raise CheckpointError(f"{index} names {name!r}, which is no {SUFFIX} file beside it")
     shards = [folder / name for name in sorted(set(weight_map.values()))]
     for shard in shards:
         if not shard.is_file():
@@ -51,7 +41,12 @@ def weight_files(folder: Path) -> list[Path]:
     return shards
 
 
-def _read_object(file: Path) -> dict[str, object]:
+def read_object(file: Path) -> dict[str, object]:
+    """The JSON object in a file.
+
+    Raises:
+        CheckpointError: There is none.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,1 @@
+"""Molmo2, through the classes of `transformers` (the extra `molmo2`)."""

@@ -1,0 +1,148 @@
+"""A Molmo2 checkpoint folder: where a model comes from.
+
+In: a folder as released or as `transformers` saves it. Out: what is known of the model before its
+weights are read, and, on `load`, the model. Imports neither torch nor transformers until then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tierexp.checks import path, whole_number
+from tierexp.errors import CheckpointError, ConfigError
+from tierexp.geometry import CropGeometry
+from tierexp.imaging.crops import MaskOrder
+from tierexp.models.active_blocks import BlockPolicy
+from tierexp.models.checkpoint_files import weight_files
+from tierexp.models.knobs import (
+    Precision,
+    blocks_that_run,
+    check_precision,
+    check_top_k,
+    torch_dtype,
+)
+from tierexp.models.molmo2.prompt import Molmo2Tokenizer
+from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import torch
+
+    from tierexp.models.molmo2.model import Molmo2
+    from tierexp.models.protocol import VisionLanguageModel
+
+
+@dataclass(frozen=True)
+class Molmo2Checkpoint:
+    """A `ModelSource` for Molmo2-4B, Molmo2-8B and Molmo2-O-7B.
+
+    Args:
+        checkpoint: The folder.
+        name: How results and charts call the model.
+        top_k: Only None: Molmo2 is dense.
+        num_active_blocks: Transformer blocks of the decoder that run; None for all.
+        block_policy: Which of them run, where some are skipped.
+        block_importance: The file with a score per block, for the policy `importance`.
+        max_new_tokens: The longest answer that is generated.
+        dtype: Precision of weights and activations.
+
+    Raises:
+        ConfigError: The extra `molmo2` is not installed, the folder holds no Molmo2, or a setting
+            is impossible for it.
+    """
+
+    checkpoint: str
+    name: str = "molmo2"
+    top_k: int | None = None
+    num_active_blocks: int | None = None
+    block_policy: BlockPolicy = "last_skipped"
+    block_importance: str | None = None
+    max_new_tokens: int = 16
+    dtype: Precision = "auto"
+    settings: Molmo2Settings = field(init=False, repr=False, compare=False)
+    active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _require_extra(self.name)
+        try:
+            settings = read_settings(self.folder)
+        except CheckpointError as error:
+            raise ConfigError(
+                "model.checkpoint", self.checkpoint, f"a folder with a Molmo2 checkpoint ({error})"
+            ) from None
+        object.__setattr__(self, "settings", settings)
+        check_top_k(self.top_k, num_experts=None)
+        total, count = settings.num_blocks, self.num_active_blocks
+        blocks = blocks_that_run(total, count, self.block_policy, self.block_importance)
+        object.__setattr__(self, "active_blocks", blocks)
+        whole_number("model.max_new_tokens", self.max_new_tokens, 1)
+        check_precision(self.dtype)
+
+    @property
+    def folder(self) -> Path:
+        """The checkpoint folder."""
+        return path("model.checkpoint", self.checkpoint)
+
+    @property
+    def geometry(self) -> CropGeometry:
+        """The crops the model was trained on."""
+        return self.settings.geometry
+
+    @property
+    def mask_order(self) -> MaskOrder:
+        """Of no consequence: Molmo2 takes no patch mask."""
+        return "aligned"
+
+    def tokenizer(self) -> Molmo2Tokenizer:
+        """The tokenizer that goes with the weights.
+
+        Raises:
+            CheckpointError: There is none, or it does not fit.
+        """
+        return Molmo2Tokenizer.from_folder(self.folder, self.settings)
+
+    @property
+    def weights(self) -> Hashable:
+        """The folder, its files as they are now, and the precision."""
+        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        return type(self), files, self.dtype
+
+    def load(self, device: torch.device) -> Molmo2:
+        """Read the weights, by `transformers`, and move them to `device`.
+
+        Raises:
+            CheckpointError: Files are missing, or their tensors are not exactly the model's.
+        """
+        tokenizer = self.tokenizer()
+        weight_files(self.folder)
+
+        from tierexp.models.molmo2.loading import load_network
+        from tierexp.models.molmo2.model import Molmo2
+
+        network = load_network(self.folder, device, torch_dtype(self.dtype, device))
+        model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
+        self.turn_knobs(model.to(device))
+        return model
+
+    def turn_knobs(self, model: VisionLanguageModel) -> None:
+        """Set the blocks that run."""
+        from tierexp.models.molmo2.model import Molmo2
+
+        assert isinstance(model, Molmo2)
+        model.run_blocks(self.active_blocks)
+
+
+def _require_extra(name: str) -> None:
+    """Refuse to go on without what the extra brings; looks for files, imports nothing heavy."""
+    found = find_spec("transformers")
+    has_molmo2 = found is not None and any(
+        (Path(folder) / "models" / "molmo2").is_dir()
+        for folder in found.submodule_search_locations or ()
+    )
+    if not has_molmo2 or find_spec("jinja2") is None:
+        allowed = "only with a transformers that has Molmo2: pip install 'tierexp[molmo2]'"
+        raise ConfigError("model", name, allowed)

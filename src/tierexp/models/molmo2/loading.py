@@ -1,0 +1,56 @@
+"""A Molmo2's weights into `transformers`' own class.
+
+In: a checkpoint folder. Out: the network, every tensor of it read. Runs no code from the folder and
+reads safetensors only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import Molmo2ForConditionalGeneration
+from transformers.utils import logging
+
+from tierexp.errors import CheckpointError
+
+_LISTED = 5
+
+
+def load_network(
+    folder: Path, device: torch.device, dtype: torch.dtype
+) -> Molmo2ForConditionalGeneration:
+    """Read a network; released names and those that `transformers` saves are both known to it.
+
+    Args:
+        folder: The checkpoint.
+        device: Where it goes, once it has been read into the host's memory.
+        dtype: Of its weights.
+
+    Raises:
+        CheckpointError: A file cannot be read, or its tensors are not exactly the model's.
+    """
+    logging.disable_progress_bar()
+    try:
+        network, report = Molmo2ForConditionalGeneration.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # the library raises many kinds: OSError, ValueError, its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{folder} cannot be loaded: {reason}") from error
+    for words, key in (
+        ("lacks", "missing_keys"),
+        ("has tensors left over:", "unexpected_keys"),
+        ("has tensors of other shapes:", "mismatched_keys"),
+    ):
+        # Mismatched ones come with their shapes.
+        names = sorted(str(n if isinstance(n, str) else n[0]) for n in report.get(key) or ())
+        if names:
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            raise CheckpointError(f"{folder} {words} {', '.join(names[:_LISTED])}{more}")
+    return network.to(device).eval()

@@ -1,0 +1,43 @@
+"""Which patches each vision token is pooled from, as `transformers`' Molmo2 wants to be told.
+
+In: the positions that `ModelInputs` has of every patch's token. Out: the patches of every token.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tierexp.geometry import CropGeometry
+from tierexp.models.protocol import ModelInputs
+
+
+def pooled_patches(inputs: ModelInputs, geometry: CropGeometry) -> list[Tensor]:
+    """The patches that each vision token of an image is pooled from.
+
+    Args:
+        inputs: Whose `image_input_idx` has the position of every patch's token.
+        geometry: Of the crops; it says how many patches a token has at most.
+
+    Returns:
+        Of every image (L, patches of a window) int64: the numbers of a token's patches among all
+        of the image's, crop by crop and row by row; -1 where a window reaches over the edge. Tokens
+        are in the order of the prompt. A window that lies in two crops lists one after the other.
+    """
+    window = geometry.pooling[0] * geometry.pooling[1]
+    prompts = inputs.image_index.tolist()
+    return [
+        _windows(inputs.image_input_idx[prompts.index(image)].flatten(), window)
+        for image in range(len(inputs.crops))
+    ]
+
+
+def _windows(positions: Tensor, window: int) -> Tensor:
+    """Group patches (M,) by their token's position; a negative one is dropped."""
+    order = positions.argsort(stable=True)[(positions < 0).sum() :]
+    _, sizes = positions[order].unique_consecutive(return_counts=True)
+    token = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+    place = torch.arange(len(order), device=sizes.device) - (sizes.cumsum(0) - sizes)[token]
+    patches = order.new_full((len(sizes), window), -1)
+    patches[token, place] = order
+    return patches

@@ -1,0 +1,70 @@
+"""`python compare.py PATH...`: results files in, older ones among them, one comparison out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tierexp.errors import DataError, TierexpError
+from tierexp.evaluation.older_results import EXPECTED, PATTERN, read_older_results
+from tierexp.evaluation.results import complete_results, load_results
+from tierexp.report.comparison import FILE_NAME, Run, compare
+
+USER_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the comparison and write it to a file.
+
+    Args:
+        arguments: Of the command line; None for those of this process.
+
+    Raises:
+        SystemExit: With code 2 after one line about what cannot work.
+    """
+    parser = argparse.ArgumentParser(
+        prog="compare.py",
+        description="Compare results files: one line each, the targets between runs that differ in "
+        f"their crop policy alone, and the same as JSON. Files of the older naming, {EXPECTED}, "
+        "count as the baselines fixed_<tokens>; what they do not say stays empty.",
+    )
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH",
+        help="a results file, or a folder with some in it or below",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path(FILE_NAME), metavar="FILE",
+        help=f"where the JSON goes (default: {FILE_NAME} in this folder)",
+    )  # fmt: skip
+    parsed = parser.parse_args(arguments)
+    try:
+        runs = [run for path in parsed.paths for run in _runs(path)]
+        if len(runs) < 2:
+            raise DataError(f"there is {len(runs)} results file, a comparison takes two or more")
+        if not parsed.output.parent.is_dir():
+            raise DataError(f"--output: {parsed.output.parent} is not a folder")
+        compare(runs, parsed.output, Console())
+    except TierexpError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(USER_ERROR)
+
+
+def _runs(path: Path) -> Iterator[Run]:
+    if not path.is_dir():
+        older = not path.match("*_tier-*.json")
+        yield read_older_results(path) if older else load_results(path)
+        return
+    found = [file for folder in (path, *_folders(path)) for file in complete_results(folder)]
+    yield from map(load_results, found)
+    older_files = sorted(path.rglob(PATTERN))
+    yield from map(read_older_results, older_files)
+    if not found and not older_files:
+        raise DataError(f"{path} has no results files in or below it")
+
+
+def _folders(path: Path) -> list[Path]:
+    return sorted(child for child in path.rglob("*") if child.is_dir())

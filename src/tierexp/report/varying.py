@@ -1,0 +1,74 @@
+"""By what runs differ, besides their crop policies.
+
+In: results of runs. Out: the settings that are not the same for all, by name, and a label for each
+run. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tierexp.evaluation.older_results import OlderResults
+from tierexp.evaluation.results import EvaluationResults
+from tierexp.evaluation.settings import flat, measured_by
+
+_FACTS = ("dataset", "model", "score", "top_k", "num_active_blocks")
+"""What results say of themselves, whatever the settings were called."""
+_ELSEWHERE = (
+    "tier.", "latency.", "trainer.", "seed", "data.batch_size", "data.on_error", "model.name",
+    "model.top_k", "model.num_active_blocks",
+)  # fmt: skip
+"""Settings that are facts already, that have places of their own, or that no answer depends on."""
+_SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
+
+_UNSAID = "-"
+
+Run = EvaluationResults | OlderResults
+Runs = Sequence[Run]
+
+
+def varying(runs: Runs) -> dict[str, list[str]]:
+    """The settings that differ between runs: name to what it is in each of them.
+
+    Args:
+        runs: In any order; what a run does not say of itself is `-`, and no difference.
+    """
+    columns = {name: [_fact(run, name) for run in runs] for name in _FACTS}
+    settings = [_settings(run) for run in runs]
+    keys = dict.fromkeys(key for of_run in settings for key in of_run)
+    for key in keys:
+        if not key.startswith(_ELSEWHERE) and not key.endswith("_target_"):
+            columns[key] = [str(of_run.get(key, _UNSAID)) for of_run in settings]
+    return {name: values for name, values in columns.items() if len({*values} - {_UNSAID}) > 1}
+
+
+def _fact(run: Run, name: str) -> str:
+    value = getattr(run, name)
+    # None is a value of its own where it says that a model has no experts.
+    return _UNSAID if value is None and isinstance(run, OlderResults) else str(value)
+
+
+def _settings(run: Run) -> dict[str, object]:
+    return {} if isinstance(run, OlderResults) else flat(measured_by(run.provenance.config))
+
+
+def comparable(runs: Runs) -> bool:
+    """Whether runs differ in nothing but their crop policies, all of them different."""
+    return not varying(runs) and len({run.tier for run in runs}) == len(runs)
+
+
+def run_labels(runs: Runs) -> list[str]:
+    """For each run its tier, and whatever else differs between them."""
+    columns = varying(runs)
+    return [
+        " · ".join(
+            [run.tier]
+            + [
+                _SHORT[name].format(values[number])
+                if name in _SHORT
+                else f"{name} {values[number]}"
+                for name, values in columns.items()
+            ]
+        )
+        for number, run in enumerate(runs)
+    ]

@@ -1,0 +1,65 @@
+"""The report of a sweep as a W&B run of its own, beside the runs it is about.
+
+In: the page, and the results it was made from. Out: a run in their project and group with the page,
+a table of the runs, and both files as artifacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import wandb
+
+from tierexp.errors import DataError
+from tierexp.evaluation.results import EvaluationResults
+from tierexp.evaluation.wandb_logging import TierWandbLogger
+from tierexp.report.comparison import FILE_NAME
+from tierexp.report.varying import run_labels
+
+_COLUMNS = [
+    "run", "vision_tokens", "mismatch", "utilization", "accuracy", "ci95_low", "ci95_high",
+]  # fmt: skip
+
+
+def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
+    """Log a page; returns where it is to be found.
+
+    Args:
+        page: As `write_report` has written it.
+        runs: It is about, all with an accuracy.
+
+    Raises:
+        DataError: The runs were not logged to W&B.
+        ConfigError: W&B cannot start as the runs have started it.
+    """
+    settings = runs[0].provenance.config.get("logger", {})
+    if not str(settings.get("_target_")).endswith(TierWandbLogger.__name__):
+        raise DataError(f"the runs in {page.parent} were not logged to W&B: logger=wandb does that")
+    logger = TierWandbLogger(
+        save_dir=page.parent,
+        project=settings["project"],
+        name=f"report {page.parent.name}",
+        group=settings["group"],
+        mode=settings["mode"],
+    )
+    rows = [
+        [
+            label,
+            run.selected_vision_tokens_mean,
+            run.aspect_ratio_mismatch_mean,
+            run.utilization_mean,
+            run.accuracy,
+            *(run.accuracy_ci95 or (None, None)),
+        ]
+        for label, run in zip(run_labels(runs), runs, strict=True)
+    ]
+    logger.log_table("runs", columns=_COLUMNS, data=rows)
+    logger.experiment.log({"report": wandb.Html(str(page), inject=False)})
+    logger.log_file(page, "report")
+    comparison = page.parent / FILE_NAME
+    if comparison.exists():
+        logger.log_file(comparison, "comparison")
+    where = logger.whereabouts()
+    logger.finish(exit_code=0)
+    return where

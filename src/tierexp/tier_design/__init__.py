@@ -1,0 +1,1 @@
+"""Which tier gives a distribution of image sizes the least mismatch for its tokens."""
