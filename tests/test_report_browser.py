@@ -35,8 +35,10 @@ PROBE = """<script>addEventListener("load", () => {
     images: all("img").map(image => image.naturalWidth),
     columns: style(".figures").gridTemplateColumns.split(" ").length,
   };
-  const text = JSON.stringify(seen);
-  document.body.insertAdjacentHTML("beforeend", `<pre id="seen">${text}</pre>`);
+  const note = document.createElement("pre");
+  note.id = "seen";
+  note.textContent = JSON.stringify(seen);
+  document.body.append(note);
 });</script>"""
 
 
