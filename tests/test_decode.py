@@ -237,3 +237,112 @@ def test_damaged_bytes_decode_or_are_refused_but_never_crash(form, flips):
         decoded = decode_image(bytes(file))
         assert decoded.dtype == np.uint8
         assert read_image_size(bytes(file)) == decoded.shape[:2]
+
+
+def animated_gif() -> bytes:
+    frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "blue")]
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+def huge_exif() -> bytes:
+    """As much EXIF as a JPEG segment holds."""
+    exif = orientation(6)
+    exif[0x010E] = "x" * 65_000
+    return encoded(Image.new("RGB", (5, 4), "red"), "JPEG", exif=exif, quality=100)
+
+
+def long_bomb() -> bytes:
+    """A header that promises more pixels than are allowed, on one side."""
+    header = struct.pack(">IIBBBBB", 2**31 - 1, 1, 8, 2, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"") + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+ODD_FILES = {
+    # What a file is: its bytes, and (height, width) with the first pixel, or why it is refused.
+    "truncated": (lambda: encoded(noise(150, 200), "JPEG")[:-500], "truncated"),
+    "zero bytes": (lambda: b"", "not an image"),
+    "text renamed": (lambda: b"This is not a picture.\n", "not an image"),
+    "1x1": (lambda: encoded(Image.new("RGB", (1, 1), RED)), (1, 1, RED)),
+    "1x20000": (lambda: encoded(Image.new("RGB", (20_000, 1), RED)), (1, 20_000, RED)),
+    "20000x1": (lambda: encoded(Image.new("RGB", (1, 20_000), RED)), (20_000, 1, RED)),
+    "bomb": (long_bomb, "exceed"),
+    "animated": (animated_gif, (4, 5, RED)),
+    "CMYK": (
+        lambda: encoded(Image.new("CMYK", (16, 8), (0, 255, 255, 0)), "JPEG", quality=100),
+        (8, 16, RED),
+    ),
+    "16 bit": (lambda: encoded(Image.fromarray(np.full((2, 3), 65_535, np.uint16))), (2, 3, WHITE)),
+    "palette with alpha": (
+        lambda: encoded(Image.new("P", (3, 2), 0), transparency=b"\0"),
+        (2, 3, WHITE),
+    ),
+    "wrong EXIF": (
+        lambda: encoded(Image.new("RGB", (3, 2), RED), exif=b"Exif\0\0rubbish"),
+        (2, 3, RED),
+    ),
+    "huge EXIF": (huge_exif, (5, 4, RED)),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_odd_files_are_read_as_they_are_displayed_or_refused_in_one_line(
+    tmp_path: Path, kind: str
+) -> None:
+    make, expected = ODD_FILES[kind]
+    file = tmp_path / f"{kind}.png"
+    file.write_bytes(make())
+    if isinstance(expected, str):
+        with pytest.raises(ImageDecodeError, match=expected) as caught:
+            decode_image(file)
+        assert "\n" not in str(caught.value)
+        return
+    height, width, colour = expected
+    decoded = decode_image(file)
+    assert decoded.shape == (height, width, 3)
+    assert read_image_size(file) == (height, width)
+    np.testing.assert_allclose(decoded[0, 0].astype(int), colour, atol=3)
+
+
+@pytest.mark.parametrize("name", ["Größe 写真 🙂.png", "x" * 251 + ".png"])
+def test_names_of_any_script_and_length_and_links_to_them(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(encoded(Image.fromarray(SMALL)))
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    for path in (tmp_path / name, tmp_path / "link"):
+        np.testing.assert_array_equal(decode_image(path), SMALL)
+
+
+def test_names_no_file_can_have_and_links_that_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to(tmp_path / "absent")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    for path in (tmp_path / ("x" * 300), tmp_path / "dangling", tmp_path / "circle"):
+        for read in (decode_image, read_image_size):
+            with pytest.raises(ImageDecodeError) as caught:
+                read(path)
+            assert "\n" not in str(caught.value)
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(MODES),
+    st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP"]),
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.sampled_from([None, *range(1, 9)]),
+)
+def test_every_size_and_mode_that_can_be_written_is_read(mode, form, height, width, turn):
+    image = Image.new(mode, (width, height), 1)
+    options = {} if turn is None or form in ("GIF", "BMP") else {"exif": orientation(turn)}
+    try:
+        file = encoded(image, form, **options)
+    except (OSError, KeyError, ValueError):  # a format that has no such mode
+        return
+    turned = options and turn in (5, 6, 7, 8)
+    size = (width, height) if turned else (height, width)
+    decoded = decode_image(file)
+    assert (decoded.shape, decoded.dtype) == ((*size, 3), np.uint8)
+    assert read_image_size(file) == size

@@ -39,7 +39,7 @@ def figures(folder: Path) -> dict[str, Any]:
     found = {}
     for file in folder.glob("*/*_tier-*.json"):
         content = json.loads(file.read_text())
-        del content["provenance"], content["images_per_second"]
+        del content["provenance"], content["samples_per_second"]
         found[file.parent.name] = content
     return found
 

@@ -1,13 +1,14 @@
 """Which samples share a batch, decided from image sizes before any image is loaded.
 
 In: a data set and a crop policy. Out: a plan, that is, a selection for every sample and batches
-of equal crop count, so that no batch holds padding crops. The plan depends on nothing but the
-data set, the policy and the batch size.
+of equal crop count, so that no batch holds padding crops, and of prompts of similar length, so that
+few hold much padding at all. The plan depends on nothing but the data set, the policy and the batch
+size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,8 +79,11 @@ def plan_evaluation(
 ) -> EvaluationPlan:
     """Select a tiling for every sample and group the samples by crop count.
 
+    Within a count the shorter prompts come first: those whose tilings leave fewer tokens to the
+    language model, and of these the ones with shorter questions, give or take a factor of two.
+
     Args:
-        dataset: Read for image sizes only.
+        dataset: Read for image sizes and questions only.
         tier: The crop policy.
         threshold: When a tier's preferred counts suffice.
         geometry: Of the model's crops.
@@ -96,10 +100,26 @@ def plan_evaluation(
     groups: dict[int, list[int]] = {}
     for index, selection in selections.items():
         groups.setdefault(selection.crops, []).append(index)
-    alike = [groups[crops] for crops in sorted(groups)]
+    longest = _longest_questions(dataset, selections)
+
+    def length(index: int) -> tuple[int, int]:
+        # Questions about one image have equal lengths here, so that they stay together.
+        tokens = geometry.llm_vision_tokens(selections[index].tiling)
+        return tokens, longest[dataset.image_key(index)].bit_length()
+
+    alike = [sorted(groups[crops], key=length) for crops in sorted(groups)]
     batches = [
         tuple(indices[start : start + batch_size])
         for indices in ([*alike, list(unreadable)] if unreadable else alike)
         for start in range(0, len(indices), batch_size)
     ]
     return EvaluationPlan(selections, sizes, unreadable, tuple(batches))
+
+
+def _longest_questions(dataset: QuestionDataset, indices: Iterable[int]) -> dict[str, int]:
+    """Characters of the longest question about each image, by its key."""
+    longest: dict[str, int] = {}
+    for index in indices:
+        key = dataset.image_key(index)
+        longest[key] = max(longest.get(key, 0), len(dataset[index].question))
+    return longest

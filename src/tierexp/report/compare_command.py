@@ -12,7 +12,8 @@ from rich.console import Console
 from tierexp.errors import DataError, TierexpError
 from tierexp.evaluation.older_results import EXPECTED, PATTERN, read_older_results
 from tierexp.evaluation.results import complete_results, load_results
-from tierexp.report.comparison import FILE_NAME, Run, compare
+from tierexp.report.comparison import FILE_NAME, compare
+from tierexp.report.varying import Run
 
 USER_ERROR = 2
 

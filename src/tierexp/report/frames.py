@@ -48,8 +48,8 @@ def runs_frame(runs: Sequence[EvaluationResults]) -> pd.DataFrame:
     aggregate of the results under its name there.
 
     Names of nested ones are joined by `/`: `accuracy_by_task/read/accuracy`,
-    `tier_range/min_crops`, `latency/stages/T_total/p50`, `selected_crops_distribution/6`; pairs have
-    numbers: `accuracy_ci95/0`.
+    `tier_range/min_crops`, `latency/stages/T_total/p50`, `selected_crops_distribution/6`; pairs
+    have numbers: `accuracy_ci95/0`.
 
     Args:
         runs: At least one.

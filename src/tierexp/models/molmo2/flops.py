@@ -36,8 +36,9 @@ def stage_flops(
         num_active_blocks: Decoder blocks that run.
     """
     text = config.text_config
-    width, head_width = text.hidden_size, text.num_attention_heads * text.head_dim
-    kv_width = text.num_key_value_heads * text.head_dim
+    width: int = text.hidden_size
+    head_width: int = text.num_attention_heads * text.head_dim
+    kv_width: int = text.num_key_value_heads * text.head_dim
     projections = 2 * width * (2 * head_width + 2 * kv_width)
     per_token = num_active_blocks * (projections + 6 * width * text.intermediate_size)
     head = 2 * width * text.vocab_size

@@ -9,6 +9,7 @@ be timed, and some of its blocks can be left out. Follows "Molmo2" (2025) as far
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class Molmo2(nn.Module):
             numbers: Of the blocks that run, ascending.
         """
         decoder = self.network.model.language_model
-        running = [self.decoder_blocks[number] for number in numbers]
+        running: list[Any] = [self.decoder_blocks[number] for number in numbers]
         for place, block in enumerate(running):
             # Where the block's keys and values are in the cache.
             block.self_attn.layer_idx = place
@@ -179,4 +180,5 @@ class Molmo2(nn.Module):
             logits_to_keep=1,
             **image,
         )
-        return output.logits[:, -1].argmax(dim=-1)
+        likeliest: Tensor = output.logits[:, -1].argmax(dim=-1)
+        return likeliest

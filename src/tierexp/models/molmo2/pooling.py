@@ -35,9 +35,10 @@ def pooled_patches(inputs: ModelInputs, geometry: CropGeometry) -> list[Tensor]:
 def _windows(positions: Tensor, window: int) -> Tensor:
     """Group patches (M,) by their token's position; a negative one is dropped."""
     order = positions.argsort(stable=True)[(positions < 0).sum() :]
-    _, sizes = positions[order].unique_consecutive(return_counts=True)
-    token = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
-    place = torch.arange(len(order), device=sizes.device) - (sizes.cumsum(0) - sizes)[token]
+    placed = positions[order]
+    token = (placed.diff(prepend=placed[:1]) != 0).cumsum(0)
+    sizes = token.bincount()
+    place = torch.arange(len(order), device=order.device) - (sizes.cumsum(0) - sizes)[token]
     patches = order.new_full((len(sizes), window), -1)
     patches[token, place] = order
     return patches
