@@ -297,6 +297,34 @@ def test_every_phase_has_a_cycle_of_its_own() -> None:
     assert rates[60] == pytest.approx(0)
 
 
+def test_the_vision_part_learns_at_a_rate_of_its_own() -> None:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        phases = (
+            "[{steps: 4, learning_rate: 1, crops_per_batch: 2}, {steps: 8, learning_rate: 0.5, "
+            "crops_per_batch: 2, tiers: [low], shares: [1], vision_rate: 0.2}]"
+        )
+        recipe: Recipe = build(compose("train", [f"recipe.phases={phases}"]), "recipe")
+    for step in range(12):
+        share = 1 if step < 4 else 0.2
+        expected = share * learning_rate(recipe, step)
+        assert learning_rate(recipe, step, vision=True) == pytest.approx(expected)
+
+
+def test_vision_at_rate_0_stays_as_it_is(tmp_path: Path) -> None:
+    def phases(steps: int) -> str:
+        return (
+            "recipe.phases=[{steps: 2, learning_rate: 2e-3, crops_per_batch: 4}, "
+            f"{{steps: {steps}, learning_rate: 2e-3, crops_per_batch: 4, tiers: [low], "
+            "shares: [1], vision_rate: 0}]"
+        )
+
+    shorter, longer = run(tmp_path / "a", phases(1)), run(tmp_path / "b", phases(3))
+    for name in shorter:
+        seeing = "vision_backbone" in name
+        assert not seeing or torch.equal(shorter[name], longer[name]), name
+    assert not same(shorter, longer)
+
+
 def one_phase(others: str) -> str:
     return f"recipe.phases=[{{steps: 9, learning_rate: 1, crops_per_batch: 2, {others}}}]"
 
@@ -310,6 +338,8 @@ def one_phase(others: str) -> str:
         ("recipe.phases=[{steps: 9, learning_rate: fast}]", "learning_rate"),
         ("recipe.phases=[{steps: 9, learning_rate: 1}]", "crops_per_batch"),
         (one_phase("tiers: [], shares: []"), "recipe.phases"),
+        (one_phase("tiers: [low], shares: [1], vision_rate: -1"), "vision_rate"),
+        (one_phase("vision_rate: 0"), "vision_rate"),
         (one_phase("tiers: [low]"), "shares"),
         (one_phase("tiers: low, shares: 1"), "a list"),
         (one_phase("tiers: [low], shares: [1], background: 0.5"), "a list"),

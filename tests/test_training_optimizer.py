@@ -83,3 +83,13 @@ def test_its_state_goes_on_where_it_was_saved() -> None:
     train(twin, [resumed], [0.5])
     for name, parameter in net.named_parameters():
         assert torch.equal(parameter, twin.get_parameter(name)), name
+
+
+def test_the_vision_part_has_groups_of_its_own() -> None:
+    net = nn.ModuleDict({"vision_backbone": nn.Linear(4, 4), "blocks": nn.Linear(4, 4)})
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    grouped: dict[bool, list[str]] = {True: [], False: []}
+    for group in MuonAdamW(net.named_parameters(), 3.0, 0.1).param_groups:
+        grouped[group["vision"]] += [names[id(parameter)] for parameter in group["params"]]
+    assert sorted(grouped[True]) == ["vision_backbone.bias", "vision_backbone.weight"]
+    assert sorted(grouped[False]) == ["blocks.bias", "blocks.weight"]

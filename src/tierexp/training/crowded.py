@@ -52,7 +52,9 @@ def crowded_scene(rng: Random, crop_size: int) -> Scene:
 
     codes = [(size(), draw_code(rng)) for _ in range(round(share * _PLATES))]
     codes.sort(key=lambda code: -code[0])
-    placed = [place_plate(rng, layout, letters, rng.choice(COLORS), text) for letters, text in codes]
+    placed = [
+        place_plate(rng, layout, letters, rng.choice(COLORS), text) for letters, text in codes
+    ]
     shapes = round(share * _SHAPES)
     sides = sorted(round(log_uniform(rng, *_SHAPE_SIDES) / scale) for _ in range(shapes))
     boxes = [layout.place(rng, side, side) for side in reversed(sides)]

@@ -34,16 +34,16 @@ VISION = "vision_backbone"
 def _kind(name: str, parameter: nn.Parameter) -> Literal["vector", "other", "hidden"]:
     if parameter.ndim < 2:
         return "vector"
-    return (
-        "other" if parameter.ndim > 2 or any(part in name for part in _BOUNDARY) else "hidden"
-    )
+    return "other" if parameter.ndim > 2 or any(part in name for part in _BOUNDARY) else "hidden"
 
 
 def _groups(
     named: Iterable[tuple[str, nn.Parameter]], kind: Literal["vector", "other", "hidden"]
 ) -> list[dict[str, Any]]:
     """The parameters of a kind, the vision part's apart from the others."""
-    of_kind = [(VISION in name, parameter) for name, parameter in named if _kind(name, parameter) == kind]
+    of_kind = [
+        (VISION in name, parameter) for name, parameter in named if _kind(name, parameter) == kind
+    ]
     groups = [
         {"params": [p for seen, p in of_kind if seen is vision], "vision": vision}
         for vision in (True, False)
