@@ -93,7 +93,7 @@ def decoding() -> None:
 
 
 def main() -> None:
-    """Print all three."""
+    """Print both tables."""
     with torch.inference_mode():
         prompts()
         decoding()

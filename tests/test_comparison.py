@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.command_line import run_eval, run_on_fakes
+from tests.command_line import FAKES, run_eval, run_on_fakes
 from tierexp.evaluation import loaded_model
 from tierexp.evaluation.loaded_model import load_once
 from tierexp.loading import config_dir
@@ -49,6 +49,18 @@ def test_a_single_run_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     checks = {check["name"] for check in json.loads(file.read_text())["validation"]}
     assert {"mismatch_mean", "utilization_p5"} <= checks
     assert "mismatch mean" in outcome.out
+
+
+def test_an_earlier_sweep_of_the_folder_is_not_this_one(tmp_path: Path) -> None:
+    sweep = ("-m", "tier=low,medium")
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep, "logger=none", "trainer=cpu").code == 0
+    (tmp_path / "out" / "comparison.json").unlink()
+    outcome = run_eval(
+        *FAKES[:2], "model=none", "data=plain", f"data.path={tmp_path / 'samples.json'}",
+        f"output_dir={tmp_path / 'out'}", *sweep,
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    assert not (tmp_path / "out" / "comparison.json").exists()
 
 
 def test_runs_that_differ_in_more_are_listed_and_not_judged(tmp_path: Path) -> None:

@@ -237,6 +237,7 @@ def test_a_report_on_runs_without_wandb_is_not_logged(
         ("MULTIRUN", "outputs/sweep", "sweep"),
         ("MULTIRUN", "outputs/2026-11-24/18-30-00", "2026-11-24_18-30-00"),
         ("MULTIRUN", "sweep", "sweep"),
+        ("MULTIRUN", ".", Path.cwd().name),
     ],
 )
 def test_a_group_is_called_like_the_folder(mode: str, folder: str, group: str | None) -> None:
@@ -260,8 +261,15 @@ def test_a_run_in_which_every_sample_fails_is_marked_as_failed(tmp_path: Path) -
     assert exit_codes(tmp_path / "out") == [1]
 
 
-def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
+def test_what_is_refused_beforehand_starts_no_run(tmp_path: Path) -> None:
     samples = [[[0, 1], "q0", ["yes"], "read"]]
+    outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")
+    assert outcome.code == 2
+    assert not (tmp_path / "out" / "wandb").exists()
+
+
+def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
+    samples = [[[-480, 640], "q0", ["yes"], "read"]]  # breaks once it is decoded
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")
     assert outcome.code == 2
     assert exit_codes(tmp_path / "out") == [1]

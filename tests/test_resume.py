@@ -175,6 +175,16 @@ def test_a_finished_run_with_other_inputs_is_another_run(tmp_path: Path) -> None
     assert accuracy() == 0.8
 
 
+def test_a_finished_run_is_as_strict_as_the_command_that_takes_it_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "tier=low").code == 0
+    monkeypatch.setattr(TableModel, "generate", None)  # nothing is answered again
+    strict = (*ARGUMENTS, "tier=low", "resume=true", "validate.strict=true")
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, *strict).code == 3
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, *strict[:-1]).code == 0
+
+
 def test_a_multirun_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,8 +201,6 @@ def test_a_multirun_goes_on_where_it_stopped(
         patched.setattr(TableModel, "generate", in_medium)
         with pytest.raises(RuntimeError, match="a defect"):
             run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep)
-    (low,) = (tmp_path / "out").glob("*/*_tier-low_*.json")
-    written = low.stat().st_mtime_ns
 
     def counted(self: TableModel, inputs: Any, *rest: Any, **more: Any) -> Any:
         answered.append(str(inputs.crops.shape[1]))
@@ -201,7 +209,6 @@ def test_a_multirun_goes_on_where_it_stopped(
     monkeypatch.setattr(TableModel, "generate", counted)
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep, "resume=true")
     assert (outcome.code, outcome.err) == (0, "")
-    assert low.stat().st_mtime_ns == written
     assert not {"2", "3", "4"} & set(answered)  # 1 to 3 crops and a view
     runs = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"]
     assert [run["tier"] for run in runs] == ["low", "medium", "high"]

@@ -49,6 +49,17 @@ def test_any_other_setting_does() -> None:
     ]
 
 
+def test_tiers_of_one_name_can_differ() -> None:
+    wider = run(tier={"name": "medium", "min_crops": 5})
+    assert varying([run(), wider]) == {"tier.min_crops": ["4", "5"]}
+    assert run_labels([run(), wider]) == ["medium · tier.min_crops 4", "medium · tier.min_crops 5"]
+
+
+def test_precision_can_change_an_answer_and_the_device_s_name_is_elsewhere() -> None:
+    runs = [run(trainer={"precision": p, "accelerator": a}) for p, a in ((16, "gpu"), (32, "cpu"))]
+    assert varying(runs) == {"trainer.precision": ["16", "32"]}
+
+
 def test_knobs_are_told_by_what_they_came_to() -> None:
     spelled = {"top_k": 2, "block_policy": "first"}
     assert varying([run(), run(model=spelled)]) == {}  # null was 2, too

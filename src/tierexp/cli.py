@@ -60,7 +60,13 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
             _exit_unless_done(runs.collect())
             raise
         outcomes = runs.collect()
+        runs.begun = runs.begun or bool(outcomes)
         _exit_unless_done(outcomes)
+        if runs.unheard_of:
+            refuse(
+                f"no run of this multirun has left word in {runs.unheard_of}: its processes need "
+                "that folder, too; give output_dir an absolute path on a file system they share"
+            )
         if finish is not None and outcomes:
             finish([Path(outcome.folder) for outcome in outcomes])
     except TierexpError as error:

@@ -137,6 +137,12 @@ class Runs:
         _post(outcome, Path(hydra.sweep.dir).absolute() / self._mailbox, hydra.job.num)
         return value
 
+    @property
+    def unheard_of(self) -> Path | None:
+        """The folder of a multirun that is over and of which no run was collected, if there is."""
+        begun = _folders[self._multiruns_before :]
+        return begun[-1] if begun and not self._outcomes else None
+
     def collect(self) -> list[Outcome]:
         """What the runs so far have come to, in their order; the files are removed."""
         for folder in _folders[self._multiruns_before :]:

@@ -102,7 +102,7 @@ def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
     """
     parts = [data, tier]
     for key, value in _written(overrides).items():
-        group, _, name = key.lstrip("+~").partition(".")
+        group, _, name = key.partition(".")
         told = group in _TOLD_IN_NAMES and (name or group not in ("tier", "model"))
         if told and "/" not in str(value):
             parts.append(f"{name or group}-{value}".replace(" ", ""))
@@ -119,7 +119,7 @@ def sweep_group(mode: object, folder: str) -> str | None:
     """
     if getattr(mode, "name", None) != "MULTIRUN":
         return None
-    *_, day, name = ("", *Path(folder).parts)
+    *_, day, name = Path(folder).absolute().parts
     return f"{day}_{name}" if _DAY.fullmatch(day) else name
 
 

@@ -102,10 +102,17 @@ def plan_evaluation(
         groups.setdefault(selection.crops, []).append(index)
     longest = _longest_questions(dataset, selections)
 
-    def length(index: int) -> tuple[int, int]:
-        # Questions about one image have equal lengths here, so that they stay together.
-        tokens = geometry.llm_vision_tokens(selections[index].tiling)
-        return tokens, longest[dataset.image_key(index)].bit_length()
+    first: dict[str, int] = {}
+    for index in selections:
+        first.setdefault(dataset.image_key(index), index)
+
+    def length(index: int) -> tuple[int, int, int]:
+        tokens, image = (
+            geometry.llm_vision_tokens(selections[index].tiling),
+            dataset.image_key(index),
+        )
+        # Questions about one image stay together.
+        return tokens, longest[image].bit_length(), first[image]
 
     alike = [sorted(groups[crops], key=length) for crops in sorted(groups)]
     batches = [

@@ -73,19 +73,24 @@ def run_evaluation(
     depends_on = measured_by(settings) | {"device": device, "inputs": inputs}
     finished = _finished_run(depends_on, output_dir) if setup.resume else None
     if finished is not None:
+        # Written again: as strict as this run is, and the newest in its folder, which is compared.
         results, path = finished
+        provenance = dataclasses.replace(results.provenance, config=settings)
+        results = dataclasses.replace(results, provenance=provenance)
+        write_results(results, path)
         print_summary(results, path, None, console)
         return results
     seed_everything(setup.seed, workers=True, verbose=False)
-    # The logger after whatever can be refused: it may start a run on a server.
-    with (
-        contextlib.closing(Journal(output_dir, depends_on, setup.resume)) as journal,
-        closing(build(config, "logger", save_dir=output_dir)) as logger,
-    ):
-        trainer.logger = logger
-        at_once = setup.latency is not None and setup.latency.passes == "one"
-        loader = _alone(setup) if at_once else setup.loader
+    at_once = setup.latency is not None and setup.latency.passes == "one"
+    loader = _alone(setup) if at_once else setup.loader
+    with contextlib.ExitStack() as stack:
+        journal = stack.enter_context(
+            contextlib.closing(Journal(output_dir, depends_on, setup.resume))
+        )
         data = _remaining(setup, journal, "samples", loader)
+        # After whatever can be refused: it may start a run on a server.
+        logger = stack.enter_context(closing(build(config, "logger", save_dir=output_dir)))
+        trainer.logger = logger
         module = TierEvaluation(setup, journal)
         logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
         interrupted = _test(trainer, module, data)

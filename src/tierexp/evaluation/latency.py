@@ -107,8 +107,8 @@ class LatencyResults:
         new_tokens_mean: Of the answers.
         stages: By name of `TIMES`; a stage that no sample had is missing.
         flops_mean: By name of `FLOPS`.
-        peak_memory_bytes: Of the device while timing, weights included; on a CPU of the process,
-            data loading included.
+        peak_memory_bytes: Of the device while timing, weights included; on a CPU the most that the
+            process has had since it began, data loading and earlier runs included.
     """
 
     passes: Passes

@@ -250,6 +250,7 @@ class TierEvaluation(LightningModule):
             image_key=setup.dataset.image_key(prepared.index),
         )
         self._samples[prepared.index] = result
+        self._failures.pop(prepared.index, None)
         return result
 
     def _restore(self, record: Record) -> None:

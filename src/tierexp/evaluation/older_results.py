@@ -30,6 +30,7 @@ from tierexp.tiers import fixed_tier
 PATTERN = "*_visiontoken*.json"
 EXPECTED = "<task>_visiontoken<tokens>_topk<k>_blocks<n>.json"
 
+_HUGE = 1e300
 _NAME = re.compile(r"(.+)_visiontoken(\d+)_topk(\d+)_blocks(\d+)\.json")
 _SAMPLE_LISTS = ("per_sample_results", "all_samples", "results")
 _STAGE_TABLES = ("aggregate_stats", "latency_stats")
@@ -254,8 +255,10 @@ def _number(values: Mapping[str, Any], *keys: str) -> float | None:
     key, value = _first(values, keys)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"{key}={value!r} is not a number")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # No number that is meant exceeds this, and a whole one of 400 digits has no float.
+    if not (number and abs(value) < _HUGE and math.isfinite(value)):
+        raise DataError(f"{key}={repr(value)[:40]} is not a number")
     if value < 0:
         raise DataError(f"{key}={value!r} is below 0")
     return float(value)

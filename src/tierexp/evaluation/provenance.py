@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.evaluation.results import Provenance
 from tierexp.loading import checkout
@@ -56,15 +57,19 @@ def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, st
     """What would go unnoticed in a configuration: other weights or samples under the same names.
 
     Args:
-        dataset: Read from it: every sample's id, question, answers and image key; no pixels.
-        source: Read from it: the names of the weight files and when they were last changed.
+        dataset: Read from it: every sample's id, question, answers and image key, and the size of
+            every image; no pixels.
+        source: Read from it: the names of the weight files, when they were last changed, and the
+            blocks that run, where some can be skipped.
     """
-    samples = hashlib.sha256()
+    samples, sizes = hashlib.sha256(), readable_sizes(dataset)
     for index in range(len(dataset)):
         sample = dataset[index]
-        key = dataset.image_key(index)
-        samples.update(repr((sample.sample_id, sample.question, sample.answers, key)).encode())
-    weights = hashlib.sha256(repr(source.weights).encode())
+        size = sizes[0].get(index) or sizes[1][index]
+        values = sample.sample_id, sample.question, sample.answers, dataset.image_key(index), size
+        samples.update(repr(values).encode())
+    blocks = getattr(source, "active_blocks", None)
+    weights = hashlib.sha256(repr((source.weights, blocks)).encode())
     return {"weights": weights.hexdigest()[:16], "samples": samples.hexdigest()[:16]}
 
 

@@ -95,7 +95,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             file: What to keep; the artifact has its name.
             kind: The artifact's type, such as `results`.
         """
-        name = re.sub(r"[^\w.-]", "-", file.stem)[:128]
+        name = re.sub(r"[^\w.-]", "-", file.stem, flags=re.ASCII)[:128]
         artifact = wandb.Artifact(name, type=kind)
         artifact.add_file(str(file), name=file.name)
         self.experiment.log_artifact(artifact)

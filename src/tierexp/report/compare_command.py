@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise DataError(f"there is {len(runs)} results file, a comparison takes two or more")
         if not parsed.output.parent.is_dir():
             raise DataError(f"--output: {parsed.output.parent} is not a folder")
+        if parsed.output.is_dir():
+            raise DataError(f"--output: {parsed.output} is a folder; it takes a file")
         compare(runs, parsed.output, Console())
     except TierexpError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")

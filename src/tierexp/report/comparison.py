@@ -37,8 +37,8 @@ def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationR
 
     Args:
         folders: To look in; not below.
-        newest: Of several in one folder, take the last that was written: earlier runs into the
-            same folder are none of these.
+        newest: Of several in one folder, take the last that was written, and none where that is
+            of a run without a model: earlier runs into the same folder are none of these.
 
     Raises:
         DataError: A results file is damaged.
@@ -47,7 +47,8 @@ def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationR
     for folder in folders:
         files = complete_results(folder)
         if newest:
-            files = sorted(files, key=lambda file: file.stat().st_mtime_ns)[-1:]
+            every = sorted(folder.glob("*_tier-*.json"), key=lambda file: file.stat().st_mtime_ns)
+            files = [file for file in every[-1:] if file in files]
         runs += [load_results(file) for file in files]
     return runs
 
@@ -91,7 +92,7 @@ def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, .
     if between:
         console.print(checks_table(between))
     content = {
-        "schema_version": 1,
+        "schema_version": 2,
         "runs": [
             {k: v for k, v in dataclasses.asdict(run).items() if k not in _LEFT_OUT} for run in runs
         ],

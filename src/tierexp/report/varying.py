@@ -6,7 +6,7 @@ run. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tierexp.evaluation.older_results import OlderResults
 from tierexp.evaluation.results import EvaluationResults
@@ -15,8 +15,8 @@ from tierexp.evaluation.settings import flat, measured_by
 _FACTS = ("dataset", "model", "score", "top_k", "num_active_blocks")
 """What results say of themselves, whatever the settings were called."""
 _ELSEWHERE = (
-    "tier.", "latency.", "trainer.", "seed", "data.batch_size", "data.on_error", "model.name",
-    "model.top_k", "model.num_active_blocks",
+    "latency.", "trainer.accelerator", "trainer.devices", "seed", "data.batch_size",
+    "data.on_error", "model.name", "model.top_k", "model.num_active_blocks",
 )  # fmt: skip
 """Settings that are facts already, that have places of their own, or that no answer depends on."""
 _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
@@ -37,9 +37,20 @@ def varying(runs: Runs) -> dict[str, list[str]]:
     settings = [_settings(run) for run in runs]
     keys = dict.fromkeys(key for of_run in settings for key in of_run)
     for key in keys:
+        if key.startswith("tier.") and not _differs_within_a_tier(key, runs, settings):
+            continue
         if not key.startswith(_ELSEWHERE) and not key.endswith("_target_"):
             columns[key] = [str(of_run.get(key, _UNSAID)) for of_run in settings]
     return {name: values for name, values in columns.items() if len({*values} - {_UNSAID}) > 1}
+
+
+def _differs_within_a_tier(key: str, runs: Runs, settings: Sequence[Mapping[str, object]]) -> bool:
+    """Whether tiers of one name are not the same tier."""
+    seen: dict[str, set[str]] = {}
+    for run, of_run in zip(runs, settings, strict=True):
+        if key in of_run:
+            seen.setdefault(run.tier, set()).add(str(of_run[key]))
+    return any(len(values) > 1 for values in seen.values())
 
 
 def _fact(run: Run, name: str) -> str:
@@ -48,7 +59,7 @@ def _fact(run: Run, name: str) -> str:
     return _UNSAID if value is None and isinstance(run, OlderResults) else str(value)
 
 
-def _settings(run: Run) -> dict[str, object]:
+def _settings(run: Run) -> Mapping[str, object]:
     return {} if isinstance(run, OlderResults) else flat(measured_by(run.provenance.config))
 
 

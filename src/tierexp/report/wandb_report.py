@@ -39,9 +39,9 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
     logger = TierWandbLogger(
         save_dir=page.parent,
         project=settings["project"],
-        name=f"report {page.parent.name}",
-        group=settings["group"],
-        mode=settings["mode"],
+        name=f"report {page.parent.resolve().name}",
+        group=settings.get("group"),
+        mode=settings.get("mode", "auto"),
     )
     rows = [
         [

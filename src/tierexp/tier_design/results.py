@@ -138,7 +138,7 @@ def tier_yaml(tier: Tier, comment: str) -> str:
     return (
         f"# {comment}\n"
         "_target_: tierexp.tiers.Tier\n"
-        f"name: {tier.name}\n"
+        f'name: "{tier.name}"\n'
         f"min_crops: {tier.min_crops}\n"
         f"max_crops: {tier.max_crops}\n"
         f"preferred_crops: [{', '.join(map(str, tier.preferred_crops))}]\n"

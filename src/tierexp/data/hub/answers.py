@@ -95,7 +95,7 @@ def _written_list(text: str) -> list[str]:
     """The texts of a list that is written out; any other text as it is."""
     try:
         value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return [text]
     plain = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
     return [str(item) for item in value] if plain else [text]

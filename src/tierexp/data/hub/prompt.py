@@ -74,7 +74,8 @@ class Prompt:
         for text in self.drop:
             question = question.replace(text, "")
         question = question.strip()
-        style = self.choice if options or _LISTED.search(question) else self.open
+        listed = bool(options) or _LISTED.search(question) is not None
+        style = (self.choice or self.open) if listed else self.open
         if hint.strip():
             question = f"{hint.strip()}\n{question}"
         if options:

@@ -50,9 +50,10 @@ def fetch(hub_id: str, patterns: Sequence[str], revision: str | None = None) -> 
         raise CheckpointError(f"pip install 'tierexp[hub]' to fetch it, {_INSTEAD}") from None
     try:
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(patterns)))
-    # Whatever goes wrong on the way is one of these: connections, refusals, full disks, bad ids.
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    # Connections, proxies, refusals, full disks, bad ids: of many classes, some of them the HTTP
+    # library's own.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise CheckpointError(
             f"the hub did not hand it out ({reason}): try later, {_INSTEAD}"
         ) from None

@@ -38,6 +38,8 @@ def load_network(
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            # Named here, because a config.json could name code on the hub.
+            attn_implementation="sdpa",
             output_loading_info=True,
         )
     except Exception as error:  # the library raises many kinds: OSError, ValueError, its own
