@@ -310,6 +310,28 @@ def test_the_vision_part_learns_at_a_rate_of_its_own() -> None:
         assert learning_rate(recipe, step, vision=True) == pytest.approx(expected)
 
 
+def test_the_schedule_gives_the_vision_part_its_rate(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    phases = (
+        "[{steps: 4, learning_rate: 1, crops_per_batch: 2, tiers: [low], shares: [1], "
+        "vision_rate: 0.2}]"
+    )
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        recipe: Recipe = build(compose("train", [*SMALL, f"recipe.phases={phases}"]), "recipe")
+    module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
+    configured = module.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    for step in range(1, 4):
+        optimizer.step()
+        schedule.step()
+        for group in optimizer.param_groups:
+            share = 0.2 if group["vision"] else 1.0
+            expected = share * learning_rate(recipe, step)
+            assert group["lr"] / group["initial_lr"] == pytest.approx(expected)
+
+
 def test_vision_at_rate_0_stays_as_it_is(tmp_path: Path) -> None:
     def phases(steps: int) -> str:
         return (
