@@ -13,8 +13,13 @@ from tests.command_line import run_on_fakes
 from tierexp.errors import DataError
 from tierexp.evaluation.results import load_results
 from tierexp.report.command import main
-from tierexp.report.figures import pareto_frontier
+from tierexp.report.figures import (
+    mismatch_distribution,
+    pareto_frontier,
+    utilization_distribution,
+)
 from tierexp.report.page import write_report
+from tierexp.report.varying import run_labels
 
 LANDSCAPE, SQUARE, BANNER = [480, 640], [512, 512], [200, 900]
 EVIL = '<script>alert("1")</script> costs $5 & $6'
@@ -160,3 +165,14 @@ def test_results_of_two_data_sets_are_no_sweep(folder: Path, tmp_path: Path) -> 
 def test_pareto_frontier_by_hand() -> None:
     points = [(1.0, 0.5), (2.0, 0.6), (2.0, 0.55), (3.0, 0.6), (4.0, 0.9), (1.0, 0.5)]
     assert pareto_frontier(points) == [0, 1, 4, 5]
+
+
+def test_axes_say_what_they_show(folder: Path) -> None:
+    runs = [load_results(file) for file in sorted(folder.glob("*/*_tier-*.json"))]
+    for figure, words in (
+        (mismatch_distribution(runs), "aspect-ratio mismatch"),
+        (utilization_distribution(runs), "token utilization, %"),
+    ):
+        (axes,) = figure.axes
+        assert axes.get_xlabel().startswith(words)
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == run_labels(runs)

@@ -13,7 +13,7 @@ from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults
 from tierexp.report.varying import varying
 
-_STYLES = {"tiers": ("#0b6e4f", "o"), "fixed counts": ("#b4472e", "s"), "native": ("#555577", "D")}
+_STYLES = {"tiers": ("#148f68", "o"), "fixed counts": ("#cc5a3f", "s"), "native": ("#7a7aa8", "D")}
 
 
 def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = None) -> Figure:

@@ -17,7 +17,7 @@ from tierexp.evaluation.results import EvaluationResults
 from tierexp.report.varying import run_labels
 
 _COLORS = (
-    "#0b6e4f", "#c1762f", "#4657a8", "#a8324a", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",
+    "#148f68", "#c1762f", "#5b6fd0", "#c7475f", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",
 )  # fmt: skip
 Runs = Sequence[EvaluationResults]
 
@@ -141,10 +141,10 @@ def _shares_below(
     runs: Runs, values: Callable[[EvaluationResults], list[float]], label: str, hint: str
 ) -> Figure:
     figure, axes = _axes(height=3.4)
-    for run, label, color in zip(runs, _drawn_labels(runs), _cycle(runs), strict=True):
+    for run, name, color in zip(runs, _drawn_labels(runs), _cycle(runs), strict=True):
         ordered = np.sort(values(run))
         shares = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step(ordered, shares, where="post", color=color, label=label)
+        axes.step(ordered, shares, where="post", color=color, label=name)
     axes.set_xlabel(f"{label} ({hint})")
     axes.set_ylabel("share of the samples, %")
     axes.set_ylim(0, 100)
