@@ -30,6 +30,8 @@ def test_points_and_bars_are_those_of_the_results() -> None:
     low, high = runs[0].accuracy_ci95 or (0, 0)
     assert bars[0][:, 1].tolist() == pytest.approx([100 * low, 100 * high])
     assert [text.get_text() for text in axes.texts] == ["low", "medium", "288"]
+    (frontier,) = (line for line in axes.lines if str(line.get_label()).startswith("no other"))
+    assert frontier.get_xydata().tolist() == [[288, 50]]  # all are as good, it is the cheapest
     assert [25, 25] in [list(line.get_ydata()) for line in axes.lines]
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults
+from tierexp.report.figures import pareto_frontier
 from tierexp.report.varying import varying
 
 _STYLES = {"tiers": ("#148f68", "o"), "fixed counts": ("#cc5a3f", "s"), "native": ("#7a7aa8", "D")}
@@ -57,6 +58,12 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
             axes.annotate(
                 label, (x, y), shift, textcoords="offset points", color=color, ha=side, fontsize=9
             )
+    every = [(run.selected_vision_tokens_mean or 0, 100 * (run.accuracy or 0)) for run in drawn]
+    best = sorted(every[number] for number in pareto_frontier(every))
+    axes.plot(
+        [tokens for tokens, _ in best], [accuracy for _, accuracy in best], linestyle="--",
+        color="#888888", zorder=0, label="no other has fewer tokens and is better",
+    )  # fmt: skip
     if chance is not None:
         axes.axhline(100 * chance, label="chance", color="#888888", linestyle=":")
     axes.set_xlabel("vision tokens selected, mean per image")
