@@ -8,7 +8,7 @@ language model is asked to look. Knows nothing of scenes or tiers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -217,7 +217,7 @@ class MolmoTraining(LightningModule):
         """Muon and AdamW, with a cycle of the learning rate in every phase."""
         recipe = self._recipe
         optimizer = MuonAdamW(self.named_parameters(), recipe.matrix_rate, recipe.weight_decay)
-        rates = [
+        rates: list[Callable[[int], float]] = [
             partial(learning_rate, recipe, vision=group["vision"])
             for group in optimizer.param_groups
         ]
