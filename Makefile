@@ -24,8 +24,8 @@ eval: install  ## evaluate the medium tier (ARGS="tier=low" to override)
 train: install  ## train the tiny model with the shipped recipe
 	$(BIN)/python train.py experiment=tiny $(ARGS)
 
-test: install  ## the fast tests
-	$(BIN)/python -m pytest $(ARGS)
+test: install  ## the fast tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: install  ## the exhaustive tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow' $(ARGS)
