@@ -78,7 +78,11 @@ def test_the_published_processor_made_the_same_crops(height: int, width: int) ->
     image, _, inputs = native(height, width, MOLMO2, 8)
     assert len(image.crops) == golden[f"{name}_crops"][0]
     pixels = normalised_patches(inputs.crops[0], 14, HALF, HALF).flatten()[::331]
-    np.testing.assert_allclose(pixels.numpy(), golden[f"{name}_pixels"], rtol=0, atol=1e-6)
+    # Pixels are rounded to one of 256 levels, 2 / 255 apart here; where a sum ends between two,
+    # its order, which the number of threads decides, tips it over.
+    levels = np.abs(pixels.numpy() - golden[f"{name}_pixels"]) * 255 / 2
+    assert levels.max() < 1.01
+    assert (levels > 0.01).mean() < 0.002
     (pooling,) = pooled_patches(inputs, MOLMO2)
     assert as_sets(pooling.numpy()) == as_sets(golden[f"{name}_pooling"])
     view_rows, view_cols, rows, cols = golden[f"{name}_grid"][0]
