@@ -20,8 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from tierexp.errors import TierexpError
 from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
-from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task, refuse
+from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.overrides import describe_composition_error, expand_token_targets
+from tierexp.refusal import refuse
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -25,13 +24,13 @@ from typing_extensions import override
 
 from tierexp.errors import TierexpError
 from tierexp.launchers import accept_plugin_defaults
+from tierexp.refusal import USER_ERROR, error_line, refuse
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
 
-USER_ERROR = 2
 INTERRUPTED = 130
-"""Exit codes."""
+"""Exit code after Ctrl-C."""
 
 _folders: list[Path] = []
 """Of the multiruns that this process has begun, in their order."""
@@ -159,18 +158,3 @@ def _post(outcome: Outcome, mailbox: Path, number: int) -> None:
     part = mailbox / f"{number}.part"
     part.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
     part.replace(mailbox / f"{number}.json")
-
-
-def error_line(message: object) -> str:
-    """What the terminal shows of a mistake of the user."""
-    return f"error: {' '.join(str(message).split())}"
-
-
-def refuse(message: object) -> NoReturn:
-    """End the process with one line on stderr.
-
-    Args:
-        message: What is wrong, or the error that says it.
-    """
-    sys.stderr.write(f"{error_line(message)}\n")
-    sys.exit(USER_ERROR)

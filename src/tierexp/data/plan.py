@@ -107,10 +107,8 @@ def plan_evaluation(
         first.setdefault(dataset.image_key(index), index)
 
     def length(index: int) -> tuple[int, int, int]:
-        tokens, image = (
-            geometry.llm_vision_tokens(selections[index].tiling),
-            dataset.image_key(index),
-        )
+        image = dataset.image_key(index)
+        tokens = geometry.llm_vision_tokens(selections[index].tiling)
         # Questions about one image stay together.
         return tokens, longest[image].bit_length(), first[image]
 

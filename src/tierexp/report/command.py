@@ -6,11 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from tierexp.errors import TierexpError
-
-USER_ERROR = 2
+from tierexp.refusal import refuse
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("jinja2", "matplotlib"):
             raise
-        _refuse(f"the report needs {error.name}: pip install 'tierexp[report]'")
+        refuse(f"the report needs {error.name}: pip install 'tierexp[report]'")
     try:
         page = write_report(folder)
         sys.stdout.write(f"report  {page}\n")
@@ -50,9 +48,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             sys.stdout.write(f"logged  {log_report(page, reported_runs(folder))}\n")
     except TierexpError as error:
-        _refuse(str(error))
-
-
-def _refuse(message: str) -> NoReturn:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(USER_ERROR)
+        refuse(error)

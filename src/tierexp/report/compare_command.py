@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from rich.console import Console
 from tierexp.errors import DataError, TierexpError
 from tierexp.evaluation.older_results import EXPECTED, PATTERN, read_older_results
 from tierexp.evaluation.results import complete_results, load_results
+from tierexp.refusal import refuse
 from tierexp.report.comparison import FILE_NAME, compare
 from tierexp.report.varying import Run
-
-USER_ERROR = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise DataError(f"--output: {parsed.output} is a folder; it takes a file")
         compare(runs, parsed.output, Console())
     except TierexpError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        sys.exit(USER_ERROR)
+        refuse(error)
 
 
 def _runs(path: Path) -> Iterator[Run]:

@@ -53,6 +53,18 @@ def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationR
     return runs
 
 
+def runs_below(folder: Path) -> list[EvaluationResults]:
+    """The results files of complete runs with a model in a folder or anywhere below it.
+
+    Args:
+        folder: Of a run, of a multirun, or of several.
+
+    Raises:
+        DataError: A results file is damaged.
+    """
+    return read_runs(sorted({file.parent for file in folder.rglob("*_tier-*.json")}))
+
+
 def finish(folders: Sequence[Path]) -> None:
     """What a command does when its runs are done: compare them, and be strict where asked.
 

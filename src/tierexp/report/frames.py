@@ -18,7 +18,7 @@ from tierexp.errors import DataError
 from tierexp.evaluation.results import EvaluationResults, SampleResult
 from tierexp.evaluation.settings import flat
 from tierexp.evaluation.validation.bootstrap import combined_interval
-from tierexp.report.comparison import read_runs
+from tierexp.report.comparison import runs_below
 from tierexp.report.varying import run_labels, varying
 
 _OF_SAMPLES = ("per_sample_results", "failures", "validation", "provenance")
@@ -36,8 +36,7 @@ def load_runs(folder: Path | str) -> list[EvaluationResults]:
         DataError: It is no folder, holds no results, or one of them is damaged.
     """
     folder = Path(folder)
-    folders = sorted({file.parent for file in folder.rglob("*_tier-*.json")})
-    runs = read_runs(folders)
+    runs = runs_below(folder)
     if not runs:
         raise DataError(f"{folder} has no results files of runs with a model in or below it")
     return runs

@@ -26,7 +26,7 @@ from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.geometry import CropGeometry
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
-from tierexp.report.comparison import read_runs
+from tierexp.report.comparison import runs_below
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
 from tierexp.report.varying import comparable, run_labels
 
@@ -101,8 +101,7 @@ def reported_runs(folder: Path) -> list[EvaluationResults]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
-    folders = sorted({file.parent for file in folder.rglob("*_tier-*.json")})
-    runs = [run for run in read_runs(folders) if run.accuracy is not None]
+    runs = [run for run in runs_below(folder) if run.accuracy is not None]
     if not runs:
         raise DataError(f"{folder} has no results files with an accuracy in or below it")
     for name in ("dataset", "model", "score"):

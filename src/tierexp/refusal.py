@@ -1,0 +1,24 @@
+"""How a command tells its user what cannot work: one line on stderr, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+USER_ERROR = 2
+"""Exit code after a mistake of the user."""
+
+
+def error_line(message: object) -> str:
+    """What the terminal shows of a mistake of the user."""
+    return f"error: {' '.join(str(message).split())}"
+
+
+def refuse(message: object) -> NoReturn:
+    """End the process with one line on stderr.
+
+    Args:
+        message: What is wrong, or the error that says it.
+    """
+    sys.stderr.write(f"{error_line(message)}\n")
+    sys.exit(USER_ERROR)
