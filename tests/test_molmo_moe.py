@@ -148,3 +148,12 @@ def test_autocast_reaches_the_experts() -> None:
     scale = layer(x).abs().max()
     assert (narrow - layer(x)).abs().max() < 0.05 * scale
     assert not torch.equal(narrow, layer(x))
+
+
+@torch.inference_mode()
+def test_bfloat16_is_rounded_once() -> None:
+    layer = mixture()
+    x = torch.randn(2, 60, 32).bfloat16()
+    narrow = layer.to(torch.bfloat16)
+    exact = mix_by_definition(narrow.float(), x.float(), 6)
+    assert (narrow.to(torch.bfloat16).mix(x, 6) - exact).abs().max() < 0.02 * exact.abs().max()

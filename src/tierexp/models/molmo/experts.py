@@ -94,21 +94,12 @@ class Experts(nn.Module):
         Returns:
             (N, C).
         """
-        on_cpu = tokens.device.type == "cpu" and not torch.is_grad_enabled()
-        if on_cpu and len(tokens) == 1:
-            return weights.to(tokens.dtype) @ self._of_one(tokens, chosen[0].tolist())
-        assigned = chosen.flatten()  # (N k,)
-        order = assigned.argsort(stable=True)
-        rows = order // chosen.shape[1]  # the tokens of expert 0 first
-        multiply = self._in_turn if on_cpu else self._grouped
-        answers, where = multiply(tokens, rows, assigned[order])
-        places = torch.empty_like(order)
-        places[order] = where
-        # A weighted sum of chosen rows, in one pass.
-        counted = weights.to(answers.dtype)
-        return F.embedding_bag(
-            places.view_as(chosen), answers, per_sample_weights=counted, mode="sum"
-        )
+        counted = weights.to(tokens.dtype)
+        if tokens.device.type != "cpu" or torch.is_grad_enabled():
+            return self._grouped(tokens, chosen, counted)
+        if len(tokens) == 1:
+            return counted @ self._of_one(tokens, chosen[0].tolist())
+        return self._in_turn(tokens, chosen, counted)
 
     def _of_one(self, token: Tensor, experts: list[int]) -> Tensor:
         """The answers, (k, C), of `experts` to one token, (1, C)."""
@@ -118,55 +109,64 @@ class Experts(nn.Module):
             answers.append(F.linear(gated(F.linear(token, gate_up)), down))
         return torch.cat(answers)
 
-    def _grouped(self, tokens: Tensor, rows: Tensor, assigned: Tensor) -> tuple[Tensor, Tensor]:
-        """Torch's grouped product: on GPUs, and for gradients.
-
-        Args:
-            tokens: (N, C).
-            rows: (M,) int64, which token a row is; those of expert 0 first.
-            assigned: (M,) int64, the expert of each row.
-
-        Returns:
-            (M, C), the rows' answers, and (M,) int64, where each is.
-        """
+    def _grouped(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        """Torch's grouped product: on GPUs, and for gradients."""
+        order, rows = _by_expert(chosen)
         experts = torch.arange(len(self.down_proj), device=rows.device)
-        ends = torch.searchsorted(assigned, experts, right=True).to(torch.int32)
+        ends = torch.searchsorted(chosen.flatten()[order], experts, right=True).to(torch.int32)
         gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
         inner = F.grouped_mm(tokens.index_select(0, rows), gate_up, offs=ends)  # (M, 2 H)
-        answers = F.grouped_mm(gated(inner), down, offs=ends)
-        return answers, torch.arange(len(rows), device=rows.device)
+        answers = F.grouped_mm(gated(inner), down, offs=ends)  # (M, C)
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order), device=order.device)
+        answers = answers.index_select(0, place).unflatten(0, chosen.shape)  # (N, k, C)
+        return torch.bmm(weights.unsqueeze(1), answers).squeeze(1)
 
-    def _in_turn(self, tokens: Tensor, rows: Tensor, assigned: Tensor) -> tuple[Tensor, Tensor]:
-        """The same on a CPU, whose grouped product is no faster than a loop over experts.
+    def _in_turn(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        """The same on a CPU, where torch's grouped product is no faster than a loop over experts.
 
-        Experts take turns in memory small enough to stay in the cache. Arguments as of `_grouped`;
-        where there was padding, there are more answers than rows.
+        Experts take turns, and each turn's answers are added up before the next: what is in memory
+        meanwhile is small and stays in the cache.
         """
+        order, rows = _by_expert(chosen)
+        weights = weights.flatten().index_select(0, order)  # (M,)
         count, width, hidden = self.down_proj.shape
-        counts = assigned.bincount(minlength=count)  # (E,)
+        counts = chosen.flatten().bincount(minlength=count)  # (E,)
         plan = turns(counts.tolist(), 2 * hidden * width, torch.get_num_threads())
-        total = sum(turn.rows for turn in plan)
-        where = torch.arange(len(rows))
-        if total > len(rows):
+        sizes = [turn.rows for turn in plan]
+        if sum(sizes) > len(rows):
             heights = [0] * count
             for turn in plan:
                 heights[turn.first : turn.end] = [turn.height] * (turn.end - turn.first)
             padding = torch.tensor(heights) - counts
-            where += (padding.cumsum(0) - padding).repeat_interleave(counts)
-            rows = rows.new_zeros(total).scatter_(0, where, rows)
-        answers = tokens.new_empty(total, width)
-        parts = [turn.rows for turn in plan]
-        for turn, taken, answer in zip(plan, rows.split(parts), answers.split(parts), strict=True):
+            before = (padding.cumsum(0) - padding).repeat_interleave(counts)  # (M,)
+            place = torch.arange(len(rows)) + before
+            # Padding is the first token, which counts nothing.
+            rows, weights = (t.new_zeros(sum(sizes)).scatter_(0, place, t) for t in (rows, weights))
+        # In bfloat16 a sum of many answers would be rounded as many times.
+        total = tokens.new_zeros(tokens.shape, dtype=torch.float32)  # (N, C)
+        parts = zip(plan, rows.split(sizes), weights.unsqueeze(1).split(sizes), strict=True)
+        for turn, taken, weight in parts:
             x = tokens.index_select(0, taken)
             if turn.end - turn.first == 1:
                 gate_up, down = self._weights(turn.first, tokens.dtype)
-                torch.mm(gated(F.linear(x, gate_up)), down.mT, out=answer)
+                answers = F.linear(gated(F.linear(x, gate_up)).mul_(weight), down)
             else:
                 gate_up, down = self._weights(slice(turn.first, turn.end), tokens.dtype)
-                inner = torch.bmm(x.unflatten(0, (-1, turn.height)), gate_up.mT)
-                torch.bmm(gated(inner), down.mT, out=answer.unflatten(0, (-1, turn.height)))
-        return answers, where
+                shape = (turn.end - turn.first, turn.height, -1)
+                inner = gated(torch.bmm(x.view(shape), gate_up.mT)).mul_(weight.view(shape))
+                answers = torch.bmm(inner, down.mT).flatten(0, 1)
+            total.index_add_(0, taken, answers.to(total.dtype))
+        return total.to(tokens.dtype)
 
     def _weights(self, which: int | slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Of some experts; only what is needed, as under autocast this is a copy."""
         return self.gate_up_proj[which].to(dtype), self.down_proj[which].to(dtype)
+
+
+def _by_expert(chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """The order, (N k,), that sorts what every token chose, (N, k), by expert; and the token of
+    each row then.
+    """
+    order = chosen.flatten().argsort(stable=True)
+    return order, order // chosen.shape[1]
