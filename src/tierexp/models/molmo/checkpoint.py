@@ -23,6 +23,7 @@ from tierexp.models.checkpoint_files import (
     WEIGHTS_FILE,
     weight_files,
 )
+from tierexp.models.compiling import check_compile
 from tierexp.models.knobs import (
     Precision,
     blocks_that_run,
@@ -59,6 +60,7 @@ class MolmoCheckpoint:
         block_importance: The file with a score per block, for the policy `importance`.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
+        compile: Whether crops are encoded by compiled code (`Molmo.compile_vision`).
 
     Raises:
         ConfigError: There is no Molmo configuration, it is another released model's, or a setting
@@ -73,6 +75,7 @@ class MolmoCheckpoint:
     block_importance: str | None = None
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    compile: bool = False
     released: str | None = None
     folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
@@ -96,6 +99,7 @@ class MolmoCheckpoint:
         object.__setattr__(self, "active_blocks", blocks)
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
+        check_compile(self.compile)
 
     @property
     def _is_on_the_hub(self) -> bool:
@@ -159,12 +163,13 @@ class MolmoCheckpoint:
         return model
 
     def turn_knobs(self, model: VisionLanguageModel) -> None:
-        """Set the experts per token and the blocks that run."""
+        """Set the experts per token, the blocks that run, and whether code is compiled."""
         from tierexp.models.molmo.model import Molmo
 
         assert isinstance(model, Molmo)
         model.top_k = self.config.decoder.top_k if self.top_k is None else self.top_k
         model.active_blocks = self.active_blocks
+        model.compile_vision(self.compile)
 
 
 def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:

@@ -7,7 +7,7 @@ nothing about files, tokenizers or how an image was cut into crops. Follows "Mol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class Molmo(nn.Module):
         self.lm_head = nn.Linear(config.decoder.width, config.decoder.vocab_size, bias=False)
         self.top_k = config.decoder.top_k
         self.active_blocks: Sequence[int] = range(config.decoder.num_layers)
+        self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
         self.reset_parameters()
 
     @property
@@ -83,8 +84,26 @@ class Molmo(nn.Module):
         Returns:
             (B, N, K, C) with the decoder's width C.
         """
-        features: Tensor = self.vision_backbone(crops, patch_mask)
-        return features
+        if self._compiled_backbone is None:
+            features: Tensor = self.vision_backbone(crops, patch_mask)
+            return features
+        # One number varies, however many images of however many crops: one compilation serves all.
+        together = [tensor.flatten(0, 1)[None] for tensor in (crops, patch_mask)]
+        for tensor in together:
+            torch._dynamo.maybe_mark_dynamic(tensor, 1)
+        return self._compiled_backbone(*together).view(
+            *crops.shape[:2], -1, self.config.decoder.width
+        )
+
+    def compile_vision(self, wanted: bool) -> None:
+        """Let `torch.compile` make the code of the vision backbone, or not; results are equal up to
+        rounding. The first batch then takes a minute longer.
+
+        The decoder is not compiled: one step of decoding, compiled over a cache of fixed size, took
+        15 % less time for one sample of the model in the box and four times as much for eight,
+        whose experts' products torch 2.13 compiles to a loop over tokens.
+        """
+        self._compiled_backbone = torch.compile(self.vision_backbone.forward) if wanted else None
 
     def decode(
         self,
