@@ -119,7 +119,7 @@ class Experts(nn.Module):
         answers = F.grouped_mm(gated(inner), down, offs=ends)  # (M, C)
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order), device=order.device)
-        answers = answers.index_select(0, place).unflatten(0, chosen.shape)  # (N, k, C)
+        answers = answers.index_select(0, place).view(*chosen.shape, -1)  # (N, k, C)
         return torch.bmm(weights.unsqueeze(1), answers).squeeze(1)
 
     def _in_turn(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
@@ -145,7 +145,9 @@ class Experts(nn.Module):
             rows, weights = (t.new_zeros(sum(sizes)).scatter_(0, place, t) for t in (rows, weights))
         # In bfloat16 a sum of many answers would be rounded as many times.
         total = tokens.new_zeros(tokens.shape, dtype=torch.float32)  # (N, C)
-        parts = zip(plan, rows.split(sizes), weights.unsqueeze(1).split(sizes), strict=True)
+        parts = zip(
+            plan, torch.split(rows, sizes), torch.split(weights[:, None], sizes), strict=True
+        )
         for turn, taken, weight in parts:
             x = tokens.index_select(0, taken)
             if turn.end - turn.first == 1:
