@@ -17,12 +17,13 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from tierexp.errors import TierexpError
+from tierexp.errors import MachineError, TierexpError
 from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
+from tierexp.machine import machine_trouble
 from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.overrides import describe_composition_error, expand_token_targets
-from tierexp.refusal import refuse
+from tierexp.refusal import MACHINE_ERROR, refuse
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
@@ -40,7 +41,8 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         finish: Called with the output folders of the runs once all are done.
 
     Raises:
-        SystemExit: With code 2 after one line on stderr for a user's mistake, 130 after Ctrl-C.
+        SystemExit: With code 2 after one line on stderr for a user's mistake, 1 after one for a
+            machine that could not go on, 130 after Ctrl-C.
     """
     try:
         sys.argv[1:] = _overrides_first(expand_token_targets(sys.argv[1:]))
@@ -76,6 +78,12 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         if runs.begun:
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
+    except (MachineError, OSError) as error:
+        # Hydra writes to the output folder before a run begins, a comparison after the last.
+        trouble = machine_trouble(error)
+        if trouble is None:
+            raise
+        refuse(trouble, MACHINE_ERROR)
     except (ImportError, RuntimeError) as error:
         line = describe_launcher_error(error)
         if line is None:

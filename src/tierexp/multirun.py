@@ -24,7 +24,8 @@ from typing_extensions import override
 
 from tierexp.errors import TierexpError
 from tierexp.launchers import accept_plugin_defaults
-from tierexp.refusal import USER_ERROR, error_line, refuse
+from tierexp.machine import machine_trouble
+from tierexp.refusal import MACHINE_ERROR, USER_ERROR, error_line, refuse
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
@@ -101,8 +102,8 @@ class Runs:
             What the task returns; None where a run elsewhere was refused or broken off.
 
         Raises:
-            SystemExit: In the launching process, after one line about a mistake of the user; no
-                other run is begun.
+            SystemExit: In the launching process, after one line about a mistake of the user or a
+                machine that could not go on; no other run is begun.
             RunError: Elsewhere, a defect.
         """
         folder = HydraConfig.get().runtime.output_dir
@@ -114,6 +115,11 @@ class Runs:
         except TierexpError as error:
             # Hydra would keep an exception to itself until the other runs are done.
             refuse(error)
+        except Exception as error:
+            trouble = machine_trouble(error)
+            if trouble is None:
+                raise
+            refuse(trouble, MACHINE_ERROR)
         self._outcomes.append(Outcome(folder))
         return value
 
@@ -130,8 +136,11 @@ class Runs:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
             outcome = Outcome(folder, code, end.code if isinstance(end.code, str) else "")
-        except Exception:
-            raise RunError(f"{folder}\n{traceback.format_exc()}") from None
+        except Exception as error:
+            trouble = machine_trouble(error)
+            if trouble is None:
+                raise RunError(f"{folder}\n{traceback.format_exc()}") from None
+            outcome = Outcome(folder, MACHINE_ERROR, error_line(trouble))
         hydra = HydraConfig.get()
         _post(outcome, Path(hydra.sweep.dir).absolute() / self._mailbox, hydra.job.num)
         return value

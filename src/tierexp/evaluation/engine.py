@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer, seed_everything
@@ -21,18 +20,13 @@ from rich.console import Console
 
 from tierexp.config import build, resolved
 from tierexp.data.datamodule import TierDataModule
+from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
 from tierexp.evaluation.progress import progress_callback, quiet_lightning
 from tierexp.evaluation.provenance import digest_inputs, gather_provenance
-from tierexp.evaluation.results import (
-    EvaluationResults,
-    aggregate,
-    complete_results,
-    load_results,
-    write_results,
-)
+from tierexp.evaluation.results import EvaluationResults, aggregate, write_results
 from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.evaluation.settings import logged_settings, measured_by
 from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
@@ -53,6 +47,8 @@ def run_evaluation(
     Raises:
         ConfigError: A trainer or a logger that cannot work.
         DataError: An image cannot be read and `data.on_error` is `raise`.
+        MachineError: A full disk, too little memory, or worker processes that are killed again and
+            again. What was measured is in the journal.
         SystemExit: With code 1 where every sample failed.
         KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
     """
@@ -71,8 +67,8 @@ def run_evaluation(
     )
     device, inputs = _device(trainer), digest_inputs(setup.dataset, setup.source)
     depends_on = measured_by(settings) | {"device": device, "inputs": inputs}
-    finished = _finished_run(depends_on, output_dir) if setup.resume else None
-    if finished is not None:
+    finished = finished_run(depends_on, output_dir) if setup.resume else None
+    if finished is not None and not worth_another_try(finished[0], setup.dataset):
         # Written again: as strict as this run is, and the newest in its folder, which is compared.
         results, path = finished
         provenance = dataclasses.replace(results.provenance, config=settings)
@@ -84,9 +80,9 @@ def run_evaluation(
     at_once = setup.latency is not None and setup.latency.passes == "one"
     loader = _alone(setup) if at_once else setup.loader
     with contextlib.ExitStack() as stack:
-        journal = stack.enter_context(
-            contextlib.closing(Journal(output_dir, depends_on, setup.resume))
-        )
+        journal = stack.enter_context(Journal(output_dir, depends_on, setup.resume))
+        if finished is not None and not journal.records:
+            journal.take_over(records_of(finished[0], setup.dataset))
         data = _remaining(setup, journal, "samples", loader)
         # After whatever can be refused: it may start a run on a server.
         logger = stack.enter_context(closing(build(config, "logger", save_dir=output_dir)))
@@ -98,7 +94,7 @@ def run_evaluation(
             raise KeyboardInterrupt
         samples, latency = module.samples, module.latency
         if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
-            data = _remaining(setup, journal, "timed", _alone(setup))
+            data = _remaining(setup, journal, "timed", _alone(setup), module.failed)
             limit = setup.source.max_new_tokens
             timing = LatencyPass(setup.latency, module.model, limit, journal)
             interrupted = _test(trainer, timing, data)
@@ -107,7 +103,10 @@ def run_evaluation(
                 dataclasses.replace(sample, latency=timing.samples.get(index))
                 for index, sample in module.indexed_samples
             ]
-        provenance = gather_provenance(settings, setup.seed, device, inputs)
+        provenance = dataclasses.replace(
+            gather_provenance(settings, setup.seed, device, inputs),
+            halved_batches=module.halved_batches,
+        )
         # Answers that are timed are given several times: their speed is not the evaluation's.
         seconds = module.seconds if module.meter is None else None
         results = aggregate(samples, module.failures, module.facts, seconds, provenance, latency)
@@ -117,6 +116,8 @@ def run_evaluation(
             journal.remove()
             for part in output_dir.glob("interrupted_*_tier-*.json"):
                 part.unlink()  # its samples are in the whole, too
+            if finished is not None and finished[1] != path:
+                finished[1].unlink()  # as are those from before another try
         if isinstance(logger, SampleTableLogger):
             shown = module.indexed_samples[: logger.table_samples]
             logger.log_sample_table(list(sample_rows(setup, shown)))
@@ -133,22 +134,6 @@ def run_evaluation(
     return results
 
 
-def _finished_run(
-    depends_on: dict[str, Any], folder: Path
-) -> tuple[EvaluationResults, Path] | None:
-    """The results that a run like this has left in a folder, as in a multirun that was interrupted
-    in a later run.
-    """
-    wanted = json.loads(json.dumps(depends_on))
-    for path in complete_results(folder):
-        results = load_results(path)
-        origin = results.provenance
-        found = measured_by(origin.config) | {"device": origin.device, "inputs": origin.inputs}
-        if results.accuracy is not None and found == wanted:
-            return results, path
-    return None
-
-
 def _alone(setup: EvaluationSetup) -> LoaderSettings:
     """How samples that are timed are loaded: one by one, with no worker that takes time from the
     model.
@@ -157,15 +142,18 @@ def _alone(setup: EvaluationSetup) -> LoaderSettings:
 
 
 def _remaining(
-    setup: EvaluationSetup, journal: Journal, kind: str, loader: LoaderSettings
+    setup: EvaluationSetup,
+    journal: Journal,
+    kind: str,
+    loader: LoaderSettings,
+    left_out: Collection[int] = (),
 ) -> TierDataModule:
-    """What an earlier run has not measured. Where it has measured everything, its last record is
-    forgotten: Lightning logs nothing of a pass without batches.
+    """What an earlier run has not measured; what failed then is tried again. Where it has measured
+    everything, its last record is forgotten: Lightning logs nothing of a pass without batches.
     """
     while True:
-        records = [record for record in journal.records if kind in record]
-        done = {int(index) for record in records for index in record[kind]}
-        done |= {int(index) for record in journal.records for index in record.get("failures", {})}
+        records = [record for record in journal.records if record.get(kind)]
+        done = {int(index) for record in records for index in record[kind]} | {*left_out}
         data = TierDataModule(
             setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
             **dataclasses.asdict(loader), done=done,

@@ -1,8 +1,8 @@
 """What a run has finished, on disk before the next batch begins.
 
 In: records, one for every batch. Out: the same after a crash. A line holds a checksum and a record;
-a line that a crash cut short is the last one, and is dropped. Once the results file is written, the
-journal has served its purpose and is removed.
+a line that a crash or a full disk cut short is the last one, and is dropped. Once the results file
+is written, the journal has served its purpose and is removed.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import Any, Self
 
-from tierexp.errors import ConfigError, DataError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.settings import flat
+from tierexp.machine import machine_trouble, writing
 
 FILE_NAME = "unfinished.jsonl"
 Record = Mapping[str, Any]
 
 
 class Journal:
-    """An append-only file of records.
+    """An append-only file of records; a context that closes it, and that says of what the machine
+    does to the run inside that nothing is lost.
 
     Args:
         folder: Of the run.
@@ -32,6 +35,7 @@ class Journal:
     Raises:
         ConfigError: There is a file and `resume` is false, or it belongs to other settings.
         DataError: A line before the last is damaged.
+        MachineError: The file cannot be written.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
@@ -48,18 +52,60 @@ class Journal:
                     raise ConfigError("output_dir", str(folder), allowed)
                 _refuse_other_settings(header, settings)
                 self.records, kept = records, content
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = self.path.open("r+b" if kept else "wb")
-        self._file.truncate(len(kept))
-        self._file.seek(len(kept))
+        self._measured = bool(self.records)
+        with writing(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what a full disk has refused must not be tried again on closing.
+            self._file = self.path.open("r+b" if kept else "wb", buffering=0)
+            self._file.truncate(len(kept))
+            self._file.seek(len(kept))
         if not kept:
-            self.append({"settings": settings})
+            self._write({"settings": settings})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the file for a later run.
+
+        Raises:
+            MachineError: The run was ended by the machine, or by a file that cannot be written.
+        """
+        self.close()
+        trouble = None if error is None else machine_trouble(error)
+        if trouble is None and isinstance(error, OSError):
+            trouble = str(error)  # a logger's file, which this module knows nothing about
+        if trouble is not None:
+            kept = f"what was measured is kept: output_dir={self.path.parent} resume=true goes on"
+            raise MachineError(f"{trouble}; {kept}" if self._measured else trouble) from error
+
+    def take_over(self, records: Iterable[Record]) -> None:
+        """Count what another journal held as measured, and keep it."""
+        for record in records:
+            self.append(record)
+            self.records.append(record)
 
     def append(self, record: Record) -> None:
-        """Write a record; it is on the disk when this returns."""
-        self._file.write(_line(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write a record of what was measured; it is on the disk when this returns.
+
+        Raises:
+            MachineError: It cannot be written.
+        """
+        self._write(record)
+        self._measured = True
+
+    def _write(self, record: Record) -> None:
+        with writing(self.path):
+            rest = memoryview(_line(record))
+            while rest:
+                # On a full disk a part of the line is still written.
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Leave the file for a later run."""

@@ -6,7 +6,7 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
 from time import perf_counter
@@ -19,6 +19,8 @@ from torchmetrics import MeanMetric, Metric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
+from tierexp.errors import MachineError
+from tierexp.evaluation.fitting import FittingParts
 from tierexp.evaluation.journal import Journal, Record
 from tierexp.evaluation.latency import (
     LatencyResults,
@@ -84,8 +86,10 @@ class TierEvaluation(LightningModule):
         self.loaded = False
         """Whether the weights have been read."""
         self._journal = journal
+        self._parts = FittingParts(self._answer)
         self._started = 0.0
         self._seconds_before = 0.0
+        self._halved_before = 0
         for record in journal.records:
             if "samples" in record:
                 self._restore(record)
@@ -108,6 +112,16 @@ class TierEvaluation(LightningModule):
     def failures(self) -> list[Failure]:
         """Samples that could not be evaluated so far, in the data set's order."""
         return [self._failures[index] for index in sorted(self._failures)]
+
+    @property
+    def failed(self) -> set[int]:
+        """Their places in the data set."""
+        return set(self._failures)
+
+    @property
+    def halved_batches(self) -> int:
+        """How many batches did not fit into memory so far."""
+        return self._halved_before + self._parts.halved
 
     @property
     def latency(self) -> LatencyResults | None:
@@ -156,32 +170,30 @@ class TierEvaluation(LightningModule):
             failed.index: Failure(failed.sample.sample_id, failed.reason)
             for failed in batch.failures
         }
-        self._failures |= failures
-        results: list[SampleResult] = []
-        if batch.inputs is not None:
-            tokens, latency = self._answer(batch.inputs)
+        if failures:
+            self._keep({}, failures)
+        if batch.inputs is None:
+            return
+        for rows, answer in self._parts(batch.inputs):
+            part = batch.prepared[rows.start : rows.stop]
+            if answer is None:
+                self._keep({}, {part[0].index: self._too_large(part[0])})
+                continue
+            tokens, latency = answer
             predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
-            results = [
-                self._record(prepared, prediction, latency)
-                for prepared, prediction in zip(batch.prepared, predictions, strict=True)
-            ]
-            self._update_means(results)
-            self._log_means(results)
-        self.seconds = self._seconds_before + perf_counter() - self._started
-        indices = [prepared.index for prepared in batch.prepared]
-        self._journal.append(
-            {
-                "samples": dict(zip(indices, map(asdict, results), strict=False)),
-                "failures": {index: asdict(failure) for index, failure in failures.items()},
-                "seconds": self.seconds,
+            results = {
+                prepared.index: self._record(prepared, prediction, latency)
+                for prepared, prediction in zip(part, predictions, strict=True)
             }
-            | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
-        )
+            self._update_means(list(results.values()))
+            self._keep(results, {})
 
     @override
     def on_test_epoch_end(self) -> None:
-        """Log what is not a mean."""
+        """Log what was found."""
         samples = self.samples
+        for name, metric, _, _ in self._metrics(samples):
+            self.log(name, metric)
         figures = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(self._failures)),
@@ -216,7 +228,7 @@ class TierEvaluation(LightningModule):
         sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
-        result = SampleResult(
+        return SampleResult(
             sample_id=sample.sample_id,
             tier=facts.tier,
             tier_range=facts.tier_range,
@@ -249,25 +261,51 @@ class TierEvaluation(LightningModule):
             latency=latency,
             image_key=setup.dataset.image_key(prepared.index),
         )
-        self._samples[prepared.index] = result
-        self._failures.pop(prepared.index, None)
-        return result
+
+    def _too_large(self, prepared: PreparedSample) -> Failure:
+        """Of a sample that does not fit into memory alone.
+
+        Raises:
+            MachineError: `data.on_error` is `raise`.
+        """
+        name, crops = prepared.sample.sample_id, prepared.selection.crops
+        reason = f"with {crops} crops it does not fit into memory, not even alone"
+        if self._setup.loader.on_error == "raise":
+            raise MachineError(f"sample {name}: {reason}")
+        return Failure(name, reason)
+
+    def _keep(self, results: Mapping[int, SampleResult], failures: Mapping[int, Failure]) -> None:
+        """Take down what came of samples, here and on the disk."""
+        self._take(results, failures)
+        self.seconds = self._seconds_before + perf_counter() - self._started
+        self._journal.append(
+            {
+                "samples": {index: asdict(result) for index, result in results.items()},
+                "failures": {index: asdict(failure) for index, failure in failures.items()},
+                "seconds": self.seconds,
+                "halved_batches": self.halved_batches,
+            }
+            | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
+        )
 
     def _restore(self, record: Record) -> None:
-        for index, values in record["samples"].items():
-            self._samples[int(index)] = decoded(SampleResult, values)
-        for index, values in record["failures"].items():
-            self._failures[int(index)] = decoded(Failure, values)
+        self._take(
+            {int(i): decoded(SampleResult, values) for i, values in record["samples"].items()},
+            {int(i): decoded(Failure, values) for i, values in record["failures"].items()},
+        )
         self._seconds_before = record["seconds"]
+        self._halved_before = record.get("halved_batches", 0)
+
+    def _take(self, results: Mapping[int, SampleResult], failures: Mapping[int, Failure]) -> None:
+        for index in results:
+            self._failures.pop(index, None)
+        self._samples |= results
+        self._failures |= failures
 
     def _update_means(self, results: Sequence[SampleResult]) -> None:
         for _, metric, attribute, of_metric in self._metrics(results):
             values = [float(getattr(result, attribute)) for result in of_metric]
             metric.update(torch.tensor(values, device=self.device))  # (B,)
-
-    def _log_means(self, results: Sequence[SampleResult]) -> None:
-        for name, metric, _, of_metric in self._metrics(results):
-            self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(of_metric))
 
     def _metrics(
         self, results: Sequence[SampleResult]
