@@ -232,11 +232,11 @@ def test_a_record_is_on_the_disk_or_the_run_ends(
     def broken(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with pytest.raises(MachineError, match=r"Input/output error; .*resume=true goes on"):
-        with Journal(tmp_path, {"a": 1}, resume=False) as journal:
-            journal.append({"n": 1})
-            monkeypatch.setattr(os, "fsync", broken)
-            journal.append({"n": 2})
+    journal = Journal(tmp_path, {"a": 1}, resume=False)
+    journal.append({"n": 1})
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(MachineError, match=r"Input/output error; .*resume=true goes on"), journal:
+        journal.append({"n": 2})
 
 
 def test_a_log_file_that_cannot_be_written_is_worth_no_traceback(

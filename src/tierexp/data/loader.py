@@ -25,7 +25,7 @@ from tierexp.machine import first_line
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE = 2
+_PATIENCE = 3
 """Deaths without a batch in between, after which the run ends."""
 
 
@@ -59,25 +59,26 @@ class SurvivingLoader:
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
         given = deaths = 0
-        while given < len(self):
-            try:
-                for batch in self._prepared(self._batches[given:]):
-                    given, deaths = given + 1, 0
-                    yield batch
-            except RuntimeError as error:
-                if not str(error).startswith("DataLoader worker"):
-                    raise
-                reason = first_line(error)
-            else:
-                return
-            # Only here, where the exception is gone, are the other workers, which it held on to.
-            deaths += 1
-            if deaths == _PATIENCE:
-                raise MachineError(
-                    f"{reason}, for the {deaths}nd time over batch {given + 1} of {len(self)} or "
-                    "one of the next; data.num_workers=1 needs less memory"
-                )
-            _log.warning("%s; another one does its work again", reason)
+        with _handler_kept():
+            while given < len(self):
+                try:
+                    for batch in self._prepared(self._batches[given:]):
+                        given, deaths = given + 1, 0
+                        yield batch
+                except (RuntimeError, OSError, EOFError) as error:
+                    if not (self._num_workers and _tells_of_a_death(error)):
+                        raise
+                    reason = f"a worker process of the data loader was killed ({first_line(error)})"
+                # Only where the exception is gone are the other workers, which it held on to.
+                if given == len(self):
+                    return
+                deaths += 1
+                if deaths == _PATIENCE:
+                    raise MachineError(
+                        f"{reason}, {deaths} times over batch {given + 1} of {len(self)} or one of "
+                        "the next; data.num_workers=1 needs less memory"
+                    )
+                _log.warning("%s; another one does its work again", reason)
 
     def _prepared(self, batches: Sequence[Sequence[int]]) -> Iterator[EvaluationBatch]:
         loader = DataLoader(
@@ -87,23 +88,36 @@ class SurvivingLoader:
             num_workers=self._num_workers,
             pin_memory=torch.cuda.is_available(),
         )
-        with _deaths_found_when_waiting(iter(loader)) as prepared:
-            yield from prepared
+        prepared = iter(loader)
+        if _in_main_thread():
+            # PyTorch would tell of a death from a signal handler, that is, anywhere: in the middle
+            # of an answer, or of a line of a journal. Without the handler, which it has set by now,
+            # its loader finds out when it has waited for the worker for some seconds.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        yield from prepared
+
+
+def _tells_of_a_death(error: BaseException) -> bool:
+    message = str(error)
+    if isinstance(error, RuntimeError):
+        return message.startswith("DataLoader worker")
+    # What a worker had sent is fetched from it. An exception of its own would come from a worker
+    # that lives, and say so.
+    lost = isinstance(error, ConnectionError | EOFError | FileNotFoundError)
+    return lost and not message.startswith("Caught ")
+
+
+def _in_main_thread() -> bool:
+    """Where alone signal handlers are set."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
-def _deaths_found_when_waiting(
-    prepared: Iterator[EvaluationBatch],
-) -> Iterator[Iterator[EvaluationBatch]]:
-    """PyTorch tells of a worker's death from a signal handler, that is, anywhere: in the middle of
-    an answer, or of a line of a journal. Without that handler its loader finds out itself, when it
-    has waited for the worker for some seconds.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield prepared  # no handler is set there
-        return
-    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _handler_kept() -> Iterator[None]:
+    """Leave the handler of SIGCHLD as it was, once all workers are gone."""
+    before = signal.getsignal(signal.SIGCHLD)
     try:
-        yield prepared
+        yield
     finally:
-        signal.signal(signal.SIGCHLD, before)
+        if _in_main_thread() and before is not None:
+            signal.signal(signal.SIGCHLD, before)

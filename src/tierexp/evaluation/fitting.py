@@ -1,7 +1,7 @@
 """Batches that do not fit into memory, answered in parts that do.
 
-In: a batch and what answers one. Out: the answers of its parts, in order. Knows nothing about files,
-scores or what an answer is.
+In: a batch and what answers one. Out: the answers of its parts, in order. Knows nothing about
+files, scores or what an answer is.
 """
 
 from __future__ import annotations
