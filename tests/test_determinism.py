@@ -90,11 +90,11 @@ def test_any_history_of_interruptions(
                 run(
                     tmp_path,
                     "resume=true",
-                    "data.batch_size=3",
+                    "data.batch_size=2",
                     f"data.num_workers={rng.randint(0, 1)}",
                 )
         assert (tmp_path / "out" / FILE_NAME).exists()
-    assert measured(tmp_path, "resume=true", "data.batch_size=3") == whole
+    assert measured(tmp_path, "resume=true", "data.batch_size=2") == whole
 
 
 @pytest.mark.parametrize("most", [slow(1), 2, slow(5)])

@@ -81,7 +81,7 @@ class SurvivingLoader:
                 _log.warning("%s; another one does its work again", reason)
 
     def _prepared(self, batches: Sequence[Sequence[int]]) -> Iterator[EvaluationBatch]:
-        loader = DataLoader(
+        loader: DataLoader[EvaluationBatch] = DataLoader(
             self._preparer,  # type: ignore[arg-type]  # map-style by its methods
             batch_sampler=batches,  # type: ignore[arg-type]  # an iterable of index lists
             collate_fn=self._collate,

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from tierexp.data.batch import EvaluationBatch
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.loader import SurvivingLoader
 from tierexp.training.batches import TrainingBatch, TrainingBatches, VisionBatch
 
 Batch = VisionBatch | TrainingBatch | EvaluationBatch
@@ -53,7 +54,7 @@ class TrainingDataModule(LightningDataModule):
             num_workers=self._num_workers,
         )
 
-    def val_dataloader(self) -> Sequence[DataLoader[Any]]:
+    def val_dataloader(self) -> Sequence[SurvivingLoader]:
         """One loader of `EvaluationBatch` per validation set."""
         return [module.test_dataloader() for module in self._validation.values()]
 
