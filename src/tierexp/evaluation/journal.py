@@ -1,8 +1,9 @@
 """What a run has finished, on disk before the next batch begins.
 
 In: records, one for every batch. Out: the same after a crash. A line holds a checksum and a record;
-a line that a crash cut short is the last one, and is dropped. Once the results file is written, the
-journal has served its purpose and is removed.
+a line that a crash cut short is the last one, and is dropped. Each of the processes that share a run
+has a file of its own. Once the results file is written, the files have served their purpose and are
+removed.
 """
 
 from __future__ import annotations
@@ -22,32 +23,39 @@ Record = Mapping[str, Any]
 
 
 class Journal:
-    """An append-only file of records.
+    """An append-only file of records, and what is in those beside it.
 
     Args:
         folder: Of the run.
         settings: What the records depend on; the first line of the file.
-        resume: Go on with the file that is there.
+        resume: Go on with the files that are there, whatever number of processes wrote them.
+        rank: Of the process; the first is 0 and opens its file before the others do.
 
     Raises:
-        ConfigError: There is a file and `resume` is false, or it belongs to other settings.
+        ConfigError: There is a file and `resume` is false, or it belongs to other settings; the
+            first process has left no file here.
         DataError: A line before the last is damaged.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], resume: bool, rank: int = 0
+    ) -> None:
+        self.path = folder / (FILE_NAME.replace(".", f".rank{rank}.") if rank else FILE_NAME)
         self.records: list[Record] = []
-        """Those of the run before, in their order."""
+        """Those of the run before, those of each process in their order."""
         kept = b""
-        if self.path.exists():
-            header, records, content = _read(self.path)
+        for path in _files(folder):
+            header, records, content = _read(path)
             # A run that ended before it measured anything has left nothing to go on with.
             if header is not None and records:
                 if not resume:
                     allowed = "a folder without an unfinished run; resume=true goes on with it"
                     raise ConfigError("output_dir", str(folder), allowed)
                 _refuse_other_settings(header, settings)
-                self.records, kept = records, content
+                self.records += records
+                kept = content if path == self.path else kept
+        if rank and not (folder / FILE_NAME).exists():
+            raise ConfigError("output_dir", str(folder), "a folder that all processes share")
         folder.mkdir(parents=True, exist_ok=True)
         self._file: IO[bytes] = self.path.open("r+b" if kept else "wb")
         self._file.truncate(len(kept))
@@ -61,14 +69,27 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    def others(self) -> list[Record]:
+        """What the files of other processes hold by now."""
+        paths = [path for path in _files(self.path.parent) if path != self.path]
+        return [record for path in paths for record in _read(path)[1]]
+
     def close(self) -> None:
         """Leave the file for a later run."""
         self._file.close()
 
     def remove(self) -> None:
-        """Close the file and delete it: the results are elsewhere."""
+        """Close the file and delete it with those beside it: the results are elsewhere."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        for path in _files(self.path.parent):
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The journals in a folder."""
+    first = folder / FILE_NAME
+    beside = folder.glob(FILE_NAME.replace(".", ".rank*."))
+    return [*([first] if first.exists() else []), *sorted(beside)]
 
 
 def _line(record: Record) -> bytes:
