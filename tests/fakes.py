@@ -26,6 +26,8 @@ CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
 """Answers that break off the run."""
 DEFECT_AT = "TIEREXP_TEST_DEFECT"
 """Environment variable with a question that breaks it off, whatever the table says."""
+ANSWERED_IN = "TIEREXP_TEST_ANSWERED_IN"
+"""Environment variable with a file that takes down every question answered, by any process."""
 IMAGE_TOKENS = SimpleNamespace(im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5)
 
 
@@ -64,7 +66,7 @@ class TableModel:
         for stage in ("vision", "prefill", "decode"):
             with clock.stage(stage):
                 pass
-        answers = []
+        answers, answered = [], []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
             answer = self.table.get(question, "I do not know")
@@ -72,7 +74,11 @@ class TableModel:
                 raise KeyboardInterrupt
             if answer == DEFECT or question == os.environ.get(DEFECT_AT):
                 raise RuntimeError("a defect")
+            answered.append(f"{question}\n")
             answers.append([FIRST_LETTER + ord(letter) for letter in answer][:max_new_tokens])
+        if ANSWERED_IN in os.environ:
+            with Path(os.environ[ANSWERED_IN]).open("a") as file:
+                file.write("".join(answered))
         tokens = torch.full((len(answers), max_new_tokens), EOS)
         for row, answer in zip(tokens, answers, strict=True):
             row[: len(answer)] = torch.tensor(answer, dtype=torch.long)

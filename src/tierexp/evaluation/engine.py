@@ -42,7 +42,7 @@ from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_r
 from tierexp.evaluation.settings import logged_settings, measured_by
 from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings, read_setup
 from tierexp.evaluation.summary import print_summary
-from tierexp.evaluation.trainer import build_trainer, interruptible
+from tierexp.evaluation.trainer import EndedBySigterm, build_trainer, interruptible
 
 
 def run_evaluation(
@@ -72,14 +72,14 @@ def run_evaluation(
         several=True,
         use_distributed_sampler=False,  # it would repeat samples
         logger=False,
-        callbacks=[progress],
+        callbacks=[progress, EndedBySigterm()],
         default_root_dir=output_dir,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=isinstance(progress, ProgressBar),
     )
     if setup.latency is not None and trainer.world_size != 1:
-        allowed = "off with several processes, which slow one another down: time a run on one device"
+        allowed = "off with several processes, which slow one another: time a run on one device"
         raise ConfigError("latency", "on", allowed)
     helper = functools.partial(_help, resolved(config), output_dir)
     with processes_of(trainer, helper) as processes:
@@ -224,7 +224,7 @@ def _remaining(
     loader: LoaderSettings,
     processes: Processes,
 ) -> TierDataModule:
-    """This process's part of what an earlier run has not measured."""
+    """The part of this process in what an earlier run has not measured."""
     done = {int(index) for record in journal.records for index in record.get(kind, {})}
     done |= {int(index) for record in journal.records for index in record.get("failures", {})}
     return TierDataModule(

@@ -1,9 +1,8 @@
 """What a run has finished, on disk before the next batch begins.
 
 In: records, one for every batch. Out: the same after a crash. A line holds a checksum and a record;
-a line that a crash cut short is the last one, and is dropped. Each of the processes that share a run
-has a file of its own. Once the results file is written, the files have served their purpose and are
-removed.
+a line that a crash cut short is the last one, and is dropped. Each process of a run has a file of
+its own. Once the results file is written, the files have served their purpose and are removed.
 """
 
 from __future__ import annotations

@@ -172,6 +172,7 @@ class TierEvaluation(LightningModule):
             }
             | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
         )
+        self._processes.check()
 
     @override
     def on_test_epoch_end(self) -> None:

@@ -6,17 +6,32 @@ that cannot work.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from lightning import Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
+from typing_extensions import override
 
 from tierexp.config import build, resolved
 from tierexp.errors import ConfigError
+
+
+class EndedBySigterm(Callback):
+    """Lets SIGTERM end an evaluation, as it does other programs.
+
+    Lightning would note it for a training loop to see, and tell other processes in a collective
+    operation, which an evaluation never answers.
+    """
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Replace Lightning's handler, which it removes in the end."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

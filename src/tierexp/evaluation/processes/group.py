@@ -20,7 +20,7 @@ _PAUSE = 0.02
 """Seconds between two looks at the store."""
 
 
-class ProcessEnded(Exception):
+class ProcessEndedError(Exception):
     """Another process of the run has ended before its work was done; why, in one line."""
 
 
@@ -52,7 +52,7 @@ class Processes:
         """What the first process says, once it does.
 
         Raises:
-            TierexpError, ProcessEnded: Another process has ended.
+            TierexpError, ProcessEndedError: Another process has ended.
         """
         assert self._store is not None
         self._wait("decided")
@@ -65,7 +65,7 @@ class Processes:
             stage: Its name; each process comes there once.
 
         Raises:
-            TierexpError, ProcessEnded: Another process has ended.
+            TierexpError, ProcessEndedError: Another process has ended.
         """
         if self._store is not None:
             self._store.set(f"{stage}/{self.rank}", "")
@@ -76,15 +76,15 @@ class Processes:
 
         Raises:
             TierexpError: A mistake of the user, which only it has met.
-            ProcessEnded: Anything else.
+            ProcessEndedError: Anything else.
         """
         if self._store is None or not self._store.check(["failure"]):
             return
         failure = json.loads(self._store.get("failure"))
-        if failure["rank"] != self.rank:
-            raise TierexpError(failure["text"]) if failure["refused"] else ProcessEnded(
-                f"process {failure['rank'] + 1} of {self.size} ended with {failure['text']}"
-            )
+        if failure["refused"]:
+            raise TierexpError(failure["text"])
+        who = f"process {failure['rank'] + 1} of {self.size}"
+        raise ProcessEndedError(f"{who} ended with {failure['text']}")
 
     def end(self) -> None:
         """Send the other processes home, where this one started them."""

@@ -6,15 +6,15 @@ MASTER_PORT say who they are. They outlive neither the run nor the process that 
 
 from __future__ import annotations
 
-import _thread
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -23,11 +23,15 @@ from torch.distributed import PrefixStore, TCPStore
 from typing_extensions import override
 
 from tierexp.errors import TierexpError
-from tierexp.evaluation.processes.group import ProcessEnded, Processes
-from tierexp.refusal import refuse
+from tierexp.evaluation.processes.group import ProcessEndedError, Processes
+from tierexp.refusal import error_line, refuse
 
+_EVERY = 0.2
+"""Seconds between two looks at whether the other processes live."""
 _GRACE = 10.0
 """Seconds that a process has to go home by itself."""
+_PATIENCE = 60.0
+"""Seconds in which the first process has to take note of another one's death."""
 
 
 class LocalProcesses(Processes):
@@ -43,16 +47,16 @@ class LocalProcesses(Processes):
         super().__init__(PrefixStore("tierexp/0", store), 0, size)
         self._helper = helper
         self._others: list[tuple[SpawnProcess, Connection]] = []
-        self._dead: tuple[int, int] | None = None  # rank, exit code
-        self._known = threading.Lock()
-        """Taken by whoever notices first that a process is dead, or has sent all of them home."""
+        self._dead: ProcessEndedError | None = None
+        self._noted = threading.Event()
+        """That it is over: all is done, or a death has been heard of."""
 
     @override
     def begin(self, decided: Mapping[str, Any] | None) -> None:
         """Start the other processes, unless there is nothing for them to do."""
         if decided is not None:
             for rank in range(1, self.size):
-                self._others.append(_start(rank, self._helper))
+                self._others.append(_start(rank, self.size, self._helper))
             threading.Thread(target=self._watch, daemon=True).start()
         else:
             self.size = 1  # nobody else will come
@@ -61,27 +65,21 @@ class LocalProcesses(Processes):
     @override
     def check(self) -> None:
         """The same, and whether a process has died without a word."""
-        try:
-            super().check()
-        except (TierexpError, ProcessEnded):
-            self._known.acquire(blocking=False)
-            raise
+        super().check()
         if self._dead is not None:
-            rank, code = self._dead
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-            raise ProcessEnded(f"process {rank + 1} of {self.size} {how}")
+            raise self._dead
 
     @override
     def end(self) -> None:
         """Send the other processes home and wait until they are gone."""
-        self._known.acquire(blocking=False)
+        self._noted.set()
         for _, line in self._others:
             line.close()
-        self.wait()
+        self.join()
 
-    def wait(self) -> None:
+    def join(self) -> None:
         """Wait until the other processes have gone home by themselves."""
-        self._known.acquire(blocking=False)
+        self._noted.set()
         patience = time.monotonic() + _GRACE
         for process, _ in self._others:
             process.join(max(0.0, patience - time.monotonic()))
@@ -90,16 +88,15 @@ class LocalProcesses(Processes):
                 process.join()
 
     def _watch(self) -> None:
-        ranks = {process.sentinel: rank for rank, (process, _) in enumerate(self._others, 1)}
-        while ranks:
-            for sentinel in wait(list(ranks)):
-                rank = ranks.pop(sentinel)  # type: ignore[call-overload]
-                process, _ = self._others[rank - 1]
-                process.join()
+        # Not by their sentinels: data workers keep those of a dead process open for a while.
+        while not self._noted.wait(_EVERY):
+            for process, _ in self._others:
                 if process.exitcode:
-                    if self._known.acquire(blocking=False):
-                        self._dead = rank, process.exitcode
-                        _thread.interrupt_main()
+                    self._dead = ProcessEndedError(_how(process))
+                    # The main thread may wait for the dead in a collective operation, for ever.
+                    if not self._noted.wait(_PATIENCE):
+                        sys.stderr.write(f"{error_line(self._dead)}\n")
+                        os._exit(1)
                     return
 
 
@@ -114,24 +111,27 @@ def local_processes(size: int, helper: Callable[[], None]) -> Iterator[LocalProc
     # A port of its own, which nobody can take in between.
     store = TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, multi_tenant=True)
     processes = LocalProcesses(store, size, helper)
-    cores = os.cpu_count() or 1
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // size)))}
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "LOCAL_RANK": "0"}
-    with _environment({**threads, **address}), _threads(int(threads["OMP_NUM_THREADS"])):
+    variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "LOCAL_RANK": "0"}
+    threads = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, threads // size)
+        variables["OMP_NUM_THREADS"] = str(threads)
+    with _environment(variables), _threads(threads):
         try:
             yield processes
-            processes.wait()
+            processes.join()
         finally:
             processes.end()
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
 
 
-def _start(rank: int, helper: Callable[[], None]) -> tuple[SpawnProcess, Connection]:
+def _start(rank: int, size: int, helper: Callable[[], None]) -> tuple[SpawnProcess, Connection]:
     context = multiprocessing.get_context("spawn")
     there, here = context.Pipe(duplex=False)
     method = multiprocessing.get_start_method(allow_none=True)
-    process = context.Process(target=_help, args=(helper, there, method), name=f"process {rank + 1}")
+    name = f"process {rank + 1} of {size}"
+    process = context.Process(target=_help, args=(helper, there, method), name=name)
     # Ctrl-C is for the first process: one that is being ignored when Python starts stays ignored.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -143,6 +143,13 @@ def _start(rank: int, helper: Callable[[], None]) -> tuple[SpawnProcess, Connect
     return process, here
 
 
+def _how(process: SpawnProcess) -> str:
+    """How a process ended."""
+    code = process.exitcode or 0
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return f"{process.name} {how}"
+
+
 def _help(helper: Callable[[], None], line: Connection, method: str | None) -> None:
     """What another process does, until it is done or the first one hangs up."""
     first = os.getppid()
@@ -151,7 +158,7 @@ def _help(helper: Callable[[], None], line: Connection, method: str | None) -> N
 
     def listen() -> None:
         # Workers of the first process may keep the line open a while after it has died.
-        while os.getppid() == first and not line.poll(0.2):
+        while os.getppid() == first and not line.poll(_EVERY):
             pass
         for worker in multiprocessing.active_children():
             worker.kill()

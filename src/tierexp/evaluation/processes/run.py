@@ -1,5 +1,5 @@
-"""The processes of one run, from the trainer's point of view: nobody else, processes that Lightning's
-environment knows of (SLURM, torchrun, ...), or those that are started here.
+"""Which processes a run has: one alone, those that SLURM, torchrun or whatever else Lightning's
+environments know of has started, or those that are started here.
 
 In: a trainer, which knows its devices. Out: `Processes`, and one end for all of them.
 """
@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed import PrefixStore, Store, rendezvous
 
 from tierexp.errors import TierexpError
-from tierexp.evaluation.processes.group import ProcessEnded, Processes
+from tierexp.evaluation.processes.group import ProcessEndedError, Processes
 from tierexp.evaluation.processes.local import local_processes
 from tierexp.refusal import USER_ERROR
 
@@ -66,7 +66,7 @@ def _ending_together(processes: Processes) -> Iterator[None]:
             processes.check()
             processes.fail(error)
             raise
-    except ProcessEnded as error:
+    except ProcessEndedError as error:
         kept = "what was measured is kept, resume=true goes on"
         raise SystemExit(f"error: {error}; {kept}" if processes.first else 1) from None
     except TierexpError:
