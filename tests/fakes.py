@@ -31,6 +31,8 @@ KILL = "TIEREXP_TEST_KILL"
 """Environment variable with the index of an image that kills the worker which reads it."""
 MEMORY = "TIEREXP_TEST_MEMORY"
 """Environment variable with the most vision tokens that fit into memory at once."""
+ANSWERED_IN = "TIEREXP_TEST_ANSWERED_IN"
+"""Environment variable with a file that takes down every question answered, by any process."""
 IMAGE_TOKENS = SimpleNamespace(im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5)
 
 
@@ -71,7 +73,7 @@ class TableModel:
         for stage in ("vision", "prefill", "decode"):
             with clock.stage(stage):
                 pass
-        answers = []
+        answers, answered = [], []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
             answer = self.table.get(question, "I do not know")
@@ -79,7 +81,11 @@ class TableModel:
                 raise KeyboardInterrupt
             if answer == DEFECT or question == os.environ.get(DEFECT_AT):
                 raise RuntimeError("a defect")
+            answered.append(f"{question}\n")
             answers.append([FIRST_LETTER + ord(letter) for letter in answer][:max_new_tokens])
+        if ANSWERED_IN in os.environ:
+            with Path(os.environ[ANSWERED_IN]).open("a") as file:
+                file.write("".join(answered))
         tokens = torch.full((len(answers), max_new_tokens), EOS)
         for row, answer in zip(tokens, answers, strict=True):
             row[: len(answer)] = torch.tensor(answer, dtype=torch.long)

@@ -52,6 +52,10 @@ class Outcome:
     message: str = ""
 
 
+class Helped:
+    """What a task returns in a process that has had a part in a run, and is not to speak for it."""
+
+
 class RunError(Exception):
     """A defect in a run that took place in another process; holds the traceback of that process,
     which the exception itself would lose on the way, if it could travel at all.
@@ -120,6 +124,8 @@ class Runs:
             if trouble is None:
                 raise
             refuse(trouble, MACHINE_ERROR)
+        if isinstance(value, Helped):
+            return None
         self._outcomes.append(Outcome(folder))
         return value
 
@@ -141,6 +147,8 @@ class Runs:
             if trouble is None:
                 raise RunError(f"{folder}\n{traceback.format_exc()}") from None
             outcome = Outcome(folder, MACHINE_ERROR, error_line(trouble))
+        if isinstance(value, Helped):
+            return None
         hydra = HydraConfig.get()
         _post(outcome, Path(hydra.sweep.dir).absolute() / self._mailbox, hydra.job.num)
         return value
@@ -149,7 +157,7 @@ class Runs:
     def unheard_of(self) -> Path | None:
         """The folder of a multirun that is over and of which no run was collected, if there is."""
         begun = _folders[self._multiruns_before :]
-        return begun[-1] if begun and not self._outcomes else None
+        return begun[-1] if begun and not (self.begun or self._outcomes) else None
 
     def collect(self) -> list[Outcome]:
         """What the runs so far have come to, in their order; the files are removed."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from typing import NoReturn
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
 MACHINE_ERROR = 1
 """Exit code where the machine could not go on."""
+
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Where torchrun and srun tell a process its number."""
+_PRECEDENCE = 10.0
+"""Seconds in which the end of the first process can end the others."""
 
 
 def error_line(message: object) -> str:
@@ -19,9 +26,14 @@ def error_line(message: object) -> str:
 def refuse(message: object, code: int = USER_ERROR) -> NoReturn:
     """End the process with one line on stderr.
 
+    Of several processes, started by torchrun or `srun --kill-on-bad-exit`, mostly all have the same
+    to say: the first speaks first, and its end is that of the others before they repeat it.
+
     Args:
         message: What is wrong, or the error that says it.
         code: The exit code.
     """
+    if any(os.environ.get(name, "0") != "0" for name in _RANKS):
+        time.sleep(_PRECEDENCE)
     sys.stderr.write(f"{error_line(message)}\n")
     sys.exit(code)

@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from tierexp.data.batch import EvaluationBatch
 from tierexp.data.collate import Collate
 from tierexp.data.loader import SurvivingLoader
-from tierexp.data.plan import EvaluationPlan, plan_evaluation
+from tierexp.data.plan import EvaluationPlan, divide, plan_evaluation
 from tierexp.data.prepare import SamplePreparer
 from tierexp.data.sample import OnError, QuestionDataset, Sample
 from tierexp.errors import DataError
@@ -33,6 +33,9 @@ class TierDataModule(LightningDataModule):
         on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
         done: Samples that an earlier run has finished: they are left out of their batches, and the
             others are in the same batches as without.
+        share: (which, of how many): of the batches that are left, the part that this process
+            evaluates, the first being 0. Where nothing is left to it, it has one batch without
+            samples: Lightning logs nothing of a pass without batches.
 
     Raises:
         DataError: The header of an image cannot be read and `on_error` is `raise`.
@@ -49,6 +52,7 @@ class TierDataModule(LightningDataModule):
         num_workers: int = 2,
         on_error: OnError = "skip",
         done: Collection[int] = (),
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__()
         self.dataset = dataset
@@ -64,7 +68,10 @@ class TierDataModule(LightningDataModule):
         self._on_error = on_error
         finished = set(done)
         rest = (tuple(index for index in batch if index not in finished) for batch in self.plan)
-        self.batches = [batch for batch in rest if batch]
+        left = [batch for batch in rest if batch]
+        which, shares = share
+        mine = divide([self.plan.weight(batch) for batch in left], shares)[which]
+        self.batches = [left[place] for place in mine] or [()]
 
     def test_dataloader(self) -> SurvivingLoader:
         """Batches of type `EvaluationBatch`.
