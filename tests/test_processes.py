@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,14 @@ def metrics(folder: Path) -> dict[str, str]:
     return {name: value for name, value in row.items() if name != "test/samples_per_second"}
 
 
+def _helpers() -> list[int]:
+    """The processes that this one has started to help it, and that live."""
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    started = [int(number) for task in tasks for number in task.read_text().split()]
+    commands = {number: Path(f"/proc/{number}/cmdline").read_bytes() for number in started}
+    return [number for number, command in commands.items() if b"processes.helper" in command]
+
+
 def left_behind(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("unfinished*"))
 
@@ -77,7 +85,7 @@ def assert_same(folder: Path, whole: Path) -> None:
     assert figures(folder) == figures(whole)
     assert metrics(folder) == metrics(whole)
     assert left_behind(folder) == []
-    assert multiprocessing.active_children() == []
+    assert _helpers() == []
 
 
 # What comes out
@@ -188,15 +196,15 @@ def test_a_killed_process_ends_the_run_in_a_line_and_costs_nothing_measured(
     tmp_path: Path, whole: Path, answered: Callable[[], Counter[str]], monkeypatch: Any
 ) -> None:
     def kill() -> None:
-        (other,) = multiprocessing.active_children()
-        other.kill()
+        (other,) = _helpers()
+        os.kill(other, signal.SIGKILL)
 
     with monkeypatch.context() as patched:
         patched.setenv("TIEREXP_TEST_SLOW", "0.5")
         with once_both_have_measured(tmp_path / "out", kill):
             outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
     kept = "what was measured is kept, resume=true goes on"
-    line = f"error: process 2 of 2 was ended by SIGKILL; {kept}\n"
+    line = f"error: process 2 of 2 ended by SIGKILL; {kept}\n"
     assert (outcome.code, outcome.err) == (1, line)
     assert left_behind(tmp_path / "out") == [FILE_NAME, SECOND]
     assert not list((tmp_path / "out").glob("*.json"))
@@ -281,7 +289,7 @@ def test_ctrl_c_writes_what_both_have_measured(
     assert measured >= {"s0", "s1"}
     assert len(measured) < len(SAMPLES)
     assert left_behind(tmp_path / "out") == [FILE_NAME, SECOND]
-    assert multiprocessing.active_children() == []
+    assert _helpers() == []
 
 
 # Who starts them
@@ -406,6 +414,18 @@ def test_what_cannot_work_is_refused(
     assert outcome.err.count("\n") == 1
     assert all(word in outcome.err for word in words)
     assert not (tmp_path / "loaded").exists()
+
+
+def test_processes_that_nobody_has_started_are_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tierexp.evaluation.processes.run.APPOINTMENT", timedelta(seconds=1))
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
+    assert outcome.code == 2
+    assert "the 2 processes of the run have not met at 127.0.0.1:" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 def test_training_has_one_device(tmp_path: Path) -> None:

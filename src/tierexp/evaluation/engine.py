@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from tierexp.config import build, resolved
@@ -35,7 +33,7 @@ from tierexp.evaluation.provenance import digest_inputs, gather_provenance
 from tierexp.evaluation.results import EvaluationResults, aggregate, write_results
 from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.evaluation.settings import logged_settings, measured_by
-from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings, read_setup
+from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
 from tierexp.evaluation.summary import print_summary
 from tierexp.evaluation.trainer import EndedBySigterm, build_trainer, interruptible
 
@@ -78,18 +76,12 @@ def run_evaluation(
     if setup.latency is not None and trainer.world_size != 1:
         allowed = "off with several processes, which slow one another: time a run on one device"
         raise ConfigError("latency", "on", allowed)
-    helper = functools.partial(_help, resolved(config), output_dir)
-    with processes_of(trainer, helper) as processes:
+    task = {"settings": resolved(config), "output_dir": str(output_dir.absolute())}
+    with processes_of(trainer, task) as processes:
         if processes.first:
             return _lead(setup, config, output_dir, trainer, processes, console)
         _follow(setup, trainer, processes)
         return None
-
-
-def _help(settings: dict[str, Any], output_dir: Path) -> None:
-    """What a process does that was started for another device of this machine."""
-    config = OmegaConf.create(settings)
-    run_evaluation(read_setup(config), config, output_dir)
 
 
 def _follow(setup: EvaluationSetup, trainer: Trainer, processes: Processes) -> None:

@@ -6,25 +6,24 @@ MASTER_PORT say who they are. They outlive neither the run nor the process that 
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed import PrefixStore, TCPStore
 from typing_extensions import override
 
-from tierexp.errors import TierexpError
 from tierexp.evaluation.processes.group import ProcessEndedError, Processes
-from tierexp.refusal import error_line, refuse
+from tierexp.refusal import error_line
 
 _EVERY = 0.2
 """Seconds between two looks at whether the other processes live."""
@@ -40,13 +39,13 @@ class LocalProcesses(Processes):
     Args:
         store: Kept by this process.
         size: How many there are, this one included.
-        helper: What each of the others does.
+        task: What `helper` is told.
     """
 
-    def __init__(self, store: TCPStore, size: int, helper: Callable[[], None]) -> None:
+    def __init__(self, store: TCPStore, size: int, task: Mapping[str, Any]) -> None:
         super().__init__(PrefixStore("tierexp/0", store), 0, size)
-        self._helper = helper
-        self._others: list[tuple[SpawnProcess, Connection]] = []
+        self._task = json.dumps(task).encode() + b"\n"
+        self._others: list[subprocess.Popen[bytes]] = []
         self._dead: ProcessEndedError | None = None
         self._noted = threading.Event()
         """That it is over: all is done, or a death has been heard of."""
@@ -56,7 +55,7 @@ class LocalProcesses(Processes):
         """Start the other processes, unless there is nothing for them to do."""
         if decided is not None:
             for rank in range(1, self.size):
-                self._others.append(_start(rank, self.size, self._helper))
+                self._others.append(_start(rank, self._task))
             threading.Thread(target=self._watch, daemon=True).start()
         else:
             self.size = 1  # nobody else will come
@@ -73,26 +72,29 @@ class LocalProcesses(Processes):
     def end(self) -> None:
         """Send the other processes home and wait until they are gone."""
         self._noted.set()
-        for _, line in self._others:
-            line.close()
+        for process in self._others:
+            _hang_up(process)
         self.join()
 
     def join(self) -> None:
         """Wait until the other processes have gone home by themselves."""
         self._noted.set()
         patience = time.monotonic() + _GRACE
-        for process, _ in self._others:
-            process.join(max(0.0, patience - time.monotonic()))
-            if process.is_alive():
+        for process in self._others:
+            try:
+                process.wait(max(0.0, patience - time.monotonic()))
+            except subprocess.TimeoutExpired:
                 process.kill()
-                process.join()
+                process.wait()
+            _hang_up(process)
 
     def _watch(self) -> None:
-        # Not by their sentinels: data workers keep those of a dead process open for a while.
         while not self._noted.wait(_EVERY):
-            for process, _ in self._others:
-                if process.exitcode:
-                    self._dead = ProcessEndedError(_how(process))
+            for rank, process in enumerate(self._others, 1):
+                code = process.poll()
+                if code:
+                    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+                    self._dead = ProcessEndedError(f"process {rank + 1} of {self.size} ended {how}")
                     # The main thread may wait for the dead in a collective operation, for ever.
                     if not self._noted.wait(_PATIENCE):
                         sys.stderr.write(f"{error_line(self._dead)}\n")
@@ -101,16 +103,16 @@ class LocalProcesses(Processes):
 
 
 @contextmanager
-def local_processes(size: int, helper: Callable[[], None]) -> Iterator[LocalProcesses]:
+def local_processes(size: int, task: Mapping[str, Any]) -> Iterator[LocalProcesses]:
     """The processes of this machine, as the first of them sees them.
 
     Args:
         size: How many, this one included.
-        helper: What each of the others does; a function that pickle finds by name.
+        task: What `helper` is told.
     """
     # A port of its own, which nobody can take in between.
     store = TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, multi_tenant=True)
-    processes = LocalProcesses(store, size, helper)
+    processes = LocalProcesses(store, size, task)
     variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "LOCAL_RANK": "0"}
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
@@ -126,49 +128,26 @@ def local_processes(size: int, helper: Callable[[], None]) -> Iterator[LocalProc
                 torch.distributed.destroy_process_group()
 
 
-def _start(rank: int, size: int, helper: Callable[[], None]) -> tuple[SpawnProcess, Connection]:
-    context = multiprocessing.get_context("spawn")
-    there, here = context.Pipe(duplex=False)
-    method = multiprocessing.get_start_method(allow_none=True)
-    name = f"process {rank + 1} of {size}"
-    process = context.Process(target=_help, args=(helper, there, method), name=name)
-    # Ctrl-C is for the first process: one that is being ignored when Python starts stays ignored.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with _environment({"LOCAL_RANK": str(rank)}):
-            process.start()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    there.close()
-    return process, here
+def _start(rank: int, task: bytes) -> subprocess.Popen[bytes]:
+    # Not by multiprocessing, which joblib's processes have a dialect of.
+    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tierexp.evaluation.processes.helper"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "LOCAL_RANK": str(rank), "PYTHONPATH": modules},
+        process_group=0,  # Ctrl-C is for the first process
+    )
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it is dead already, and being watched
+        process.stdin.write(task)
+        process.stdin.flush()
+    return process
 
 
-def _how(process: SpawnProcess) -> str:
-    """How a process ended."""
-    code = process.exitcode or 0
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    return f"{process.name} {how}"
-
-
-def _help(helper: Callable[[], None], line: Connection, method: str | None) -> None:
-    """What another process does, until it is done or the first one hangs up."""
-    first = os.getppid()
-    # A spawned process would spawn its data workers, too, and each would import everything anew.
-    multiprocessing.set_start_method(method, force=True)
-
-    def listen() -> None:
-        # Workers of the first process may keep the line open a while after it has died.
-        while os.getppid() == first and not line.poll(_EVERY):
-            pass
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        os._exit(1)
-
-    threading.Thread(target=listen, daemon=True).start()
-    try:
-        helper()
-    except TierexpError as error:
-        refuse(error)
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 @contextmanager

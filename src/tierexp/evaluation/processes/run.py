@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
+from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy
-from torch.distributed import PrefixStore, Store, rendezvous
+from torch.distributed import DistError, PrefixStore, Store, rendezvous
 
 from tierexp.errors import MachineError, TierexpError
 from tierexp.evaluation.processes.group import ProcessEndedError, Processes
@@ -23,15 +25,16 @@ from tierexp.refusal import MACHINE_ERROR, USER_ERROR
 
 
 @contextmanager
-def processes_of(trainer: Trainer, helper: Callable[[], None]) -> Iterator[Processes]:
+def processes_of(trainer: Trainer, task: Mapping[str, Any]) -> Iterator[Processes]:
     """The processes of a run, from before anything is decided until all of them are done.
 
     Args:
         trainer: As configured; where it has several devices and nobody else starts the processes
             for them, they are started here, once `begin` is called.
-        helper: What each of those does; a function that pickle finds by name.
+        task: What `helper`, the program of those, is told.
 
     Raises:
+        TierexpError: The processes that somebody else was to start are not there.
         SystemExit: In the first process, with code 1 after another one has ended; in the others,
             silently, after any end that the first one tells the user.
     """
@@ -48,7 +51,7 @@ def processes_of(trainer: Trainer, helper: Callable[[], None]) -> Iterator[Proce
         with _ending_together(processes):
             yield processes
     else:
-        with local_processes(trainer.world_size, helper) as processes, _ending_together(processes):
+        with local_processes(trainer.world_size, task) as processes, _ending_together(processes):
             yield processes
 
 
@@ -76,6 +79,8 @@ def _ending_together(processes: Processes) -> Iterator[None]:
         raise SystemExit(USER_ERROR if user else MACHINE_ERROR) from None
 
 
+APPOINTMENT = timedelta(minutes=10)
+"""How long processes that somebody else starts may differ in the time of their start."""
 _NEWS = 0.5
 """Seconds until it is known why a connection broke."""
 _runs = count()
@@ -84,7 +89,15 @@ _stores: list[Store] = []
 
 
 def _store_of_run(trainer: Trainer) -> Store:
+    rank, size = trainer.global_rank, trainer.world_size
     if not _stores:
-        store, _, _ = next(rendezvous("env://", trainer.global_rank, trainer.world_size))
+        try:
+            store, _, _ = next(rendezvous("env://", rank, size, timeout=APPOINTMENT))
+        except DistError as error:
+            where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+            raise TierexpError(
+                f"the {size} processes of the run have not met at {where} within {APPOINTMENT} "
+                "h: has srun or torchrun started all of them?"
+            ) from error
         _stores.append(store)
     return PrefixStore(f"tierexp/{next(_runs)}", _stores[0])

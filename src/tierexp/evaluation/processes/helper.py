@@ -1,0 +1,46 @@
+"""The program of a process that `local_processes` has started: a part of somebody else's run.
+
+In: on the first line of standard input, the run's settings. Out: a journal. When the input ends, so
+has the process that holds its other end, and this one ends, too.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import select
+import sys
+import threading
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from tierexp.errors import TierexpError
+from tierexp.evaluation.engine import run_evaluation
+from tierexp.evaluation.setup import read_setup
+from tierexp.refusal import refuse
+
+_EVERY = 0.2
+"""Seconds between two looks at whether the first process lives."""
+
+
+def _end_with(first: int) -> None:
+    # Its data workers keep the other end of the input open for a while after its death.
+    while os.getppid() == first and not select.select([sys.stdin], [], [], _EVERY)[0]:
+        pass
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    first = os.getppid()
+    # Unbuffered: what comes after the line is for the other thread.
+    task = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]
+    threading.Thread(target=_end_with, args=(first,), daemon=True).start()
+    config = OmegaConf.create(task["settings"])
+    try:
+        run_evaluation(read_setup(config), config, Path(task["output_dir"]))
+    except TierexpError as error:
+        refuse(error)
