@@ -16,10 +16,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from tierexp.errors import TierexpError
+from tierexp.errors import MachineError, TierexpError
 from tierexp.evaluation.engine import run_evaluation
 from tierexp.evaluation.setup import read_setup
-from tierexp.refusal import refuse
+from tierexp.refusal import MACHINE_ERROR, refuse
 
 _EVERY = 0.2
 """Seconds between two looks at whether the first process lives."""
@@ -37,10 +37,13 @@ def _end_with(first: int) -> None:
 if __name__ == "__main__":
     first = os.getppid()
     # Unbuffered: what comes after the line is for the other thread.
-    task = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as told:
+        task = json.loads(told.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
     config = OmegaConf.create(task["settings"])
     try:
         run_evaluation(read_setup(config), config, Path(task["output_dir"]))
     except TierexpError as error:
         refuse(error)
+    except MachineError as error:
+        refuse(error, MACHINE_ERROR)
