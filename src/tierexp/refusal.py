@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from tierexp.credentials import without_credentials
+
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
 
 
 def error_line(message: object) -> str:
-    """What the terminal shows of a mistake of the user."""
-    return f"error: {' '.join(str(message).split())}"
+    """What the terminal shows of a mistake of the user; secrets in it are hidden."""
+    return f"error: {without_credentials(' '.join(str(message).split()))}"
 
 
 def refuse(message: object) -> NoReturn:

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.checks import path, whole_number
 from tierexp.config import build, describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.credentials import refuse_credentials
 from tierexp.data.hub.prompt import Prompt
 from tierexp.errors import ConfigError, TierexpError
 from tierexp.imaging.resize import Resize
@@ -107,8 +108,9 @@ def compose_arguments(overrides: Sequence[str]) -> DictConfig:
         TierexpError: They cannot be read, or name something that is not there.
     """
     for override in overrides:
-        key, _, value = override.partition("=")
-        if key.lstrip("+~") == "data":
+        key, _, value = override.lstrip("+~").partition("=")
+        refuse_credentials({key: value})
+        if key == "data":
             raise ConfigError("data", value, "left to lmms-eval: its --tasks are the data")
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
