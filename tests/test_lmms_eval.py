@@ -48,7 +48,7 @@ NO_PROMPT = Prompt()
         ("tier=low,model.top_k=1", ["tier=low", "model.top_k=1"]),
         ("tier.preferred_crops=[4,6], tier=high,", ["tier.preferred_crops=[4,6]", "tier=high"]),
         ("data.prompt.drop=['a, b'],tier=low", ["data.prompt.drop=['a, b']", "tier=low"]),
-        ("a={b:1,c:[2,3]},d=\"e,'f\"", ["a={b:1,c:[2,3]}", "d=\"e,'f\""]),
+        ('a={b:1,c:[2,3]},d="e,\'f"', ["a={b:1,c:[2,3]}", 'd="e,\'f"']),
     ],
 )
 def test_arguments_are_split_at_commas_outside_brackets_and_quotes(

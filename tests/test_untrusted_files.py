@@ -4,6 +4,7 @@ tried, and nothing comes of it but a line."""
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import pickle
@@ -80,7 +81,7 @@ def test_a_checkpoint_of_pickles(tmp_path: Path, marker: Path) -> None:
     shutil.copytree(TINY, folder)
     (folder / "model.safetensors").unlink()
     pickled(marker, "torch", folder / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="neither model.safetensors"):
+    with pytest.raises(CheckpointError, match="has neither"):
         MolmoCheckpoint(str(folder)).load(torch.device("cpu"))
 
 
@@ -99,9 +100,7 @@ def test_a_training_state_with_a_payload(tmp_path: Path, marker: Path, kind: str
     folder = tmp_path / "run"
     (folder / "training_states").mkdir(parents=True)
     pickled(marker, kind, folder / "training_states" / "last.ckpt")
-    outcome: Outcome = run_command(
-        train, "train", *SMALL, f"output_dir={folder}", "resume=true"
-    )
+    outcome: Outcome = run_command(train, "train", *SMALL, f"output_dir={folder}", "resume=true")
     assert outcome.code == 2
     assert outcome.err.startswith("error: ")
     assert outcome.err.count("\n") == 1
@@ -148,10 +147,8 @@ def test_a_column_of_a_pickled_type(tmp_path: Path, marker: Path, suffix: str) -
     else:
         with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             writer.write_table(table)
-    try:
+    with contextlib.suppress(TierexpError):  # read as plain text or refused, as Arrow likes
         HubDataset(COLUMNS, "test", path=file)
-    except TierexpError:
-        pass  # read as plain text or refused, as Arrow likes
 
 
 @pytest.mark.parametrize("name", ["../elsewhere/data.arrow", "/etc/passwd", "..", "a/b.arrow", 3])
@@ -175,7 +172,9 @@ def test_a_saved_data_set_that_lists_nothing(saved: Path, state: str) -> None:
         HubDataset(COLUMNS, "test", path=saved)
 
 
-@pytest.mark.parametrize("name", ["../model.safetensors", "/tmp/model.safetensors", "a/b.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["../model.safetensors", "/tmp/model.safetensors", "a/b.safetensors"]
+)
 def test_an_index_that_names_weights_elsewhere(tmp_path: Path, name: str) -> None:
     shutil.copy(TINY / "model.safetensors", tmp_path)
     folder = tmp_path / "checkpoint"

@@ -2,8 +2,8 @@
 keep it.
 
 In: settings, or a text for people. Out: a refusal that does not repeat the secret, or the text
-without it. Nothing in tierexp takes a secret: the libraries that need one find it in the environment
-or in a login of their own. Knows nothing about Hydra.
+without it. Nothing in tierexp takes a secret: the libraries that need one find it in the
+environment or in a login of their own. Knows nothing about Hydra.
 """
 
 from __future__ import annotations

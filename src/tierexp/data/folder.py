@@ -126,9 +126,7 @@ def _read(file: Path, task: str, score: str, anywhere: bool) -> list[_Entry]:
     return entries
 
 
-def _parse(
-    line: str, where: str, folder: Path, task: str, score: str, anywhere: bool
-) -> _Entry:
+def _parse(line: str, where: str, folder: Path, task: str, score: str, anywhere: bool) -> _Entry:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:

@@ -121,9 +121,7 @@ class LmmsEvalQuestions:
 
     def __getitem__(self, index: int) -> Sample:
         question = self._questions[index]
-        return Sample(
-            f"{question.task}/{question.document}", question.text, (), question.task
-        )
+        return Sample(f"{question.task}/{question.document}", question.text, (), question.task)
 
     def image_key(self, index: int) -> str:
         """The document's: what lmms-eval's documents share is not known."""
