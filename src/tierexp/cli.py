@@ -17,6 +17,7 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from tierexp.credentials import refuse_credentials
 from tierexp.errors import MachineError, TierexpError
 from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
@@ -45,6 +46,7 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
             machine that could not go on, 130 after Ctrl-C.
     """
     try:
+        _refuse_written_credentials(sys.argv[1:])
         sys.argv[1:] = _overrides_first(expand_token_targets(sys.argv[1:]))
     except TierexpError as error:
         refuse(error)
@@ -101,6 +103,13 @@ def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:
         if outcome.code:
             sys.stderr.write(f"{outcome.message}\n" if outcome.message else "")
             sys.exit(outcome.code)
+
+
+def _refuse_written_credentials(arguments: Sequence[str]) -> None:
+    """Refuse secrets on the command line, which Hydra writes down as it is."""
+    for argument in arguments:
+        key, _, value = argument.lstrip("+~").partition("=")
+        refuse_credentials({key: value})
 
 
 def _overrides_first(arguments: list[str]) -> list[str]:

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import NoReturn
 
+from tierexp.credentials import without_credentials
+
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
 MACHINE_ERROR = 1
@@ -19,8 +21,10 @@ _PRECEDENCE = 10.0
 
 
 def error_line(message: object) -> str:
-    """What the terminal shows of a mistake of the user, or of a machine that could not go on."""
-    return f"error: {' '.join(str(message).split())}"
+    """What the terminal shows of a mistake of the user, or of a machine that could not go on;
+    secrets in it are hidden.
+    """
+    return f"error: {without_credentials(' '.join(str(message).split()))}"
 
 
 def refuse(message: object, code: int = USER_ERROR) -> NoReturn:
