@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from tests.molmo_models import small_config
+from tierexp.models.molmo.experts import turns
 from tierexp.models.molmo.moe import MixtureOfExperts
 
 
@@ -34,11 +37,70 @@ def mix_by_definition(layer: MixtureOfExperts, x: Tensor, top_k: int) -> Tensor:
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 6])
-@pytest.mark.parametrize("shape", [(2, 9), (1, 1), (3, 1)])
+@pytest.mark.parametrize("shape", [(2, 9), (1, 1), (3, 1), (4, 50)])
 def test_grouped_equals_definition(shape: tuple[int, int], top_k: int) -> None:
     layer = mixture()
     x = torch.randn(*shape, 32)
     torch.testing.assert_close(layer.mix(x, top_k), mix_by_definition(layer, x, top_k))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("top_k", [1, 2, 6])
+@pytest.mark.parametrize("shape", [(2, 9), (1, 1), (3, 1), (4, 50)])
+@torch.inference_mode()
+def test_without_gradients_it_equals_the_definition(
+    shape: tuple[int, int], top_k: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    layer = mixture()
+    x = torch.randn(*shape, 32)
+    expected = mix_by_definition(layer, x, top_k)
+    difference = (layer.mix(x, top_k) - expected).abs().max()
+    assert difference < 1e-5 * expected.abs().max()
+
+
+SIZES = st.lists(st.integers(0, 300), min_size=1, max_size=64).filter(any)
+
+
+@given(SIZES, st.integers(1, 1 << 22), st.integers(1, 64))
+def test_every_expert_with_a_token_has_one_turn(
+    sizes: list[int], product: int, threads: int
+) -> None:
+    plan = turns(sizes, product, threads)
+    visited = [expert for turn in plan for expert in range(turn.first, turn.end)]
+    assert visited == sorted(set(visited))
+    assert {expert for expert, size in enumerate(sizes) if size} <= set(visited)
+    for turn in plan:
+        assert turn.height == max(sizes[turn.first : turn.end]) > 0
+    # At most two thirds more rows than tokens, and none where no thread would be idle without.
+    assert sum(turn.rows for turn in plan) <= sum(sizes) / 0.6 + 1e-6
+    if threads == 1 or product * min(sizes) >= threads << 22:
+        assert sum(turn.rows for turn in plan) == sum(sizes)
+
+
+def test_small_products_are_padded_to_fill_the_threads() -> None:
+    assert turns([3, 4, 4, 3] * 4, 1000, 2) == [(0, 8, 4), (8, 16, 4)]
+    assert turns([3, 4, 4, 3] * 4, 1 << 22, 2) == [
+        (e, e + 1, n) for e, n in enumerate([3, 4, 4, 3] * 4)
+    ]
+
+
+def test_one_expert_with_most_tokens_makes_no_padding() -> None:
+    assert turns([0, 90, 1, 0, 2, 1, 1, 1], 1000, 2) == [
+        (1, 2, 90), (2, 3, 1), (4, 5, 2), (5, 6, 1), (6, 7, 1), (7, 8, 1),
+    ]  # fmt: skip
+
+
+@torch.inference_mode()
+def test_decoding_reads_the_weights_of_the_chosen_experts_alone() -> None:
+    layer = mixture()
+    x = torch.randn(1, 1, 32)
+    expected = layer.mix(x, 2)
+    chosen = (layer.gate.weight @ x.flatten()).topk(2).indices.tolist()
+    for expert in set(range(layer.num_experts)) - set(chosen):
+        layer.experts.gate_up_proj[expert] = torch.nan
+        layer.experts.down_proj[expert] = torch.nan
+    torch.testing.assert_close(layer.mix(x, 2), expected)
 
 
 @pytest.mark.parametrize("top_k", [1, 3])

@@ -2,7 +2,8 @@
 
 In: a configuration, crops, tokens and knobs. Out: floating-point operations of each stage. Counted
 as torch's own counter counts: matrix products only, two for a multiplication and its addition, and
-attention in full, also where a causal mask hides half of it. Imports no torch.
+attention in full, also where a causal mask hides half of it. What a CPU's experts are padded to
+(`experts.turns`) is not counted. Imports no torch.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch import nn
 
 from tierexp.models.molmo.connector import MeanQueryPooling
 from tierexp.models.molmo.decoder import FeedForward, SelfAttention, TokenEmbedding
-from tierexp.models.molmo.moe import Experts
+from tierexp.models.molmo.experts import Experts
 from tierexp.models.molmo.vision import VisionAttention, VisionMLP, VisionTransformer
 
 if TYPE_CHECKING:
