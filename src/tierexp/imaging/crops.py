@@ -65,14 +65,10 @@ def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeom
     """
     top, left, bottom, right = placement.visible
 
-    def along(crops: int, start: int, stop: int, pool: int) -> int:
+    def along(crops: int, first: int, end: int, pool: int) -> int:
         window = pool * geometry.patch_size
-        tokens = 0
-        for origin in range(0, crops * geometry.window_size, geometry.window_size):
-            first, end = max(start - origin, 0), min(stop - origin, geometry.crop_size)
-            if first < end:
-                tokens += -(-end // window) - first // window
-        return tokens
+        spans = _spans(crops, first, end, geometry)
+        return sum(-(-stop // window) - start // window for start, stop, _ in spans if start < stop)
 
     pool_rows, pool_cols = geometry.pooling
     rows, cols = tiling
