@@ -63,7 +63,7 @@ class FittingParts(Generic[Answer]):
         except (MemoryError, RuntimeError) as error:
             if not lacks_memory(error):
                 raise
-            if not self._most:
+            if not self._most and len(inputs.input_ids) > 1:
                 _log.warning(
                     "a batch of %d with %d crops each does not fit into memory and is halved (%s)",
                     len(inputs.input_ids), inputs.crops.shape[1] - 1, first_line(error),
