@@ -81,7 +81,7 @@ def one_line(outcome: Outcome) -> str:
     return outcome.err
 
 
-@pytest.mark.parametrize("size", [12_000, 17_001, 29_000])
+@pytest.mark.parametrize("size", [16_000, 19_001, 29_000])
 def test_the_journal_fills_the_disk(
     size: int, tmp_path: Path, whole: tuple[dict[str, Any], int], answered: list[int]
 ) -> None:
