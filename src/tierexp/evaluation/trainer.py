@@ -81,7 +81,7 @@ def build_trainer(config: DictConfig, several: bool = False, **decided: Any) -> 
     if trainer.world_size != 1 and not several:
         devices = config.trainer.get("devices")
         raise ConfigError("trainer.devices", devices, "1: only an evaluation can have several")
-    if trainer.num_nodes != 1 and not environment.creates_processes_externally:
+    if trainer.num_nodes != 1 and not (environment and environment.creates_processes_externally):
         allowed = "1, or processes that srun or torchrun have started: docs/multi_device.md"
         raise ConfigError("trainer.num_nodes", trainer.num_nodes, allowed)
     return trainer
