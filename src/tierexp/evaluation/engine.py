@@ -21,7 +21,7 @@ from rich.console import Console
 
 from tierexp.config import build, resolved
 from tierexp.data.datamodule import TierDataModule
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
@@ -53,7 +53,8 @@ def run_evaluation(
 
     Raises:
         ConfigError: A trainer or a logger that cannot work.
-        DataError: An image cannot be read and `data.on_error` is `raise`.
+        DataError: An image cannot be read and `data.on_error` is `raise`, or what another process
+            has measured is not there.
         MachineError: A full disk, too little memory, or worker processes that are killed again and
             again. What was measured is in the journal.
         SystemExit: With code 1 where every sample failed, or another process of the run has ended.
@@ -144,6 +145,10 @@ def _lead(
             module.collect()
             if not (module.samples and module.loaded):
                 raise KeyboardInterrupt
+        missing = len(setup.dataset) - len(module.samples) - len(module.failures)
+        if missing and not interrupted:
+            where = f"{output_dir}: do all processes see the same folder, and the same data?"
+            raise DataError(f"{missing} samples of other processes are not in {where}")
         samples, latency = module.samples, module.latency
         if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
             data = _remaining(setup, journal, "timed", _alone(setup), processes, module.failed)

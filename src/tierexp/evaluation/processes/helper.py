@@ -6,6 +6,7 @@ has the process that holds its other end, and this one ends, too.
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -36,9 +37,9 @@ def _end_with(first: int) -> None:
 
 if __name__ == "__main__":
     first = os.getppid()
-    # Unbuffered: what comes after the line is for the other thread.
-    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as told:
-        task = json.loads(told.readline())
+    # Unbuffered: the end that comes after the line is for the other thread to see.
+    with io.FileIO(sys.stdin.fileno(), closefd=False) as line:
+        task = json.loads(line.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
     config = OmegaConf.create(task["settings"])
     try:
