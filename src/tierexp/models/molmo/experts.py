@@ -156,15 +156,17 @@ class Experts(nn.Module):
             rows = rows.new_zeros(total).scatter_(0, where, rows)
         answers = tokens.new_empty(total, width)
         parts = [turn.rows for turn in plan]
-        for turn, taken, answer in zip(plan, rows.split(parts), answers.split(parts), strict=True):
+        for turn, taken, answer in zip(
+            plan, torch.split(rows, parts), torch.split(answers, parts), strict=True
+        ):
             x = tokens.index_select(0, taken)
             if turn.end - turn.first == 1:
                 gate_up, down = self._weights(turn.first, tokens.dtype)
                 torch.mm(gated(F.linear(x, gate_up)), down.mT, out=answer)
             else:
                 gate_up, down = self._weights(slice(turn.first, turn.end), tokens.dtype)
-                inner = torch.bmm(x.unflatten(0, (-1, turn.height)), gate_up.mT)
-                torch.bmm(gated(inner), down.mT, out=answer.unflatten(0, (-1, turn.height)))
+                inner = torch.bmm(x.view(-1, turn.height, width), gate_up.mT)
+                torch.bmm(gated(inner), down.mT, out=answer.view(-1, turn.height, width))
         return answers, where
 
     def _weights(self, which: int | slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
