@@ -278,7 +278,7 @@ def _alive_in_session(number: int) -> list[int]:
 def test_ctrl_c_writes_what_both_have_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TIEREXP_TEST_SLOW", "0.5")
+    monkeypatch.setenv("TIEREXP_TEST_SLOW", "1")
     with once_both_have_measured(tmp_path / "out", lambda: os.kill(os.getpid(), signal.SIGINT)):
         outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
     assert (outcome.code, outcome.err) == (130, "interrupted\n")
