@@ -174,6 +174,7 @@ def test_a_run_ends_in_a_line_and_goes_on(
     assert timeless(tmp_path / "out") == whole
 
 
+@pytest.mark.slow
 def test_a_run_survives_kill_9_of_its_workers(tmp_path: Path, whole: dict[str, Any]) -> None:
     run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "--cfg", "job")  # writes the files
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "TIEREXP_TEST_SLOW": "0.2"}

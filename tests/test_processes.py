@@ -136,6 +136,7 @@ def test_no_setting_of_loading_or_sharing_changes_a_figure(tmp_path: Path) -> No
 # What goes on
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_more_processes_than_samples_are_left(
     tmp_path: Path, whole: Path, answered: Callable[[], Counter[str]], monkeypatch: Any
 ) -> None:
