@@ -9,6 +9,7 @@ or models.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,19 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE = 3
 """Deaths without a batch in between, after which the run ends."""
+
+
+def start_method(num_workers: int) -> str | None:
+    """How a data loader starts its workers; None leaves it to Python.
+
+    The processes of joblib have a start method of their own, with which PyTorch's workers cannot
+    begin.
+
+    Args:
+        num_workers: Worker processes.
+    """
+    known = multiprocessing.get_all_start_methods()  # the system's usual one first
+    return known[0] if num_workers and multiprocessing.get_start_method() not in known else None
 
 
 class SurvivingLoader:
@@ -86,6 +100,7 @@ class SurvivingLoader:
             batch_sampler=batches,  # type: ignore[arg-type]  # an iterable of index lists
             collate_fn=self._collate,
             num_workers=self._num_workers,
+            multiprocessing_context=start_method(self._num_workers),
             pin_memory=torch.cuda.is_available(),
         )
         prepared = iter(loader)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from tierexp.data.batch import EvaluationBatch
 from tierexp.data.datamodule import TierDataModule
-from tierexp.data.loader import SurvivingLoader
+from tierexp.data.loader import SurvivingLoader, start_method
 from tierexp.training.batches import TrainingBatch, TrainingBatches, VisionBatch
 
 Batch = VisionBatch | TrainingBatch | EvaluationBatch
@@ -52,6 +52,7 @@ class TrainingDataModule(LightningDataModule):
             sampler=range(start, len(self._batches)),
             collate_fn=_unchanged,
             num_workers=self._num_workers,
+            multiprocessing_context=start_method(self._num_workers),
         )
 
     def val_dataloader(self) -> Sequence[SurvivingLoader]:
