@@ -280,8 +280,13 @@ def test_ctrl_c_writes_what_both_have_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIEREXP_TEST_SLOW", "1")
-    with once_both_have_measured(tmp_path / "out", lambda: os.kill(os.getpid(), signal.SIGINT)):
-        outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
+    # Where pytest runs in a shell's background, Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with once_both_have_measured(tmp_path / "out", lambda: os.kill(os.getpid(), signal.SIGINT)):
+            outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (outcome.code, outcome.err) == (130, "interrupted\n")
     (file,) = (tmp_path / "out").glob("interrupted_*.json")
     measured = {
