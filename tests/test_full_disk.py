@@ -23,6 +23,7 @@ from tierexp.errors import MachineError
 from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.evaluation.results import write_text
 from tierexp.machine import LogFile
+from tierexp.report import compare_command
 
 SAMPLES = [[[480, 640 + n], f"q{n}", [f"a{n}"], "t"] for n in range(40)]
 SAMPLES[5][0] = [-480, 640]  # breaks once it is decoded
@@ -222,6 +223,19 @@ def test_a_record_that_was_cut_is_the_only_one_that_is_lost(room: int, tmp_path:
     resumed.append({"n": 3})
     resumed.close()
     assert Journal(tmp_path, {"a": 1}, resume=True).records == [{"n": 1}, {"n": 3}]
+
+
+def test_a_comparison_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("one", "two"):
+        overrides = ("logger=none", "trainer=cpu", f"output_dir={tmp_path / folder}")
+        assert run_on_fakes(tmp_path, SAMPLES[:2], TABLE, *overrides).code == 0
+    file = tmp_path / "compared.json"
+    with room_for(10), pytest.raises(SystemExit) as end:
+        compare_command.main([str(tmp_path), "--output", str(file)])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == f"error: {file} cannot be written: File too large\n"
 
 
 def test_a_record_is_on_the_disk_or_the_run_ends(

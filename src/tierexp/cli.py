@@ -21,10 +21,9 @@ from tierexp.credentials import refuse_credentials
 from tierexp.errors import MachineError, TierexpError
 from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
-from tierexp.machine import machine_trouble
 from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.overrides import describe_composition_error, expand_token_targets
-from tierexp.refusal import MACHINE_ERROR, refuse
+from tierexp.refusal import refuse, refusing
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
@@ -82,10 +81,8 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
     except (MachineError, OSError) as error:
         # Hydra writes to the output folder before a run begins, a comparison after the last.
-        trouble = machine_trouble(error)
-        if trouble is None:
-            raise
-        refuse(trouble, MACHINE_ERROR)
+        with refusing():
+            raise error
     except (ImportError, RuntimeError) as error:
         line = describe_launcher_error(error)
         if line is None:

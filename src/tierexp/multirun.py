@@ -22,10 +22,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from typing_extensions import override
 
-from tierexp.errors import TierexpError
 from tierexp.launchers import accept_plugin_defaults
-from tierexp.machine import machine_trouble
-from tierexp.refusal import MACHINE_ERROR, USER_ERROR, error_line, refuse
+from tierexp.refusal import ending_of, error_line, refusing
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
@@ -114,16 +112,9 @@ class Runs:
         if self._elsewhere:
             return self._report(config, folder)
         self.begun = True
-        try:
+        # Hydra would keep an exception to itself until the other runs are done.
+        with refusing():
             value = self._task(config, Path(folder))
-        except TierexpError as error:
-            # Hydra would keep an exception to itself until the other runs are done.
-            refuse(error)
-        except Exception as error:
-            trouble = machine_trouble(error)
-            if trouble is None:
-                raise
-            refuse(trouble, MACHINE_ERROR)
         if isinstance(value, Helped):
             return None
         self._outcomes.append(Outcome(folder))
@@ -135,18 +126,17 @@ class Runs:
         try:
             value = self._task(config, Path(folder))
             outcome = Outcome(folder)
-        except TierexpError as error:
-            outcome = Outcome(folder, USER_ERROR, error_line(error))
         except KeyboardInterrupt:
             outcome = Outcome(folder, INTERRUPTED, "interrupted")
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
             outcome = Outcome(folder, code, end.code if isinstance(end.code, str) else "")
         except Exception as error:
-            trouble = machine_trouble(error)
-            if trouble is None:
+            ending = ending_of(error)
+            if ending is None:
                 raise RunError(f"{folder}\n{traceback.format_exc()}") from None
-            outcome = Outcome(folder, MACHINE_ERROR, error_line(trouble))
+            line, code = ending
+            outcome = Outcome(folder, code, error_line(line))
         if isinstance(value, Helped):
             return None
         hydra = HydraConfig.get()

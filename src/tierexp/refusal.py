@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from tierexp.credentials import without_credentials
+from tierexp.errors import TierexpError
+from tierexp.machine import machine_trouble
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
@@ -25,6 +29,30 @@ def error_line(message: object) -> str:
     secrets in it are hidden.
     """
     return f"error: {without_credentials(' '.join(str(message).split()))}"
+
+
+def ending_of(error: Exception) -> tuple[str, int] | None:
+    """What to tell of an exception that ended a run, and the exit code; None of a defect, which
+    keeps its traceback.
+    """
+    if isinstance(error, TierexpError):
+        return str(error), USER_ERROR
+    trouble = machine_trouble(error)
+    return None if trouble is None else (trouble, MACHINE_ERROR)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """End the process with one line where the block ends with a mistake of the user, or because the
+    machine could not go on.
+    """
+    try:
+        yield
+    except Exception as error:
+        ending = ending_of(error)
+        if ending is None:
+            raise
+        refuse(*ending)
 
 
 def refuse(message: object, code: int = USER_ERROR) -> NoReturn:

@@ -15,7 +15,6 @@ from rich.console import Console
 from typing_extensions import override
 
 from tierexp.config import resolved
-from tierexp.errors import ConfigError, TierexpError
 from tierexp.evaluation.progress import quiet_lightning
 from tierexp.evaluation.provenance import gather_provenance
 from tierexp.evaluation.results import TierRange, write_results
@@ -33,7 +32,7 @@ from tierexp.lmms_eval.results import (
     task_figures,
 )
 from tierexp.models.protocol import VisionLanguageModel
-from tierexp.refusal import refuse
+from tierexp.refusal import refuse, refusing
 
 
 class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
@@ -55,8 +54,6 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         quiet_lightning()
         # Only the choice of the device is the trainer's.
         trainer = build_trainer(setup.config, logger=False)
-        if trainer.world_size != 1:
-            raise ConfigError("trainer.devices", trainer.world_size, "1: a run has one device")
         self._setup = setup
         self._device = trainer.strategy.root_device
         self._answered: list[Answered] = []
@@ -75,10 +72,8 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         Raises:
             SystemExit: With code 2 after one line on stderr for a user's mistake.
         """
-        try:
+        with refusing():
             return cls(read_arguments(arg_string, additional_config or {}))
-        except TierexpError as error:
-            refuse(error)
 
     @override
     def generate_until(self, requests: Sequence[Request]) -> list[str]:
@@ -88,16 +83,14 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
             SystemExit: With code 2 after one line on stderr for a request that cannot be answered.
         """
         setup = self._setup
-        try:
+        with refusing():
             questions = [read_request(request, setup.prompt) for request in requests]
             answered = answer_questions(
                 setup, questions, self.task_dict, self._device, self._loaded
             )
-        except TierexpError as error:
-            refuse(error)
-        self._answered += answered
-        if answered:
-            self._report()
+            self._answered += answered
+            if answered:
+                self._report()
         return [answer.text for answer in answered]
 
     @override

@@ -24,6 +24,7 @@ from tierexp.evaluation.setup import LoaderSettings
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.geometry import CropGeometry
+from tierexp.machine import writing
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.comparison import runs_below
@@ -69,6 +70,7 @@ def write_report(folder: Path, trust: bool = False) -> Path:
 
     Raises:
         DataError: There are no results with an accuracy, or not all of one data set and model.
+        MachineError: The page cannot be written.
     """
     runs = reported_runs(folder)
     labels = run_labels(runs)
@@ -91,7 +93,8 @@ def write_report(folder: Path, trust: bool = False) -> Path:
         cases=disagreements(runs, labels, pictures, _MOST_CASES) if len(runs) > 1 else [],
     )
     target = folder / PAGE
-    target.write_text(page, encoding="utf-8")
+    with writing(target):
+        target.write_text(page, encoding="utf-8")
     _write_figures(drawings, folder / FIGURES)
     return target
 

@@ -17,10 +17,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from tierexp.errors import MachineError, TierexpError
 from tierexp.evaluation.engine import run_evaluation
 from tierexp.evaluation.setup import read_setup
-from tierexp.refusal import MACHINE_ERROR, refuse
+from tierexp.refusal import refusing
 
 _EVERY = 0.2
 """Seconds between two looks at whether the first process lives."""
@@ -42,9 +41,5 @@ if __name__ == "__main__":
         task = json.loads(line.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
     config = OmegaConf.create(task["settings"])
-    try:
+    with refusing():
         run_evaluation(read_setup(config), config, Path(task["output_dir"]))
-    except TierexpError as error:
-        refuse(error)
-    except MachineError as error:
-        refuse(error, MACHINE_ERROR)
