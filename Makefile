@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install eval train test test-slow check benchmark clean
+.PHONY: help install eval train test test-slow check audit benchmark clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,8 @@ install: $(VENV)/installed  ## make the virtual environment and install into it
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@# Without its own list, which wants another W&B and forty packages that no test here needs.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps lmms-eval
 	touch $@
 
 eval: install  ## evaluate the medium tier (ARGS="tier=low" to override)
@@ -34,6 +36,9 @@ check: install  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: install  ## known vulnerabilities of the pinned packages (ARGS=--require: must be done)
+	$(BIN)/python .ci/audit.py constraints.txt .ci/accepted_vulnerabilities.toml $(ARGS)
 
 benchmark: install  ## the benchmarks, one after the other
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,12 @@ CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
 """Answers that break off the run."""
 DEFECT_AT = "TIEREXP_TEST_DEFECT"
 """Environment variable with a question that breaks it off, whatever the table says."""
+KILL = "TIEREXP_TEST_KILL"
+"""Environment variable with the index of an image that kills the worker which reads it."""
+MEMORY = "TIEREXP_TEST_MEMORY"
+"""Environment variable with the most vision tokens that fit into memory at once."""
+ANSWERED_IN = "TIEREXP_TEST_ANSWERED_IN"
+"""Environment variable with a file that takes down every question answered, by any process."""
 IMAGE_TOKENS = SimpleNamespace(im_start=2, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=5)
 
 
@@ -61,10 +68,12 @@ class TableModel:
         fixed_length: bool = False,
     ) -> torch.Tensor:
         time.sleep(float(os.environ.get("TIEREXP_TEST_SLOW", "0")))
+        if inputs.crops.shape[1] * 144 * len(inputs.input_ids) > int(os.environ.get(MEMORY, 10**9)):
+            torch.empty(1 << 60, dtype=torch.uint8)  # PyTorch's own answer to a machine too small
         for stage in ("vision", "prefill", "decode"):
             with clock.stage(stage):
                 pass
-        answers = []
+        answers, answered = [], []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
             answer = self.table.get(question, "I do not know")
@@ -72,7 +81,11 @@ class TableModel:
                 raise KeyboardInterrupt
             if answer == DEFECT or question == os.environ.get(DEFECT_AT):
                 raise RuntimeError("a defect")
+            answered.append(f"{question}\n")
             answers.append([FIRST_LETTER + ord(letter) for letter in answer][:max_new_tokens])
+        if ANSWERED_IN in os.environ:
+            with Path(os.environ[ANSWERED_IN]).open("a") as file:
+                file.write("".join(answered))
         tokens = torch.full((len(answers), max_new_tokens), EOS)
         for row, answer in zip(tokens, answers, strict=True):
             row[: len(answer)] = torch.tensor(answer, dtype=torch.long)
@@ -159,4 +172,6 @@ class PlainImages:
         height, width = self._rows[index][0]
         if height <= 0:
             raise ImageDecodeError("the pixels are truncated")
+        if str(index) == os.environ.get(KILL) and torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
         return np.full((height, width, 3), 128, np.uint8)

@@ -89,6 +89,46 @@ def test_a_shared_image_is_encoded_once_and_answers_are_the_same() -> None:
         assert torch.equal(model.generate(alone, 6)[0], together[number])
 
 
+@pytest.mark.parametrize(("start", "stop"), [(0, 5), (0, 2), (0, 3), (2, 5), (3, 4), (4, 5)])
+def test_a_part_of_a_batch_is_what_collating_its_rows_gives(start: int, stop: int) -> None:
+    """Less padding, and only the images that its prompts are about."""
+    first, second, third = picture(1), picture(2), picture(3)
+    images, lengths = [first, first, second, second, third], [5, 9, 6, 12, 7]
+    rows = [row(image, length) for image, length in zip(images, lengths, strict=True)]
+    part = collate_inputs(rows, PAD).select(range(start, stop))
+    expected = collate_inputs(rows[start:stop], PAD)
+    for field in dataclasses.fields(ModelInputs):
+        assert torch.equal(getattr(part, field.name), getattr(expected, field.name)), field.name
+
+
+def test_parts_of_a_batch_whose_images_are_in_any_order() -> None:
+    """An image between those of a part may come with it; what its prompts see is right."""
+    pictures = [picture(value) for value in range(3)]
+    rows = [row(pictures[value], 5 + value) for value in (0, 1, 2, 0, 1)]
+    inputs = collate_inputs(rows, PAD)
+    for start in range(5):
+        for stop in range(start + 1, 6):
+            part, alone = inputs.select(range(start, stop)), collate_inputs(rows[start:stop], PAD)
+            assert torch.equal(part.crops[part.image_index], alone.crops[alone.image_index])
+            assert torch.equal(part.input_ids, alone.input_ids)
+
+
+@pytest.mark.parametrize("kind", ["dense", "mixture", "olmo"])
+def test_a_molmo_answers_parts_of_a_batch_as_the_whole(kind: str) -> None:
+    model, inputs = small_model(kind), prompt([9, 12, 14, 10])
+    inputs = dataclasses.replace(
+        inputs,
+        crops=inputs.crops[:2],
+        patch_mask=inputs.patch_mask[:2],
+        image_index=torch.tensor([0, 0, 0, 1]),
+    )
+    together = model.generate(inputs, 6)
+    assert len({tuple(answer) for answer in together.tolist()}) > 1
+    for half in (range(2), range(2, 4)):
+        part = model.generate(inputs.select(half), 6)
+        assert torch.equal(part, together[half.start : half.stop])
+
+
 def _tiny() -> Any:
     from tierexp.loading import config_dir
 

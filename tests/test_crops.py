@@ -67,29 +67,31 @@ def seeing_tokens(crop: NDArray[np.bool_], geometry: CropGeometry) -> int:
 
 
 @settings(deadline=None)
-@given(tilings, geometries)
-def test_crops_are_slices_of_the_canvas_row_by_row(tiling, geometry):
-    canvas = np.random.default_rng(0).integers(0, 256, (*geometry.canvas_size(tiling), 3), np.uint8)
-    side = geometry.crop_size
-    crops = np.empty((tiling[0] * tiling[1], side, side, 3), np.uint8)
-    cut_crops(canvas, tiling, geometry, crops)
+@given(sizes, tilings, geometries, modes)
+def test_crops_are_slices_of_the_canvas_row_by_row(image_size, tiling, geometry, mode):
+    placement = place(image_size, geometry.canvas_size(tiling), mode)
+    top, left, bottom, right = placement.visible
+    rng = np.random.default_rng(0)
+    # What is shown may be part of a larger array, and crops hold anything before they are cut.
+    larger = rng.integers(1, 256, (bottom - top + 5, right - left + 6, 3), np.uint8)
+    shown = larger[3:-2, 5:-1]
+    canvas = np.zeros((*placement.canvas_size, 3), np.uint8)
+    canvas[top:bottom, left:right] = shown
+    crops = np.full((tiling[0] * tiling[1], geometry.crop_size, geometry.crop_size, 3), 7, np.uint8)
+    cut_crops(shown, placement, tiling, geometry, crops)
     np.testing.assert_array_equal(crops, sliced(canvas, tiling, geometry))
 
-    larger = np.pad(canvas, ((3, 2), (5, 1), (0, 0)))
-    crops[:] = 0
-    cut_crops(larger[3:-2, 5:-1], tiling, geometry, crops)
-    np.testing.assert_array_equal(crops, sliced(canvas, tiling, geometry))
 
-
-def test_a_canvas_of_another_tiling_is_not_cut():
+def test_what_does_not_fit_the_tiling_is_not_cut():
     geometry = CropGeometry()
+    placement = place((480, 640), (560, 784), "stretch")
+    shown, crops = np.zeros((560, 784, 3), np.uint8), np.empty((6, 336, 336, 3), np.uint8)
     with pytest.raises(ValueError, match="3 x 2"):
-        cut_crops(
-            np.zeros((560, 784, 3), np.uint8),
-            (3, 2),
-            geometry,
-            np.empty((6, 336, 336, 3), np.uint8),
-        )
+        cut_crops(shown, placement, (3, 2), geometry, crops)
+    with pytest.raises(ValueError, match="560, 783"):
+        cut_crops(shown[:, 1:], placement, (2, 3), geometry, crops)
+    with pytest.raises(ValueError, match="zip"):
+        cut_crops(shown, placement, (2, 3), geometry, crops[1:])
 
 
 @settings(deadline=None)

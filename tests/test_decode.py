@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tierexp.errors import ImageDecodeError
-from tierexp.imaging.decode import decode_image, read_image_size
+from tierexp.imaging.decode import decode_image, pixels_of, read_image_size
 
 # (2, 3, 3): no two pixels alike, so that every turn and flip shows.
 SMALL = np.array(
@@ -346,3 +346,30 @@ def test_every_size_and_mode_that_can_be_written_is_read(mode, form, height, wid
     decoded = decode_image(file)
     assert (decoded.shape, decoded.dtype) == ((*size, 3), np.uint8)
     assert read_image_size(file) == size
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "I;16", "1"])
+def test_a_picture_opened_elsewhere_has_the_same_pixels(tmp_path: Path, mode: str) -> None:
+    """As `datasets` and lmms-eval open files: the pixels are those of the file."""
+    if mode == "I;16":
+        image = Image.fromarray(np.arange(0, 60000, 5000, dtype=np.uint16).reshape(3, 4))
+    else:
+        rgb = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7
+        image = Image.fromarray(rgb).convert(mode)
+    file = tmp_path / ("a.jpg" if mode == "CMYK" else "a.png")
+    image.save(file)
+    with Image.open(file) as opened:
+        np.testing.assert_array_equal(pixels_of(opened), decode_image(file))
+
+
+def test_a_picture_opened_elsewhere_is_turned_and_limited(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / "turned.jpg", exif=exif)
+    with Image.open(tmp_path / "turned.jpg") as opened:
+        assert pixels_of(opened).shape == (40, 30, 3)
+        with pytest.raises(ImageDecodeError, match="40 x 30 pixels exceed the limit of 1199"):
+            pixels_of(opened, max_pixels=1199)
+    cut = encoded(Image.effect_noise((64, 64), 50))[:2000]
+    with Image.open(io.BytesIO(cut)) as opened, pytest.raises(ImageDecodeError):
+        pixels_of(opened)

@@ -62,7 +62,9 @@ def test_other_processes_give_the_same_numbers_and_one_comparison(
     with monkeypatch.context() as patched:
         # Nothing is answered in this process.
         patched.setattr(TableModel, "generate", None)
-        outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep, "hydra/launcher=joblib")
+        # With data workers, which each of joblib's processes starts.
+        elsewhere = ("hydra/launcher=joblib", "data.num_workers=1")
+        outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep[:-1], *elsewhere)
     assert (outcome.code, outcome.err) == (0, "")
     assert figures(tmp_path / "out") == figures(tmp_path / "plain")
     assert list(figures(tmp_path / "out")) != []

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hydra.types import RunMode
-from wandb.proto.wandb_internal_pb2 import Record
 
 from tests.command_line import run_on_fakes
+from tests.wandb_records import records
 from tierexp import CropGeometry
 from tierexp.errors import ConfigError
 from tierexp.evaluation.tiling_figure import draw_tiling
@@ -74,24 +72,6 @@ def test_online_without_a_login_is_refused_rather_than_asked(
     monkeypatch.setenv("WANDB_MODE", "online")
     with pytest.raises(ConfigError, match=r"WANDB_MODE='online'.*wandb login"):
         wandb_mode("auto")
-
-
-def records(path: Path) -> Iterator[Record]:
-    """The records of a `.wandb` file: a LevelDB log after a header of 7 bytes."""
-    content, block, kind_whole, kind_last = path.read_bytes(), 32768, 1, 4
-    assert content[:4] == b":W&B"
-    position, parts = 7, b""
-    while position + 7 <= len(content):
-        if block - position % block < 7:
-            position += block - position % block
-        _, length, kind = struct.unpack_from("<IHB", content, position)
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (kind_whole, kind_last):
-            record = Record()
-            record.ParseFromString(parts)
-            parts = b""
-            yield record
 
 
 def exit_codes(folder: Path) -> list[int]:

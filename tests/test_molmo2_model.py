@@ -137,6 +137,16 @@ def test_a_padded_batch_answers_as_its_rows_alone(settings: Molmo2Settings, kind
     assert len({tuple(row.tolist()) for row in together}) > 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_answers_parts_of_a_batch_as_the_whole(settings: Molmo2Settings, kind: str) -> None:
+    tilings, questions = [(1, 4), (2, 2)], [(0, [5, 6]), (0, [7, 8, 9]), (1, [11]), (1, [12, 13])]
+    model, inputs = model_of(settings, kind), inputs_of(settings, tilings, questions)
+    together = model.generate(inputs, NEW_TOKENS)
+    for part in (range(1), range(1, 3), range(3, 4)):
+        answers = model.generate(inputs.select(part), NEW_TOKENS)
+        assert answers.tolist() == together[part.start : part.stop].tolist()
+
+
 def test_an_image_is_encoded_once_for_all_its_questions(settings: Molmo2Settings) -> None:
     model = model_of(settings)
     seen: list[int] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.brute_force import LOW, MEDIUM, select
 from tierexp import CropGeometry, Threshold
-from tierexp.data.plan import plan_evaluation
+from tierexp.data.plan import divide, plan_evaluation
 from tierexp.data.sample import Sample
 from tierexp.errors import ImageDecodeError
 
@@ -120,3 +122,48 @@ def test_crops_follow_the_models_geometry() -> None:
     a = (700 - wide_margins.margin_size) / (512 - wide_margins.margin_size)
     selection = plan.selections[0]
     assert selection.mismatch == pytest.approx(abs(selection.tiling[1] / selection.tiling[0] - a))
+
+
+weights = st.lists(st.integers(0, 200), max_size=30)
+
+
+@given(weights, st.integers(1, 9))
+def test_processes_share_all_batches_and_none_twice(drawn: list[int], number: int) -> None:
+    shares = divide(drawn, number)
+    assert len(shares) == number
+    assert sorted(place for share in shares for place in share) == list(range(len(drawn)))
+    assert all(share == sorted(share) for share in shares)
+
+
+@given(weights, st.integers(1, 9))
+def test_no_share_is_heavier_than_another_by_more_than_a_batch(
+    drawn: list[int], number: int
+) -> None:
+    shares = divide(drawn, number)
+    totals = [sum(drawn[place] for place in share) for share in shares]
+    assert max(totals) - min(totals) <= max(drawn, default=0)
+    counts = [len(share) for share in shares]
+    assert min(counts) > 0 or max(counts) < 2
+
+
+@given(st.lists(st.integers(1, 20), max_size=8), st.integers(1, 3))
+def test_the_heaviest_share_is_within_a_third_of_the_best_possible(
+    drawn: list[int], number: int
+) -> None:
+    """Graham's bound, 4/3 - 1/(3 n), against every division there is."""
+    best = min(
+        max(
+            sum(weight for weight, owner in zip(drawn, owners, strict=True) if owner == share)
+            for share in range(number)
+        )
+        for owners in product(range(number), repeat=len(drawn))
+    )
+    heaviest = max(sum(drawn[place] for place in share) for share in divide(drawn, number))
+    assert heaviest <= (4 / 3 - 1 / (3 * number)) * best + 1e-9
+
+
+def test_a_batch_weighs_its_crops_and_global_views() -> None:
+    plan = plan_evaluation(
+        Sizes([(480, 640), (512, 512), None]), MEDIUM, Threshold(), CropGeometry(), 8
+    )
+    assert [plan.weight(batch) for batch in plan] == [5, 7, 0]  # 4 crops, 6 crops, unreadable

@@ -49,7 +49,7 @@ FRAME = """<!doctype html><script>addEventListener("message", event => {{
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(sweep(tmp_path_factory.mktemp("browser")))
+    return write_report(sweep(tmp_path_factory.mktemp("browser")), trust=True)
 
 
 def browse(page: Path, size: tuple[int, int], scheme: str, *more: str) -> str:

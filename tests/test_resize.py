@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -226,6 +226,33 @@ def test_extreme_images_fill_no_memory_and_match_the_reference(mode, image_size)
     fast = render(image, placement)
     assert fast.shape == (*canvas_size, 3)
     assert np.abs(fast / 255 - exact).max() <= 2 / 255
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    # Of the sizes of photographs, whose scales are simple fractions, and of any others.
+    st.sampled_from([(48, 64), (64, 48), (90, 160), (96, 144)]) | sizes,
+    sizes,
+    st.sampled_from(["noise", "black or white"]),
+)
+# As many rows, or columns, stay as the image has.
+@example((96, 144), (44, 156), "noise")
+@example((48, 64), (61, 47), "noise")
+def test_what_is_cropped_away_changes_no_pixel_that_stays(image_size, canvas_size, name):
+    image = pictures(*image_size)[name]
+    placement = place(image_size, canvas_size, "fill")
+    height, width = placement.scaled_size
+    assume(height * width <= 8 * canvas_size[0] * canvas_size[1])  # extreme ones: see below
+    whole = torch.nn.functional.interpolate(
+        torch.from_numpy(image).permute(2, 0, 1)[None],
+        placement.scaled_size,
+        mode="bilinear",
+        antialias=True,
+        align_corners=False,
+    )
+    y, x = (-offset for offset in placement.offset)
+    expected = whole[0].permute(1, 2, 0)[y : y + canvas_size[0], x : x + canvas_size[1]]
+    np.testing.assert_array_equal(render(image, placement), expected)
 
 
 def test_read_only_and_strided_images_are_taken():

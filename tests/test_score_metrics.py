@@ -86,6 +86,7 @@ def of_process(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_agree_on_the_whole(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(of_process, (str(tmp_path),), nprocs=2)
     for rank in range(2):

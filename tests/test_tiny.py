@@ -125,6 +125,7 @@ def answers(dataset: QuestionDataset, batch_size: int) -> dict[int, str]:
     return said
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_the_batch_size() -> None:
     dataset = TierQA("test", max_samples=20)
     assert answers(dataset, 1) == answers(dataset, 7)

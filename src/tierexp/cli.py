@@ -17,12 +17,13 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from tierexp.errors import TierexpError
+from tierexp.credentials import refuse_credentials
+from tierexp.errors import MachineError, TierexpError
 from tierexp.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.loading import config_dir
 from tierexp.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.overrides import describe_composition_error, expand_token_targets
-from tierexp.refusal import refuse
+from tierexp.refusal import refuse, refusing
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
@@ -40,9 +41,11 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         finish: Called with the output folders of the runs once all are done.
 
     Raises:
-        SystemExit: With code 2 after one line on stderr for a user's mistake, 130 after Ctrl-C.
+        SystemExit: With code 2 after one line on stderr for a user's mistake, 1 after one for a
+            machine that could not go on, 130 after Ctrl-C.
     """
     try:
+        _refuse_written_credentials(sys.argv[1:])
         sys.argv[1:] = _overrides_first(expand_token_targets(sys.argv[1:]))
     except TierexpError as error:
         refuse(error)
@@ -76,6 +79,10 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         if runs.begun:
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
+    except (MachineError, OSError) as error:
+        # Hydra writes to the output folder before a run begins, a comparison after the last.
+        with refusing():
+            raise error
     except (ImportError, RuntimeError) as error:
         line = describe_launcher_error(error)
         if line is None:
@@ -93,6 +100,13 @@ def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:
         if outcome.code:
             sys.stderr.write(f"{outcome.message}\n" if outcome.message else "")
             sys.exit(outcome.code)
+
+
+def _refuse_written_credentials(arguments: Sequence[str]) -> None:
+    """Refuse secrets on the command line, which Hydra writes down as it is."""
+    for argument in arguments:
+        key, _, value = argument.lstrip("+~").partition("=")
+        refuse_credentials({key: value})
 
 
 def _overrides_first(arguments: list[str]) -> list[str]:

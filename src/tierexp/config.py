@@ -19,6 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+from tierexp.credentials import refuse_credentials
 from tierexp.errors import ConfigError
 
 OmegaConf.register_new_resolver(
@@ -69,7 +70,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     """A configuration, or a group of one, as plain Python with interpolations replaced.
 
     Raises:
-        ConfigError: A value is missing, or an interpolation leads nowhere.
+        ConfigError: A value is missing or a secret, or an interpolation leads nowhere.
     """
     try:
         container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
@@ -79,7 +80,9 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     except InterpolationResolutionError as error:
         key, reason = str(error.full_key), str(error.msg).splitlines()[0]
         raise ConfigError(key, "${...}", reason) from error
-    return cast(dict[str, Any], container)
+    values = cast(dict[str, Any], container)
+    refuse_credentials(values)
+    return values
 
 
 def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:

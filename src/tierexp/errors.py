@@ -1,7 +1,7 @@
-"""The errors a user can cause, each worth exactly one line on the terminal.
+"""The errors a user or a machine can cause, each worth exactly one line on the terminal.
 
-`tierexp.cli` prints them without a traceback and exits with code 2; anything else that
-escapes is a defect of tierexp and keeps its traceback.
+`tierexp.cli` prints them without a traceback and exits with code 2 after a user's and with code 1
+after a machine's; anything else that escapes is a defect of tierexp and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -37,3 +37,9 @@ class ImageDecodeError(TierexpError):
 
 class CheckpointError(TierexpError):
     """A model folder that is not a checkpoint this project can read."""
+
+
+class MachineError(Exception):
+    """What a machine could not give: room on a disk, memory, a process that lives on. Nothing is
+    wrong with what the user asked for, and what was measured before is kept.
+    """

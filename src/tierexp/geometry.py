@@ -11,6 +11,7 @@ tiers, images or models.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tierexp.errors import ConfigError
 
@@ -63,38 +64,38 @@ class CropGeometry:
                 f"two numbers of patches, each >= 0, sum below {self.patches_per_side}",
             )
 
-    @property
+    @cached_property
     def patches_per_side(self) -> int:
         """Patches along one side of a crop."""
         return self.crop_size // self.patch_size
 
-    @property
+    @cached_property
     def patches_per_crop(self) -> int:
         """Patches of one crop."""
         return self.patches_per_side**2
 
-    @property
+    @cached_property
     def window_patches(self) -> int:
         """Patches along one side of a crop less its margins."""
         return self.patches_per_side - sum(self.overlap_margins)
 
-    @property
+    @cached_property
     def window_size(self) -> int:
         """Side of a crop less its margins, in pixels: the step between neighbouring crops."""
         return self.window_patches * self.patch_size
 
-    @property
+    @cached_property
     def margin_size(self) -> int:
         """Both margins together, in pixels: what a canvas has beyond its windows, per axis."""
         return sum(self.overlap_margins) * self.patch_size
 
-    @property
+    @cached_property
     def token_grid(self) -> tuple[int, int]:
         """Vision tokens of one crop, (rows, cols); a partial pooling window counts."""
         side = self.patches_per_side
         return -(-side // self.pooling[0]), -(-side // self.pooling[1])
 
-    @property
+    @cached_property
     def tokens_per_crop(self) -> int:
         """Vision tokens of one crop."""
         rows, cols = self.token_grid

@@ -22,9 +22,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from typing_extensions import override
 
-from tierexp.errors import TierexpError
 from tierexp.launchers import accept_plugin_defaults
-from tierexp.refusal import USER_ERROR, error_line, refuse
+from tierexp.refusal import ending_of, error_line, refusing
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
@@ -49,6 +48,10 @@ class Outcome:
     folder: str
     code: int = 0
     message: str = ""
+
+
+class Helped:
+    """What a task returns in a process that has had a part in a run, and is not to speak for it."""
 
 
 class RunError(Exception):
@@ -101,19 +104,19 @@ class Runs:
             What the task returns; None where a run elsewhere was refused or broken off.
 
         Raises:
-            SystemExit: In the launching process, after one line about a mistake of the user; no
-                other run is begun.
+            SystemExit: In the launching process, after one line about a mistake of the user or a
+                machine that could not go on; no other run is begun.
             RunError: Elsewhere, a defect.
         """
         folder = HydraConfig.get().runtime.output_dir
         if self._elsewhere:
             return self._report(config, folder)
         self.begun = True
-        try:
+        # Hydra would keep an exception to itself until the other runs are done.
+        with refusing():
             value = self._task(config, Path(folder))
-        except TierexpError as error:
-            # Hydra would keep an exception to itself until the other runs are done.
-            refuse(error)
+        if isinstance(value, Helped):
+            return None
         self._outcomes.append(Outcome(folder))
         return value
 
@@ -123,15 +126,19 @@ class Runs:
         try:
             value = self._task(config, Path(folder))
             outcome = Outcome(folder)
-        except TierexpError as error:
-            outcome = Outcome(folder, USER_ERROR, error_line(error))
         except KeyboardInterrupt:
             outcome = Outcome(folder, INTERRUPTED, "interrupted")
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
             outcome = Outcome(folder, code, end.code if isinstance(end.code, str) else "")
-        except Exception:
-            raise RunError(f"{folder}\n{traceback.format_exc()}") from None
+        except Exception as error:
+            ending = ending_of(error)
+            if ending is None:
+                raise RunError(f"{folder}\n{traceback.format_exc()}") from None
+            line, code = ending
+            outcome = Outcome(folder, code, error_line(line))
+        if isinstance(value, Helped):
+            return None
         hydra = HydraConfig.get()
         _post(outcome, Path(hydra.sweep.dir).absolute() / self._mailbox, hydra.job.num)
         return value
@@ -140,7 +147,7 @@ class Runs:
     def unheard_of(self) -> Path | None:
         """The folder of a multirun that is over and of which no run was collected, if there is."""
         begun = _folders[self._multiruns_before :]
-        return begun[-1] if begun and not self._outcomes else None
+        return begun[-1] if begun and not (self.begun or self._outcomes) else None
 
     def collect(self) -> list[Outcome]:
         """What the runs so far have come to, in their order; the files are removed."""

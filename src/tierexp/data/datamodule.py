@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
 
 from tierexp.data.batch import EvaluationBatch
 from tierexp.data.collate import Collate
-from tierexp.data.plan import EvaluationPlan, plan_evaluation
+from tierexp.data.loader import SurvivingLoader
+from tierexp.data.plan import EvaluationPlan, divide, plan_evaluation
 from tierexp.data.prepare import SamplePreparer
 from tierexp.data.sample import OnError, QuestionDataset, Sample
 from tierexp.errors import DataError
@@ -32,8 +31,11 @@ class TierDataModule(LightningDataModule):
         batch_size: Most samples of a batch.
         num_workers: Worker processes; 0 prepares in the main process.
         on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
-        done: Samples that an earlier run has finished: a batch of them alone is left out, and the
-            others are the same batches as without.
+        done: Samples that an earlier run has finished: they are left out of their batches, and the
+            others are in the same batches as without.
+        share: (which, of how many): of the batches that are left, the part that this process
+            evaluates, the first being 0. Where nothing is left to it, it has one batch without
+            samples: Lightning logs nothing of a pass without batches.
 
     Raises:
         DataError: The header of an image cannot be read and `on_error` is `raise`.
@@ -50,6 +52,7 @@ class TierDataModule(LightningDataModule):
         num_workers: int = 2,
         on_error: OnError = "skip",
         done: Collection[int] = (),
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__()
         self.dataset = dataset
@@ -64,10 +67,18 @@ class TierDataModule(LightningDataModule):
         self._num_workers = num_workers
         self._on_error = on_error
         finished = set(done)
-        self.batches = [batch for batch in self.plan if not finished.issuperset(batch)]
+        rest = (tuple(index for index in batch if index not in finished) for batch in self.plan)
+        left = [batch for batch in rest if batch]
+        which, shares = share
+        mine = divide([self.plan.weight(batch) for batch in left], shares)[which]
+        self.batches = [left[place] for place in mine] or [()]
 
-    def test_dataloader(self) -> DataLoader[Any]:
-        """Batches of type `EvaluationBatch`."""
+    def test_dataloader(self) -> SurvivingLoader:
+        """Batches of type `EvaluationBatch`.
+
+        Raises:
+            MachineError: When iterated, worker processes are killed again and again.
+        """
         tokenizer = self._source.tokenizer()
         preparer = SamplePreparer(
             self.dataset,
@@ -77,13 +88,7 @@ class TierDataModule(LightningDataModule):
             tokenizer,
             self._source.mask_order,
         )
-        return DataLoader(
-            preparer,  # type: ignore[arg-type]  # map-style by its methods
-            batch_sampler=self.batches,  # type: ignore[arg-type]  # an iterable of index lists
-            collate_fn=Collate(tokenizer.pad_id),
-            num_workers=self._num_workers,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return SurvivingLoader(preparer, self.batches, Collate(tokenizer.pad_id), self._num_workers)
 
     def on_before_batch_transfer(self, batch: EvaluationBatch, _index: int) -> EvaluationBatch:
         """End the run at the first unreadable image, if that is wanted.

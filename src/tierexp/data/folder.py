@@ -35,12 +35,15 @@ class FolderDataset:
         name: How results call the data set, and the task of its samples; None takes the file's
             name without its suffix.
         score: What accuracy is the mean of, one of `QUESTION_SCORES`.
+        images_anywhere: Whether an image may lie outside the file's folder: the file of somebody
+            else could name any picture of this machine.
 
     Raises:
         ConfigError: The file is missing, `max_samples` is below 1, or the score is unknown.
         DataError: A line is not a JSON object with the four fields, one of them is missing, empty
             or of the wrong type, the score is not defined for its answers, an id occurs twice, an
-            image does not exist, or the file has no samples. The message names file and line.
+            image does not exist or lies elsewhere, symbolic links followed, or the file has no
+            samples. The message names file and line.
             Other fields are ignored, since files often carry notes of their own; a misspelt field
             is still found, as the one that is missing.
     """
@@ -51,15 +54,17 @@ class FolderDataset:
         max_samples: int | None = None,
         name: str | None = None,
         score: str = "exact_match",
+        images_anywhere: bool = False,
     ) -> None:
         checks.optional_whole_number("data.max_samples", max_samples, 1)
         checks.choice("data.score", score, QUESTION_SCORES)
+        anywhere = checks.flag("data.images_anywhere", images_anywhere)
         self.score = score
         file = checks.path("data.path", path)
         if not file.is_file():
             raise ConfigError("data.path", str(path), "an existing file of JSON lines")
         self.name = file.stem if name is None else checks.text("data.name", name)
-        self._entries = _read(file, self.name, score)[:max_samples]
+        self._entries = _read(file, self.name, score, anywhere)[:max_samples]
         self._folder = file.parent
 
     def __len__(self) -> int:
@@ -95,7 +100,7 @@ class _Entry:
     image: Path
 
 
-def _read(file: Path, task: str, score: str) -> list[_Entry]:
+def _read(file: Path, task: str, score: str, anywhere: bool) -> list[_Entry]:
     entries: list[_Entry] = []
     line_of: dict[str, int] = {}
     try:
@@ -110,7 +115,7 @@ def _read(file: Path, task: str, score: str) -> list[_Entry]:
         if not line.strip():
             continue
         where = f"{file}, line {number}"
-        entry = _parse(line, where, folder, task, score)
+        entry = _parse(line, where, folder, task, score, anywhere)
         identity = entry.sample.sample_id
         if identity in line_of:
             raise DataError(f"{where}: id {identity!r} is already that of line {line_of[identity]}")
@@ -121,7 +126,7 @@ def _read(file: Path, task: str, score: str) -> list[_Entry]:
     return entries
 
 
-def _parse(line: str, where: str, folder: Path, task: str, score: str) -> _Entry:
+def _parse(line: str, where: str, folder: Path, task: str, score: str, anywhere: bool) -> _Entry:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
@@ -139,8 +144,18 @@ def _parse(line: str, where: str, folder: Path, task: str, score: str) -> _Entry
     except ValueError as error:
         problem = f"field 'answers' is {_shown(fields, 'answers')}"
         raise DataError(f"{where}: {problem}; data.score={score} expects {error}") from None
-    found = _resolve(folder / image)
-    if found is None:
+    try:
+        found = (folder / image).resolve()  # one path per file, however it is written
+        # Said whether it exists or not: that, too, would be news from elsewhere.
+        if not anywhere and not found.is_relative_to(folder):
+            raise DataError(
+                f"{where}: image {_short(str(folder / image))} lies outside {folder}; "
+                "data.images_anywhere=true allows that"
+            )
+        exists = found.is_file()
+    except (OSError, RuntimeError, ValueError):
+        exists = False  # a name that no file can have, such as a base64 picture, or a loop of links
+    if not exists:
         raise DataError(f"{where}: image {_short(str(folder / image))} does not exist")
     return _Entry(Sample(identity, question, tuple(answers), task), found)
 
@@ -172,11 +187,3 @@ def _shown(fields: dict[str, object], field: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _resolve(image: Path) -> Path | None:
-    """One path per file, however it is written; None if there is no such file."""
-    try:
-        return image.resolve() if image.is_file() else None
-    except (OSError, ValueError):  # a name that no file can have, such as a base64 picture
-        return None

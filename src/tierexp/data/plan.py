@@ -3,12 +3,13 @@
 In: a data set and a crop policy. Out: a plan, that is, a selection for every sample and batches
 of equal crop count, so that no batch holds padding crops, and of prompts of similar length, so that
 few hold much padding at all. The plan depends on nothing but the data set, the policy and the batch
-size.
+size; how several processes divide it, on nothing but the plan and their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,33 @@ class EvaluationPlan:
 
     def __len__(self) -> int:
         return len(self.batches)
+
+    def weight(self, batch: Sequence[int]) -> int:
+        """The crops of a batch, global views included: its vision tokens, up to a constant."""
+        return sum(self.selections[i].crops + 1 for i in batch if i in self.selections)
+
+
+def divide(weights: Sequence[int], shares: int) -> list[list[int]]:
+    """Divide batches into shares of about the same weight, each batch in one of them.
+
+    The heaviest goes first, each to the share that is lightest so far (Graham, 1969): no share
+    weighs more than another by more than the heaviest batch, and none has two batches more than
+    one that has none.
+
+    Args:
+        weights: Of the batches, none negative.
+        shares: How many, at least 1.
+
+    Returns:
+        The places of the batches of each share, in their order; a share may be empty.
+    """
+    lightest = [(0, 0, share) for share in range(shares)]  # weight, batches, share
+    divided: list[list[int]] = [[] for _ in range(shares)]
+    for place in sorted(range(len(weights)), key=lambda place: -weights[place]):
+        weight, batches, share = heapq.heappop(lightest)
+        divided[share].append(place)
+        heapq.heappush(lightest, (weight + weights[place], batches + 1, share))
+    return [sorted(places) for places in divided]
 
 
 def readable_sizes(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OnError = Literal["skip", "raise"]
-"""What an unreadable image does to a run: it is counted as failed, or it ends the run."""
+"""What a sample that cannot be evaluated does: it is counted as failed, or it ends the run."""
 
 
 @dataclass(frozen=True)

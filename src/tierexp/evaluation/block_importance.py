@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from tierexp.config import resolved
 from tierexp.errors import ConfigError
 from tierexp.evaluation.setup import read_setup
+from tierexp.machine import writing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 
@@ -84,7 +85,8 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     }
     output_dir.mkdir(parents=True, exist_ok=True)
     file = output_dir / FILE_NAME
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    with writing(file):
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     table = Table(title=f"{source.name} · {setup.dataset.name} · tier {setup.tier.name}")
     table.add_column("block", justify="right")

@@ -1,16 +1,16 @@
 """Running a checked evaluation with Lightning.
 
-In: an `EvaluationSetup`. Out: its results, written, printed and logged. Imports torch and
-Lightning, which is why nothing of this is in `run`.
+In: an `EvaluationSetup`. Out: its results, written, printed and logged by the first of the
+processes that share the run; the others measure their part. Imports torch and Lightning, which is
+why nothing of this is in `run`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer, seed_everything
@@ -21,28 +21,26 @@ from rich.console import Console
 
 from tierexp.config import build, resolved
 from tierexp.data.datamodule import TierDataModule
+from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
+from tierexp.evaluation.processes.group import Processes
+from tierexp.evaluation.processes.run import processes_of
 from tierexp.evaluation.progress import progress_callback, quiet_lightning
 from tierexp.evaluation.provenance import digest_inputs, gather_provenance
-from tierexp.evaluation.results import (
-    EvaluationResults,
-    aggregate,
-    complete_results,
-    load_results,
-    write_results,
-)
+from tierexp.evaluation.results import EvaluationResults, aggregate, write_results
 from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.evaluation.settings import logged_settings, measured_by
 from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
 from tierexp.evaluation.summary import print_summary
-from tierexp.evaluation.trainer import build_trainer, interruptible
+from tierexp.evaluation.trainer import EndedBySigterm, build_trainer, interruptible
 
 
 def run_evaluation(
     setup: EvaluationSetup, config: DictConfig, output_dir: Path
-) -> EvaluationResults:
+) -> EvaluationResults | None:
     """Evaluate, write the results file, print the summary.
 
     Args:
@@ -50,31 +48,75 @@ def run_evaluation(
         config: That the setup was read from; its trainer and logger are built here.
         output_dir: Where the results file and the logger's files go.
 
+    Returns:
+        The results; None in a process that is not the first of its run.
+
     Raises:
         ConfigError: A trainer or a logger that cannot work.
-        DataError: An image cannot be read and `data.on_error` is `raise`.
-        SystemExit: With code 1 where every sample failed.
+        DataError: An image cannot be read and `data.on_error` is `raise`, or what another process
+            has measured is not there.
+        MachineError: A full disk, too little memory, or worker processes that are killed again and
+            again. What was measured is in the journal.
+        SystemExit: With code 1 where every sample failed, or another process of the run has ended.
         KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
     """
     console = Console()
-    settings = resolved(config)
     quiet_lightning()
     progress = progress_callback(console, len(setup.dataset))
     trainer = build_trainer(
         config,
+        several=True,
+        use_distributed_sampler=False,  # it would repeat samples
         logger=False,
-        callbacks=[progress],
+        callbacks=[progress, EndedBySigterm()],
         default_root_dir=output_dir,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=isinstance(progress, ProgressBar),
     )
+    if setup.latency is not None and trainer.world_size != 1:
+        allowed = "off with several processes, which slow one another: time a run on one device"
+        raise ConfigError("latency", "on", allowed)
+    task = {"settings": resolved(config), "output_dir": str(output_dir.absolute())}
+    with processes_of(trainer, task) as processes:
+        if processes.first:
+            return _lead(setup, config, output_dir, trainer, processes, console)
+        _follow(setup, trainer, processes)
+        return None
+
+
+def _follow(setup: EvaluationSetup, trainer: Trainer, processes: Processes) -> None:
+    """Measure a part of what the first process decides."""
+    decided = processes.decided()
+    if decided is None:
+        return
+    seed_everything(setup.seed, workers=True, verbose=False)
+    folder = Path(decided["output_dir"])
+    with Journal(folder, decided["depends_on"], setup.resume, processes.rank) as journal:
+        data = _remaining(setup, journal, "samples", setup.loader, processes)
+        module = TierEvaluation(setup, journal, processes)
+        processes.meet("ready")
+        if _test(trainer, module, data):
+            raise KeyboardInterrupt
+
+
+def _lead(
+    setup: EvaluationSetup,
+    config: DictConfig,
+    output_dir: Path,
+    trainer: Trainer,
+    processes: Processes,
+    console: Console,
+) -> EvaluationResults:
+    """Decide, measure a part or everything, and tell the world."""
+    settings = resolved(config)
     device, inputs = _device(trainer), digest_inputs(setup.dataset, setup.source)
     depends_on = measured_by(settings) | {"device": device, "inputs": inputs}
-    finished = _finished_run(depends_on, output_dir) if setup.resume else None
-    if finished is not None:
+    finished = finished_run(depends_on, output_dir) if setup.resume else None
+    if finished is not None and not worth_another_try(finished[0], setup.dataset):
         # Written again: as strict as this run is, and the newest in its folder, which is compared.
         results, path = finished
+        processes.begin(None)
         provenance = dataclasses.replace(results.provenance, config=settings)
         results = dataclasses.replace(results, provenance=provenance)
         write_results(results, path)
@@ -84,21 +126,32 @@ def run_evaluation(
     at_once = setup.latency is not None and setup.latency.passes == "one"
     loader = _alone(setup) if at_once else setup.loader
     with contextlib.ExitStack() as stack:
-        journal = stack.enter_context(
-            contextlib.closing(Journal(output_dir, depends_on, setup.resume))
-        )
-        data = _remaining(setup, journal, "samples", loader)
+        journal = stack.enter_context(Journal(output_dir, depends_on, setup.resume))
+        if finished is not None and not journal.records:
+            journal.take_over(records_of(finished[0], setup.dataset))
+        data = _remaining(setup, journal, "samples", loader, processes)
         # After whatever can be refused: it may start a run on a server.
         logger = stack.enter_context(closing(build(config, "logger", save_dir=output_dir)))
         trainer.logger = logger
-        module = TierEvaluation(setup, journal)
+        module = TierEvaluation(setup, journal, processes)
         logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
+        processes.begin({"output_dir": str(output_dir.absolute()), "depends_on": depends_on})
+        # Nobody writes before all have read what an earlier run has left.
+        processes.meet("ready")
         interrupted = _test(trainer, module, data)
-        if interrupted and not (module.samples and module.loaded):
-            raise KeyboardInterrupt
+        if interrupted:
+            processes.check()
+            processes.end()
+            module.collect()
+            if not (module.samples and module.loaded):
+                raise KeyboardInterrupt
+        missing = len(setup.dataset) - len(module.samples) - len(module.failures)
+        if missing and not interrupted:
+            where = f"{output_dir}: do all processes see the same folder, and the same data?"
+            raise DataError(f"{missing} samples of other processes are not in {where}")
         samples, latency = module.samples, module.latency
         if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
-            data = _remaining(setup, journal, "timed", _alone(setup))
+            data = _remaining(setup, journal, "timed", _alone(setup), processes, module.failed)
             limit = setup.source.max_new_tokens
             timing = LatencyPass(setup.latency, module.model, limit, journal)
             interrupted = _test(trainer, timing, data)
@@ -107,7 +160,10 @@ def run_evaluation(
                 dataclasses.replace(sample, latency=timing.samples.get(index))
                 for index, sample in module.indexed_samples
             ]
-        provenance = gather_provenance(settings, setup.seed, device, inputs)
+        provenance = dataclasses.replace(
+            gather_provenance(settings, setup.seed, device, inputs),
+            halved_batches=module.halved_batches,
+        )
         # Answers that are timed are given several times: their speed is not the evaluation's.
         seconds = module.seconds if module.meter is None else None
         results = aggregate(samples, module.failures, module.facts, seconds, provenance, latency)
@@ -117,6 +173,8 @@ def run_evaluation(
             journal.remove()
             for part in output_dir.glob("interrupted_*_tier-*.json"):
                 part.unlink()  # its samples are in the whole, too
+            if finished is not None and finished[1] != path:
+                finished[1].unlink()  # as are those from before another try
         if isinstance(logger, SampleTableLogger):
             shown = module.indexed_samples[: logger.table_samples]
             logger.log_sample_table(list(sample_rows(setup, shown)))
@@ -133,22 +191,6 @@ def run_evaluation(
     return results
 
 
-def _finished_run(
-    depends_on: dict[str, Any], folder: Path
-) -> tuple[EvaluationResults, Path] | None:
-    """The results that a run like this has left in a folder, as in a multirun that was interrupted
-    in a later run.
-    """
-    wanted = json.loads(json.dumps(depends_on))
-    for path in complete_results(folder):
-        results = load_results(path)
-        origin = results.provenance
-        found = measured_by(origin.config) | {"device": origin.device, "inputs": origin.inputs}
-        if results.accuracy is not None and found == wanted:
-            return results, path
-    return None
-
-
 def _alone(setup: EvaluationSetup) -> LoaderSettings:
     """How samples that are timed are loaded: one by one, with no worker that takes time from the
     model.
@@ -157,22 +199,22 @@ def _alone(setup: EvaluationSetup) -> LoaderSettings:
 
 
 def _remaining(
-    setup: EvaluationSetup, journal: Journal, kind: str, loader: LoaderSettings
+    setup: EvaluationSetup,
+    journal: Journal,
+    kind: str,
+    loader: LoaderSettings,
+    processes: Processes,
+    left_out: Collection[int] = (),
 ) -> TierDataModule:
-    """What an earlier run has not measured. Where it has measured everything, its last record is
-    forgotten: Lightning logs nothing of a pass without batches.
+    """The part of this process in what an earlier run has not measured; what failed then is tried
+    again.
     """
-    while True:
-        records = [record for record in journal.records if kind in record]
-        done = {int(index) for record in records for index in record[kind]}
-        done |= {int(index) for record in journal.records for index in record.get("failures", {})}
-        data = TierDataModule(
-            setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
-            **dataclasses.asdict(loader), done=done,
-        )  # fmt: skip
-        if data.batches or not records:
-            return data
-        journal.records.remove(records[-1])
+    done = {int(index) for record in journal.records for index in record.get(kind, {})}
+    done |= {*left_out}
+    return TierDataModule(
+        setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
+        **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
+    )  # fmt: skip
 
 
 def _test(trainer: Trainer, module: LightningModule, data: TierDataModule) -> bool:

@@ -1,8 +1,9 @@
 """What a run has finished, on disk before the next batch begins.
 
 In: records, one for every batch. Out: the same after a crash. A line holds a checksum and a record;
-a line that a crash cut short is the last one, and is dropped. Once the results file is written, the
-journal has served its purpose and is removed.
+a line that a crash or a full disk cut short is the last one, and is dropped. Each process of a run
+has a file of its own. Once the results file is written, the files have served their purpose and are
+removed.
 """
 
 from __future__ import annotations
@@ -10,65 +11,138 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import Any, Self
 
-from tierexp.errors import ConfigError, DataError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.settings import flat
+from tierexp.machine import machine_trouble, writing
 
 FILE_NAME = "unfinished.jsonl"
 Record = Mapping[str, Any]
 
 
 class Journal:
-    """An append-only file of records.
+    """An append-only file of records, and what is in those beside it; a context that closes it, and
+    that says of what the machine does to the run inside that nothing is lost.
 
     Args:
         folder: Of the run.
         settings: What the records depend on; the first line of the file.
-        resume: Go on with the file that is there.
+        resume: Go on with the files that are there, whatever number of processes wrote them.
+        rank: Of the process; the first is 0 and opens its file before the others do.
 
     Raises:
-        ConfigError: There is a file and `resume` is false, or it belongs to other settings.
+        ConfigError: There is a file and `resume` is false, or it belongs to other settings; the
+            first process has left no file here.
         DataError: A line before the last is damaged.
+        MachineError: The file cannot be written.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], resume: bool) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], resume: bool, rank: int = 0
+    ) -> None:
+        self._rank = rank
+        self.path = folder / (FILE_NAME.replace(".", f".rank{rank}.") if rank else FILE_NAME)
         self.records: list[Record] = []
-        """Those of the run before, in their order."""
+        """Those of the run before, those of each process in their order."""
+        self._read_before: dict[Path, int] = {}
         kept = b""
-        if self.path.exists():
-            header, records, content = _read(self.path)
+        for path in _files(folder):
+            header, records, content = _read(path)
             # A run that ended before it measured anything has left nothing to go on with.
             if header is not None and records:
                 if not resume:
                     allowed = "a folder without an unfinished run; resume=true goes on with it"
                     raise ConfigError("output_dir", str(folder), allowed)
                 _refuse_other_settings(header, settings)
-                self.records, kept = records, content
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = self.path.open("r+b" if kept else "wb")
-        self._file.truncate(len(kept))
-        self._file.seek(len(kept))
+                self.records += records
+                kept = content if path == self.path else kept
+                self._read_before[path] = len(records)
+        self._measured = bool(self.records)
+        if rank and not (folder / FILE_NAME).exists():
+            raise ConfigError("output_dir", str(folder), "a folder that all processes share")
+        with writing(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what a full disk has refused must not be tried again on closing.
+            self._file = self.path.open("r+b" if kept else "wb", buffering=0)
+            self._file.truncate(len(kept))
+            self._file.seek(len(kept))
         if not kept:
-            self.append({"settings": settings})
+            self._write({"settings": settings})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the file for a later run.
+
+        Raises:
+            MachineError: The run was ended by the machine, or by a file that cannot be written.
+        """
+        self.close()
+        trouble = None if error is None else machine_trouble(error)
+        if trouble is None and isinstance(error, OSError):
+            trouble = str(error)  # a logger's file, which this module knows nothing about
+        if trouble is not None:
+            if self._rank:
+                raise MachineError(trouble) from error  # the first process speaks for the run
+            kept = f"what was measured is kept: output_dir={self.path.parent} resume=true goes on"
+            raise MachineError(f"{trouble}; {kept}" if self._measured else trouble) from error
+
+    def take_over(self, records: Iterable[Record]) -> None:
+        """Count what another journal held as measured, and keep it."""
+        for record in records:
+            self.append(record)
+            self.records.append(record)
 
     def append(self, record: Record) -> None:
-        """Write a record; it is on the disk when this returns."""
-        self._file.write(_line(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write a record of what was measured; it is on the disk when this returns.
+
+        Raises:
+            MachineError: It cannot be written.
+        """
+        self._write(record)
+        self._measured = True
+
+    def _write(self, record: Record) -> None:
+        with writing(self.path):
+            rest = memoryview(_line(record))
+            while rest:
+                # On a full disk a part of the line is still written.
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+
+    def others(self) -> list[Record]:
+        """What other processes have measured since this one opened its file."""
+        paths = [path for path in _files(self.path.parent) if path != self.path]
+        return [
+            record for path in paths for record in _read(path)[1][self._read_before.get(path, 0) :]
+        ]
 
     def close(self) -> None:
         """Leave the file for a later run."""
         self._file.close()
 
     def remove(self) -> None:
-        """Close the file and delete it: the results are elsewhere."""
+        """Close the file and delete it with those beside it: the results are elsewhere."""
         self.close()
-        self.path.unlink(missing_ok=True)
+        for path in _files(self.path.parent):
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The journals in a folder."""
+    first = folder / FILE_NAME
+    beside = folder.glob(FILE_NAME.replace(".", ".rank*."))
+    return [*([first] if first.exists() else []), *sorted(beside)]
 
 
 def _line(record: Record) -> bytes:

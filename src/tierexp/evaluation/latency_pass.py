@@ -7,6 +7,7 @@ took. Knows nothing of scores.
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 from lightning import LightningModule
 from typing_extensions import override
@@ -22,6 +23,8 @@ from tierexp.evaluation.latency import (
 )
 from tierexp.evaluation.stopwatch import LatencyMeter
 from tierexp.models.protocol import VisionLanguageModel
+
+_log = logging.getLogger(__name__)
 
 PEAK = "peak_memory_bytes"
 """Key of a journal's records of what was timed."""
@@ -80,7 +83,9 @@ class LatencyPass(LightningModule):
 
     @override
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
-        """Answer one sample and record what it took; one that has failed before fails again."""
+        """Answer one sample and record what it took; one without an image has no latency."""
+        for failed in batch.failures:
+            _log.warning("sample %s is not timed: %s", failed.sample.sample_id, failed.reason)
         if batch.inputs is None or self.meter is None:
             return
         (prepared,) = batch.prepared

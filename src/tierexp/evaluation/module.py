@@ -6,19 +6,19 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
 from time import perf_counter
 
 import numpy as np
-import torch
 from lightning import LightningModule
-from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torch import Tensor
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
+from tierexp.errors import MachineError
+from tierexp.evaluation.fitting import FittingParts
 from tierexp.evaluation.journal import Journal, Record
 from tierexp.evaluation.latency import (
     LatencyResults,
@@ -28,6 +28,7 @@ from tierexp.evaluation.latency import (
 )
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.loaded_model import load_once
+from tierexp.evaluation.processes.group import Processes
 from tierexp.evaluation.results import (
     Failure,
     RunFacts,
@@ -63,34 +64,35 @@ class TierEvaluation(LightningModule):
     Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
     their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
-    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`.
+    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are figures
+    of all samples, in the data set's order, whatever batches and processes these came from.
 
     Args:
         setup: The tier, the data set and the model, whose weights are read when a run starts.
         journal: Keeps what is finished; what an earlier run has kept counts as measured.
+        processes: That share the run; the first collects what all have measured, and logs.
     """
 
-    def __init__(self, setup: EvaluationSetup, journal: Journal) -> None:
+    def __init__(self, setup: EvaluationSetup, journal: Journal, processes: Processes) -> None:
         super().__init__()
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
-        dataset = setup.dataset
-        self._score = SCORES[dataset.score]
-        self._tasks = sorted({dataset[index].task for index in range(len(dataset))})
-        self._means = nn.ModuleDict({name: MeanMetric() for name in _MEANS})
-        self._task_accuracies = nn.ModuleList(MeanMetric() for _ in self._tasks)
+        self._score = SCORES[setup.dataset.score]
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self.loaded = False
         """Whether the weights have been read."""
         self._journal = journal
+        self._processes = processes
+        self._parts = FittingParts(self._answer)
+        self._halved_kept = 0
         self._started = 0.0
-        self._seconds_before = 0.0
-        for record in journal.records:
-            if "samples" in record:
-                self._restore(record)
-        self.seconds = self._seconds_before
+        self.halved_batches = 0
+        """How many batches did not fit into memory so far."""
+        self.seconds = 0.0
         """How long the evaluation took, model loading excluded."""
+        self._restore(journal.records)
+        self._seconds_before = self.seconds
         self.meter: LatencyMeter | None = None
         """Times the answers, where accuracy and latency come from the same."""
 
@@ -108,6 +110,11 @@ class TierEvaluation(LightningModule):
     def failures(self) -> list[Failure]:
         """Samples that could not be evaluated so far, in the data set's order."""
         return [self._failures[index] for index in sorted(self._failures)]
+
+    @property
+    def failed(self) -> set[int]:
+        """Their places in the data set."""
+        return set(self._failures)
 
     @property
     def latency(self) -> LatencyResults | None:
@@ -145,42 +152,43 @@ class TierEvaluation(LightningModule):
 
     @override
     def on_test_start(self) -> None:
-        """Start the clock, and count what an earlier run has measured."""
+        """Start the clock."""
         self._started = perf_counter()
-        self._update_means(self.samples)
 
     @override
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Answer the questions of one batch and record what came of them."""
+        if not (batch.prepared or batch.failures):
+            return
         failures = {
             failed.index: Failure(failed.sample.sample_id, failed.reason)
             for failed in batch.failures
         }
-        self._failures |= failures
-        results: list[SampleResult] = []
-        if batch.inputs is not None:
-            tokens, latency = self._answer(batch.inputs)
+        if failures:
+            self._keep({}, failures)
+        if batch.inputs is None:
+            return
+        for rows, answer in self._parts(batch.inputs):
+            part = batch.prepared[rows.start : rows.stop]
+            if answer is None:
+                self._keep({}, {part[0].index: self._too_large(part[0])})
+                continue
+            tokens, latency = answer
             predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
-            results = [
-                self._record(prepared, prediction, latency)
-                for prepared, prediction in zip(batch.prepared, predictions, strict=True)
-            ]
-            self._update_means(results)
-            self._log_means(results)
-        self.seconds = self._seconds_before + perf_counter() - self._started
-        indices = [prepared.index for prepared in batch.prepared]
-        self._journal.append(
-            {
-                "samples": dict(zip(indices, map(asdict, results), strict=False)),
-                "failures": {index: asdict(failure) for index, failure in failures.items()},
-                "seconds": self.seconds,
+            results = {
+                prepared.index: self._record(prepared, prediction, latency)
+                for prepared, prediction in zip(part, predictions, strict=True)
             }
-            | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
-        )
+            self._keep(results, {})
+        self._processes.check()
 
     @override
     def on_test_epoch_end(self) -> None:
-        """Log what is not a mean."""
+        """Wait for the other processes, and log what all have measured."""
+        self._processes.meet("measured")
+        if not self._processes.first:
+            return
+        self.collect()
         samples = self.samples
         figures = {
             "num_samples": float(len(samples)),
@@ -189,6 +197,7 @@ class TierEvaluation(LightningModule):
         if self.meter is None:
             figures["samples_per_second"] = len(samples) / self.seconds
         if samples:
+            figures |= _means(samples)
             mismatches = [sample.aspect_ratio_mismatch for sample in samples]
             figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
             low, high = task_accuracy(samples).accuracy_ci95
@@ -197,10 +206,14 @@ class TierEvaluation(LightningModule):
                 totals = mme_totals(samples)
                 official = {"perception": totals.perception, "cognition": totals.cognition}
                 figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
-        self.log_dict({f"test/{name}": figure for name, figure in figures.items()})
+        logged = {f"test/{name}": figure for name, figure in figures.items()}
         latency = self.latency
-        if latency is not None:
-            self.log_dict(latency_metrics(latency))
+        logged |= {} if latency is None else latency_metrics(latency)
+        self.log_dict(logged, rank_zero_only=True)
+
+    def collect(self) -> None:
+        """Take over what the other processes have measured so far."""
+        self._restore(self._journal.others())
 
     def _answer(self, inputs: ModelInputs) -> tuple[Tensor, SampleLatency | None]:
         """The answers, (B, L), and what they took where they are timed."""
@@ -216,7 +229,7 @@ class TierEvaluation(LightningModule):
         sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
-        result = SampleResult(
+        return SampleResult(
             sample_id=sample.sample_id,
             tier=facts.tier,
             tier_range=facts.tier_range,
@@ -249,37 +262,62 @@ class TierEvaluation(LightningModule):
             latency=latency,
             image_key=setup.dataset.image_key(prepared.index),
         )
-        self._samples[prepared.index] = result
-        self._failures.pop(prepared.index, None)
-        return result
 
-    def _restore(self, record: Record) -> None:
-        for index, values in record["samples"].items():
-            self._samples[int(index)] = decoded(SampleResult, values)
-        for index, values in record["failures"].items():
-            self._failures[int(index)] = decoded(Failure, values)
-        self._seconds_before = record["seconds"]
+    def _too_large(self, prepared: PreparedSample) -> Failure:
+        """Of a sample that does not fit into memory alone.
 
-    def _update_means(self, results: Sequence[SampleResult]) -> None:
-        for _, metric, attribute, of_metric in self._metrics(results):
-            values = [float(getattr(result, attribute)) for result in of_metric]
-            metric.update(torch.tensor(values, device=self.device))  # (B,)
+        Raises:
+            MachineError: `data.on_error` is `raise`.
+        """
+        name, crops = prepared.sample.sample_id, prepared.selection.crops
+        reason = f"with {crops} crops it does not fit into memory, not even alone"
+        if self._setup.loader.on_error == "raise":
+            raise MachineError(f"sample {name}: {reason}")
+        return Failure(name, reason)
 
-    def _log_means(self, results: Sequence[SampleResult]) -> None:
-        for name, metric, _, of_metric in self._metrics(results):
-            self.log(name, metric, on_step=False, on_epoch=True, batch_size=len(of_metric))
+    def _keep(self, results: Mapping[int, SampleResult], failures: Mapping[int, Failure]) -> None:
+        """Take down what came of samples, here and on the disk."""
+        self._take(results, failures)
+        self.seconds = self._seconds_before + perf_counter() - self._started
+        halved, self._halved_kept = self._parts.halved - self._halved_kept, self._parts.halved
+        self.halved_batches += halved
+        self._journal.append(
+            {
+                "samples": {index: asdict(result) for index, result in results.items()},
+                "failures": {index: asdict(failure) for index, failure in failures.items()},
+                "seconds": self.seconds,
+                "halved_batches": halved,
+            }
+            | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
+        )
 
-    def _metrics(
-        self, results: Sequence[SampleResult]
-    ) -> Iterator[tuple[str, Metric, str, Sequence[SampleResult]]]:
-        """(logged name, metric, attribute it is the mean of, the results that have one)."""
-        accuracies = zip(self._tasks, self._task_accuracies, strict=True)
-        means = [(f"test/{name}", self._means[name], _MEANS[name], results) for name in _MEANS]
-        means += [
-            (f"test/accuracy_{task}", metric, "accuracy", [r for r in results if r.task == task])
-            for task, metric in accuracies
-        ]
-        for name, metric, attribute, of_metric in means:
-            if of_metric:
-                assert isinstance(metric, Metric)
-                yield name, metric, attribute, of_metric
+    def _restore(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if "samples" not in record:
+                continue
+            self._take(
+                {int(i): decoded(SampleResult, values) for i, values in record["samples"].items()},
+                {int(i): decoded(Failure, values) for i, values in record["failures"].items()},
+            )
+            self.halved_batches += record["halved_batches"]
+            # Of processes side by side, the one that took longest.
+            self.seconds = max(self.seconds, record["seconds"])
+
+    def _take(self, results: Mapping[int, SampleResult], failures: Mapping[int, Failure]) -> None:
+        self._samples |= results
+        self._failures |= failures
+        # What has failed is tried again, perhaps by another process.
+        for index in self._failures.keys() & self._samples.keys():
+            del self._failures[index]
+
+
+def _means(samples: Sequence[SampleResult]) -> dict[str, float]:
+    """Logged name to mean, at least one sample."""
+    means = {
+        name: float(np.mean([getattr(sample, attribute) for sample in samples]))
+        for name, attribute in _MEANS.items()
+    }
+    accuracies: dict[str, list[float]] = {}
+    for sample in samples:
+        accuracies.setdefault(f"accuracy_{sample.task}", []).append(sample.accuracy)
+    return means | {name: float(np.mean(of_task)) for name, of_task in accuracies.items()}

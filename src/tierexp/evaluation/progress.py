@@ -33,7 +33,8 @@ def progress_callback(console: Console, num_samples: int) -> Callback:
 
 
 class ProgressLines(Callback):
-    """Logs a line when another tenth of the samples is done.
+    """Logs a line when another tenth of the samples is done; of several processes, the first tells
+    of its own.
 
     Args:
         num_samples: To evaluate, those included that an earlier run has measured.
@@ -41,6 +42,7 @@ class ProgressLines(Callback):
 
     def __init__(self, num_samples: int) -> None:
         self._total = num_samples
+        self._whose = ""
         self._before = self._done = 0
         self._tenths = 0
         self._started = 0.0
@@ -53,8 +55,11 @@ class ProgressLines(Callback):
         self._started = perf_counter()
         data = getattr(trainer, "datamodule", None)
         assert isinstance(data, TierDataModule)
-        self._before = self._done = self._total - sum(map(len, data.batches))
-        self._tenths = 10 * self._done // self._total
+        left = sum(map(len, data.batches))
+        if trainer.world_size > 1:
+            self._total, self._whose = left, f" of the first of {trainer.world_size} processes"
+        self._before = self._done = self._total - left
+        self._tenths = 10 * self._done // max(1, self._total)
 
     @override
     def on_test_batch_end(
@@ -66,17 +71,19 @@ class ProgressLines(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the batch."""
+        """Count the batch, where the run is this process's to tell of."""
+        if not trainer.is_global_zero:
+            return
         self._done += len(batch.prepared) + len(batch.failures)
-        tenths = 10 * self._done // self._total
+        tenths = 10 * self._done // max(1, self._total)
         if tenths == self._tenths:
             return
         self._tenths = tenths
         seconds = perf_counter() - self._started
         speed = (self._done - self._before) / seconds
         _log.info(
-            "%d of %d samples, %.1f per second, %.0f s left",
-            self._done, self._total, speed, (self._total - self._done) / speed,
+            "%d of %d samples%s, %.1f per second, %.0f s left",
+            self._done, self._total, self._whose, speed, (self._total - self._done) / speed,
         )  # fmt: skip
 
 

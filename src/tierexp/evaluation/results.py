@@ -29,6 +29,7 @@ from tierexp.evaluation.latency import LatencyResults, SampleLatency
 from tierexp.evaluation.metrics import wilson_interval
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.run_checks import check_run
+from tierexp.machine import writing
 from tierexp.scores.mme import MmeTotals, add_up
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ class Provenance:
         device: The model ran on.
         inputs: Digests of the weights and the samples, which can change while their names in the
             configuration stay: what a run that is resumed must share.
+        halved_batches: How many batches of an evaluation did not fit into memory and were answered
+            in parts.
     """
 
     config: dict[str, Any]
@@ -163,6 +166,7 @@ class Provenance:
     seed: int | None
     device: str
     inputs: dict[str, str] = dataclasses.field(default_factory=dict)
+    halved_batches: int = 0
 
 
 @dataclass(frozen=True)
@@ -342,6 +346,9 @@ def write_results(results: DataclassInstance, path: Path) -> None:
     Args:
         results: What to write: an `EvaluationResults`, or another schema's data class.
         path: Of the file; its folder is made where it is missing.
+
+    Raises:
+        MachineError: It cannot be written; the old one is still there.
     """
     text = json.dumps(dataclasses.asdict(results), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(text + "\n", path)
@@ -353,22 +360,26 @@ def write_text(text: str, path: Path) -> None:
     Args:
         text: All of it.
         path: Of the file; its folder is made where it is missing.
+
+    Raises:
+        MachineError: It cannot be written; the old one is still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp is private to the user; results are to be read like any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp is private to the user; results are to be read like any other file.
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def complete_results(folder: Path) -> list[Path]:

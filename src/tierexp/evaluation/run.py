@@ -14,10 +14,11 @@ from tierexp.config import describes
 from tierexp.evaluation.model_free.run import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
+from tierexp.multirun import Helped
 from tierexp.overrides import written_overrides
 
 
-def evaluate(config: DictConfig, output_dir: Path) -> float | None:
+def evaluate(config: DictConfig, output_dir: Path) -> float | Helped | None:
     """Evaluate one configuration; print a summary and write the results file.
 
     Args:
@@ -25,11 +26,11 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | None:
         output_dir: Where the results file and the logger's files go.
 
     Returns:
-        The accuracy; None without a model.
+        The accuracy; None without a model, `Helped` where another process speaks for the run.
 
     Raises:
         TierexpError: A setting or a data file that cannot work.
-        SystemExit: With code 1 where every sample failed.
+        SystemExit: With code 1 where every sample failed, or another process of the run has ended.
         KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
     """
     if describes(config, "model", NoModel):
@@ -39,6 +40,8 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | None:
 
     from tierexp.evaluation.engine import run_evaluation
 
-    accuracy = run_evaluation(setup, config, output_dir).accuracy
-    assert accuracy is not None
-    return accuracy
+    results = run_evaluation(setup, config, output_dir)
+    if results is None:
+        return Helped()
+    assert results.accuracy is not None
+    return results.accuracy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,12 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
+from tierexp.errors import ImageDecodeError
 from tierexp.evaluation.results import SampleResult
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.evaluation.tiling_figure import draw_tiling
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -72,17 +76,19 @@ def closing(logger: Logger) -> Iterator[Logger]:
 def sample_rows(
     setup: EvaluationSetup, results: Sequence[tuple[int, SampleResult]]
 ) -> Iterator[SampleRow]:
-    """Samples with their tilings drawn.
+    """Samples with their tilings drawn; those are left out whose image has become unreadable since.
 
     Args:
         setup: That the results come from.
         results: Indices into its data set, and what was measured there.
     """
     for index, result in results:
+        try:
+            image = setup.dataset.image(index)
+        except ImageDecodeError as error:
+            _log.warning("sample %s is not shown: %s", result.sample_id, error)
+            continue
         figure = draw_tiling(
-            setup.dataset.image(index),
-            result.selected_tiling,
-            setup.resize.crops,
-            setup.source.geometry,
+            image, result.selected_tiling, setup.resize.crops, setup.source.geometry
         )
         yield SampleRow(figure, result)

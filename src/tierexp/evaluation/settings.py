@@ -14,6 +14,8 @@ from tierexp.tiers import CropPolicy, Tier
 
 _BESIDE = (
     "output_dir", "resume", "run_name", "logger", "validate", "data.num_workers",
+    # How many processes; the kind of device is told beside the settings.
+    "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
 
 
@@ -24,8 +26,10 @@ def measured_by(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: A resolved configuration.
     """
     part = {key: value for key, value in settings.items() if key not in _BESIDE}
-    if "data" in part:
-        part["data"] = {k: v for k, v in part["data"].items() if f"data.{k}" not in _BESIDE}
+    for group in ("data", "trainer"):
+        if group in part:
+            values = part[group].items()
+            part[group] = {k: v for k, v in values if f"{group}.{k}" not in _BESIDE}
     return part
 
 

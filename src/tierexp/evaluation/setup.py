@@ -36,7 +36,8 @@ class LoaderSettings:
     Args:
         batch_size: Most samples of a batch.
         num_workers: Worker processes; 0 prepares in the main process.
-        on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
+        on_error: What a sample does whose image cannot be read, or that does not fit into memory
+            alone: `skip` counts it as failed, `raise` ends the run.
 
     Raises:
         ConfigError: A number is too small, or another word.

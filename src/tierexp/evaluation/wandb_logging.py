@@ -64,7 +64,9 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
                 name=name,
                 group=group,
                 mode=wandb_mode(mode),
-                settings=wandb.Settings(silent=True, console="off"),
+                # Without git: the address of a remote may hold a token. The commit is in the
+                # results file, which is an artifact of the run.
+                settings=wandb.Settings(silent=True, console="off", disable_git=True),
             )
         except wandb.Error as error:
             raise ConfigError("logger.mode", mode, f"W&B cannot start: {error}") from error

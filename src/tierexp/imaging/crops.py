@@ -1,13 +1,14 @@
-"""A canvas to overlapping crops, and what share of every patch shows the image.
+"""A resampled image to overlapping crops, and what share of every patch shows the image.
 
-In: a canvas, a tiling, and the placement of the image on the canvas. Out: crops, patch masks and
+In: a tiling, where the image lies on its canvas, and its pixels there. Out: crops, patch masks and
 counts of vision tokens that see anything. The masks are computed from the placement; no pixel is
-looked at.
+looked at. The global view is the one crop of a tiling of (1, 1).
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -64,57 +65,89 @@ def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeom
     """
     top, left, bottom, right = placement.visible
 
-    def along(crops: int, start: int, stop: int, pool: int) -> int:
+    def along(crops: int, first: int, end: int, pool: int) -> int:
         window = pool * geometry.patch_size
-        tokens = 0
-        for origin in range(0, crops * geometry.window_size, geometry.window_size):
-            first, end = max(start - origin, 0), min(stop - origin, geometry.crop_size)
-            if first < end:
-                tokens += -(-end // window) - first // window
-        return tokens
+        spans = _spans(crops, first, end, geometry)
+        return sum(-(-stop // window) - start // window for start, stop, _ in spans if start < stop)
 
     pool_rows, pool_cols = geometry.pooling
     rows, cols = tiling
     return along(rows, top, bottom, pool_rows) * along(cols, left, right, pool_cols)
 
 
-def cut_crops(canvas: Pixels, tiling: Tiling, geometry: CropGeometry, crops: Pixels) -> None:
-    """Copy a canvas's overlapping crops, row by row, to where they belong.
+def cut_crops(
+    shown: Pixels, placement: Placement, tiling: Tiling, geometry: CropGeometry, crops: Pixels
+) -> None:
+    """Copy the overlapping crops of a canvas, row by row, to where they belong.
+
+    There is no canvas in between: pixels and padding go straight into the crops.
 
     Args:
-        canvas: (H, W, 3), writable, as large as `geometry.canvas_size(tiling)`.
+        shown: (h, w, 3): the visible part of the canvas, as `resample` gives it.
+        placement: Where it lies on the canvas.
         tiling: (rows, cols) of crops.
         geometry: Crop size S and overlap.
-        crops: (rows * cols, S, S, 3), contiguous; receives the crops.
-    """
-    import torch
+        crops: (rows * cols, S, S, 3) of the same dtype; receives the crops.
 
-    if canvas.shape[:2] != geometry.canvas_size(tiling):
+    Raises:
+        ValueError: A canvas of another tiling, or arrays of other sizes.
+    """
+    if placement.canvas_size != geometry.canvas_size(tiling):
         raise ValueError(
-            f"a canvas of {canvas.shape[:2]} cannot be cut into {tiling[0]} x {tiling[1]} crops"
+            f"a canvas of {placement.canvas_size} cannot be cut into"
+            f" {tiling[0]} x {tiling[1]} crops"
         )
+    top, left, bottom, right = placement.visible
+    if shown.shape[:2] != (bottom - top, right - left):
+        raise ValueError(f"{shown.shape[:2]} is not the size of what {placement} shows")
+    whole = 0, 0, geometry.crop_size, geometry.crop_size
+    spans = product(
+        _spans(tiling[0], top, bottom, geometry), _spans(tiling[1], left, right, geometry)
+    )
+    for crop, ((y0, y1, y), (x0, x1, x)) in zip(crops, spans, strict=True):
+        if (y0, x0, y1, x1) != whole:
+            crop[:y0] = 0
+            crop[y1:] = 0
+            crop[y0:y1, :x0] = 0
+            crop[y0:y1, x1:] = 0
+        crop[y0:y1, x0:x1] = shown[y : y + y1 - y0, x : x + x1 - x0]
+
+
+def _spans(crops: int, first: int, end: int, geometry: CropGeometry) -> list[tuple[int, int, int]]:
+    """Along one axis, what each crop shows of an image that lies on [first, end) of the canvas.
+
+    Returns:
+        (start, stop, source): the crop's pixels [start, stop) show the image from `source` on.
+    """
     side, step = geometry.crop_size, geometry.window_size
-    # torch copies these overlapping windows a quarter faster than NumPy does.
-    windows = torch.from_numpy(canvas).unfold(0, side, step).unfold(1, side, step)
-    windows = windows.permute(0, 1, 3, 4, 2)  # (rows, cols, S, S, 3)
-    torch.from_numpy(crops).view(windows.shape).copy_(windows)
+    spans = []
+    for origin in range(0, crops * step, step):
+        start = min(max(first - origin, 0), side)
+        stop = max(min(end - origin, side), start)
+        spans.append((start, stop, origin + start - first))
+    return spans
 
 
 def _write_shares(
     placement: Placement, tiling: Tiling, geometry: CropGeometry, shares: NDArray[np.float32]
 ) -> None:
     """Fill (rows * cols, P): a patch shows a rectangle, its pixel rows times its pixel columns."""
-    if placement.padding_fraction == 0:
+    top, left, bottom, right = placement.visible
+    height, width = placement.canvas_size
+    if (top, left, bottom, right) == (0, 0, height, width):
         shares.fill(1)
         return
-    top, left, bottom, right = placement.visible
-    down = np.maximum(np.minimum(_patch_edges(tiling[0], geometry), bottom), top)
-    across = np.maximum(np.minimum(_patch_edges(tiling[1], geometry), right), left)
-    pixel_rows = (down[:, 1:] - down[:, :-1])[:, None, :, None]
-    pixel_cols = (across[:, 1:] - across[:, :-1])[None, :, None, :]
+    pixel_rows = _shown_pixels(tiling[0], top, bottom, geometry)[:, None, :, None]
+    pixel_cols = _shown_pixels(tiling[1], left, right, geometry)[:, None]
     side = geometry.patches_per_side
     np.multiply(pixel_rows, pixel_cols, out=shares.reshape(*tiling, side, side))
     shares /= geometry.patch_size**2
+
+
+def _shown_pixels(crops: int, first: int, end: int, geometry: CropGeometry) -> NDArray[np.float32]:
+    """(crops, patches_per_side): along one axis, the pixels of each patch within [first, end)."""
+    edges = np.maximum(np.minimum(_patch_edges(crops, geometry), end), first)
+    return edges[:, 1:] - edges[:, :-1]
 
 
 @cache

@@ -56,10 +56,25 @@ def decode_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> NDArray[
         ImageDecodeError: Missing, not an image, truncated, corrupt or too large.
     """
     with _opened(source, max_pixels) as image:
-        transpose = _TRANSPOSE.get(_orientation(image))
-        image.load()
-        rgb = _to_rgb(image)
-        return np.array(rgb if transpose is None else rgb.transpose(transpose))
+        return _pixels(image)
+
+
+def pixels_of(image: Image.Image, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The pixels of a picture that somebody else has opened, of any of Pillow's modes.
+
+    Args:
+        image: The picture.
+        max_pixels: Refuse larger ones.
+
+    Returns:
+        As `decode_image`.
+
+    Raises:
+        ImageDecodeError: Truncated, corrupt or too large.
+    """
+    with _refusing("image"):
+        _check_size("image", image, max_pixels)
+        return _pixels(image)
 
 
 def read_image_size(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -80,19 +95,21 @@ def read_image_size(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> tuple
 def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
     """An opened image, whose every failure inside the block is an `ImageDecodeError`."""
     name = "image" if isinstance(source, bytes) else str(source)
+    with _refusing(name):
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(stream, formats=_FORMATS) as image:
+            _check_size(name, image, max_pixels)
+            yield image
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Turn every failure inside the block into an `ImageDecodeError`."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of what is repaired or refused here.
             warnings.simplefilter("ignore")
-            stream = io.BytesIO(source) if isinstance(source, bytes) else source
-            with Image.open(stream, formats=_FORMATS) as image:
-                pixels = image.width * image.height
-                if pixels > max_pixels:
-                    raise ImageDecodeError(
-                        f"{name}: {image.width} x {image.height} pixels exceed the limit of "
-                        f"{max_pixels} pixels"
-                    )
-                yield image
+            yield
     except ImageDecodeError:
         raise
     except FileNotFoundError:
@@ -105,6 +122,21 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
         # SyntaxError, ValueError, struct.error, zlib.error, IndexError ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageDecodeError(f"{name}: {reason}") from error
+
+
+def _check_size(name: str, image: Image.Image, max_pixels: int) -> None:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise ImageDecodeError(
+            f"{name}: {image.width} x {image.height} pixels exceed the limit of {max_pixels} pixels"
+        )
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    transpose = _TRANSPOSE.get(_orientation(image))
+    image.load()
+    rgb = _to_rgb(image)
+    return np.array(rgb if transpose is None else rgb.transpose(transpose))
 
 
 def _orientation(image: Image.Image) -> int:

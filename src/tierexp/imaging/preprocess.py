@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
-from tierexp.imaging.resize import Pixels, Placement, Resize, paste, place, render, resample
+from tierexp.imaging.resize import Pixels, Placement, Resize, place, resample
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ def preprocess(
     shape = rows * cols + 1, side, side, 3
     crops: Pixels = np.empty(shape, np.float32) if resize.exact else np.empty(shape, np.uint8)
     how = resize.exact, resize.antialias
-    paste(resample(image, view_placement, *how), view_placement, crops[0])
-    cut_crops(render(image, placement, *how), tiling, geometry, crops[1:])
+    view = resample(image, view_placement, *how)
+    cut_crops(view, view_placement, (1, 1), geometry, crops[:1])
+    cut_crops(resample(image, placement, *how), placement, tiling, geometry, crops[1:])
 
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from PIL import Image
 
 from tierexp.checks import choice, flag
 from tierexp.errors import ConfigError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 ResizeMode = Literal["fill", "letterbox", "stretch"]
 """`fill` covers the canvas and crops what stands out, `letterbox` shows the whole image and pads,
@@ -183,22 +180,18 @@ def resample(
         return _resample_visible(image, placement, exact)
     y, x = top - placement.offset[0], left - placement.offset[1]
     height, width = placement.scaled_size
-    rows = _sources(image.shape[0], height, y, y + bottom - top)
-    cols = _sources(image.shape[1], width, x, x + right - left)
-    part = image[rows.start : rows.stop, cols.start : cols.stop]
-    scaled = _resample_whole(part, (rows.scaled_length, cols.scaled_length), exact)
-    y, x = y - rows.scaled_start, x - cols.scaled_start
-    return scaled[y : y + bottom - top, x : x + right - left]
-
-
-def paste(shown: Pixels, placement: Placement, canvas: Pixels) -> None:
-    """Write what `resample` gives onto a canvas, (H, W, 3) of the same dtype, and 0 around it."""
-    top, left, bottom, right = placement.visible
-    canvas[:top] = 0
-    canvas[bottom:] = 0
-    canvas[top:bottom, :left] = 0
-    canvas[top:bottom, right:] = 0
-    canvas[top:bottom, left:right] = shown
+    row_scale = col_scale = None
+    end_y, end_x = y + bottom - top, x + right - left
+    if bottom - top < height:
+        rows = _sources(image.shape[0], height, y, end_y)
+        # Rows are left out where they lie; to leave out columns would be to copy the others.
+        image = image[rows.start : rows.stop]
+        y, end_y = y - rows.scaled_start, end_y - rows.scaled_start
+        height, row_scale = _ending(end_y, image.shape[0], rows.scaled_length)
+    if right - left < width:
+        width, col_scale = _ending(end_x, image.shape[1], width)
+    scaled = _resample_whole(image, (height, width), (row_scale, col_scale), exact)
+    return scaled[y:end_y, x:end_x]
 
 
 def render(
@@ -219,8 +212,9 @@ def render(
     shown = resample(image, placement, exact, antialias)
     if shown.shape[:2] == placement.canvas_size:
         return shown
-    canvas: Pixels = np.empty((*placement.canvas_size, 3), shown.dtype)
-    paste(shown, placement, canvas)
+    top, left, bottom, right = placement.visible
+    canvas: Pixels = np.zeros((*placement.canvas_size, 3), shown.dtype)
+    canvas[top:bottom, left:right] = shown
     return canvas
 
 
@@ -228,8 +222,7 @@ def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-@dataclass(frozen=True)
-class _Sources:
+class _Sources(NamedTuple):
     """Pixels [start, stop) of one axis of an image, and the pixels they are resampled to."""
 
     start: int
@@ -252,20 +245,39 @@ def _sources(length: int, scaled: int, first: int, end: int) -> _Sources:
     return _Sources(start * q, stop * q, start * p, (stop - start) * p)
 
 
-def _resample_whole(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:
+def _resample_whole(
+    image: NDArray[np.uint8], size: Size, scales: tuple[float | None, float | None], exact: bool
+) -> Pixels:
+    """All of an image, or its top left corner as large as `size` along an axis with a scale."""
     import torch
-    from torch.nn.functional import interpolate
 
-    def bilinear(pixels: Tensor) -> Tensor:
-        return interpolate(pixels, size, mode="bilinear", align_corners=False, antialias=True)
-
+    if not image.flags.carray:
+        image = np.require(image, requirements=["C", "W"])
     # A leading axis before the permutation makes this channels-last in torch's eyes: its uint8
     # kernel for that layout is twice as fast, and the result comes back as (H, W, 3) in memory.
-    source = torch.from_numpy(np.require(image, requirements=["C", "W"]))
-    batch = source[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
-    result = bilinear(batch.float() / 255).clamp_(0, 1) if exact else bilinear(batch)
-    pixels: Pixels = result.permute(0, 2, 3, 1)[0].numpy()
+    batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
+    if exact:
+        batch = batch.float() / 255
+    # `torch.nn.functional.interpolate` ends here too, but takes a size or scales, not both.
+    result = torch.ops.aten._upsample_bilinear2d_aa.default(batch, size, False, *scales)
+    if exact:
+        result.clamp_(0, 1)
+    pixels: Pixels = result[0].permute(1, 2, 0).numpy()
     return pixels
+
+
+def _ending(end: int, length: int, scaled: int) -> tuple[int, float | None]:
+    """How torch resamples an axis from `length` to `scaled` pixels, but stops at `end`.
+
+    Returns:
+        The size and the scale to ask for. torch samples at steps of the inverse of a scale: one
+        whose inverse is not `length / scaled` to the last bit would move pixels. It also takes
+        equal lengths for an axis on which nothing is to be done, whatever the scale. In either
+        case, all of the axis and no scale.
+    """
+    step = length / scaled
+    scale = 1 / step
+    return (end, scale) if end != length and 1 / scale == step else (scaled, None)
 
 
 def _resample_plain(image: NDArray[np.uint8], size: Size, exact: bool) -> Pixels:

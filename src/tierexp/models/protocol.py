@@ -54,6 +54,33 @@ class ModelInputs:
         }
         return ModelInputs(**moved)
 
+    def select(self, rows: range) -> ModelInputs:
+        """Consecutive prompts of the batch as a batch of their own: without the padding that only
+        longer prompts needed, and with the images they are about.
+
+        Args:
+            rows: Of the batch, at least one, in steps of one.
+
+        Returns:
+            Views of these tensors, but for `image_input_idx` and `image_index`.
+        """
+        part = slice(rows.start, rows.stop)
+        mask, positions, index = (
+            tensor[part] for tensor in (self.attention_mask, self.image_input_idx, self.image_index)
+        )
+        padding = int(mask.any(dim=0).int().argmax())
+        first = int(index.min())
+        # Prompts about one image follow each other, so the images of some are consecutive, too.
+        images = slice(first, int(index.max()) + 1)
+        return ModelInputs(
+            input_ids=self.input_ids[part, padding:],
+            attention_mask=mask[:, padding:],
+            crops=self.crops[images],
+            patch_mask=self.patch_mask[images],
+            image_input_idx=positions.where(positions < 0, positions - padding),
+            image_index=index - first,
+        )
+
     def pin_memory(self) -> ModelInputs:
         """The same batch in page-locked memory, as Lightning's data loaders ask for it."""
         return ModelInputs(

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tierexp.errors import TierexpError
-from tierexp.refusal import refuse
+from tierexp.refusal import refuse, refusing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Of the command line; None for those of this process.
 
     Raises:
-        SystemExit: With code 2 after one line about what cannot work.
+        SystemExit: With code 2 after one line about what cannot work, 1 after one about a full
+            disk and the like.
     """
     parser = argparse.ArgumentParser(
         prog="report.py",
@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--wandb", action="store_true",
         help="also log the page to W&B, into the project and group of the sweep's runs",
     )  # fmt: skip
+    parser.add_argument(
+        "--trust", action="store_true",
+        help="the results are your own: for their pictures, build whatever data set they name",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     folder: Path = given.folder
     try:
@@ -39,13 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.name not in ("jinja2", "matplotlib"):
             raise
         refuse(f"the report needs {error.name}: pip install 'tierexp[report]'")
-    try:
-        page = write_report(folder)
+    with refusing():
+        page = write_report(folder, given.trust)
         sys.stdout.write(f"report  {page}\n")
         if given.wandb:
             from tierexp.report.page import reported_runs
             from tierexp.report.wandb_report import log_report
 
             sys.stdout.write(f"logged  {log_report(page, reported_runs(folder))}\n")
-    except TierexpError as error:
-        refuse(error)

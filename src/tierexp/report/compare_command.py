@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tierexp.errors import DataError, TierexpError
+from tierexp.errors import DataError
 from tierexp.evaluation.older_results import EXPECTED, PATTERN, read_older_results
 from tierexp.evaluation.results import complete_results, load_results
-from tierexp.refusal import refuse
+from tierexp.refusal import refusing
 from tierexp.report.comparison import FILE_NAME, compare
 from tierexp.report.varying import Run
 
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Of the command line; None for those of this process.
 
     Raises:
-        SystemExit: With code 2 after one line about what cannot work.
+        SystemExit: With code 2 after one line about what cannot work, 1 after one about a full
+            disk and the like.
     """
     parser = argparse.ArgumentParser(
         prog="compare.py",
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help=f"where the JSON goes (default: {FILE_NAME} in this folder)",
     )  # fmt: skip
     parsed = parser.parse_args(arguments)
-    try:
+    with refusing():
         runs = [run for path in parsed.paths for run in _runs(path)]
         if len(runs) < 2:
             raise DataError(f"there is {len(runs)} results file, a comparison takes two or more")
@@ -49,8 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if parsed.output.is_dir():
             raise DataError(f"--output: {parsed.output} is a folder; it takes a file")
         compare(runs, parsed.output, Console())
-    except TierexpError as error:
-        refuse(error)
 
 
 def _runs(path: Path) -> Iterator[Run]:

@@ -24,6 +24,7 @@ from tierexp.evaluation.summary import number_text, percent_text
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.evaluation.validation.table import checks_table
+from tierexp.machine import writing
 from tierexp.report.varying import Run, comparable, varying
 
 FILE_NAME = "comparison.json"
@@ -97,6 +98,9 @@ def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, .
     Returns:
         The checks between runs; none where they differ in more than the crop policy. Older results
         are listed and not judged: they do not say on which images, nor of which model.
+
+    Raises:
+        MachineError: The file cannot be written.
     """
     judged = [run for run in runs if isinstance(run, EvaluationResults)]
     between = check_sweep(judged) if comparable(judged) else ()
@@ -110,7 +114,8 @@ def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, .
         ],
         "validation": [dataclasses.asdict(check) | {"met": check.met} for check in between],
     }
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with writing(file):
+        file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console.print(Text(f"comparison  {file}"), soft_wrap=True)
     return between
 

@@ -24,10 +24,12 @@ from tierexp.evaluation.setup import LoaderSettings
 from tierexp.evaluation.validation.check import Check
 from tierexp.evaluation.validation.sweep_checks import check_sweep
 from tierexp.geometry import CropGeometry
+from tierexp.machine import writing
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.comparison import runs_below
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+from tierexp.report.trust import trusted_config
 from tierexp.report.varying import comparable, run_labels
 
 PAGE, FIGURES = "report.html", "figures"
@@ -55,22 +57,25 @@ class Drawing:
     draw: Callable[[], Figure]
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, trust: bool = False) -> Path:
     """Write `report.html` and `figures/` into a folder with results.
 
     Args:
         folder: Results files lie in it or anywhere below.
+        trust: Whether the results are the user's own: for the pictures, their data set is built
+            again, of whatever class.
 
     Returns:
         The page.
 
     Raises:
         DataError: There are no results with an accuracy, or not all of one data set and model.
+        MachineError: The page cannot be written.
     """
     runs = reported_runs(folder)
     labels = run_labels(runs)
     drawings = list(_drawings(runs))
-    pictures, note = _pictures(runs[0])
+    pictures, note = _pictures(runs[0], trust)
     template = Environment(
         loader=PackageLoader("tierexp.report", "."), autoescape=True, undefined=StrictUndefined
     ).get_template("page.html.jinja")
@@ -88,7 +93,8 @@ def write_report(folder: Path) -> Path:
         cases=disagreements(runs, labels, pictures, _MOST_CASES) if len(runs) > 1 else [],
     )
     target = folder / PAGE
-    target.write_text(page, encoding="utf-8")
+    with writing(target):
+        target.write_text(page, encoding="utf-8")
     _write_figures(drawings, folder / FIGURES)
     return target
 
@@ -209,10 +215,11 @@ def _write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
         figure.savefig(folder / f"{drawing.name}.png", dpi=200)
 
 
-def _pictures(run: EvaluationResults) -> tuple[Pictures, str | None]:
+def _pictures(run: EvaluationResults, trust: bool) -> tuple[Pictures, str | None]:
     """The data set's pictures; where it is not at hand, none, and why."""
-    config = OmegaConf.create(run.provenance.config)
     try:
+        settings = run.provenance.config
+        config = OmegaConf.create(settings) if trust else trusted_config(settings)
         loader = [field.name for field in fields(LoaderSettings)]
         dataset = build(config, "data", leave_out=loader)
         geometry = build(config, "model").geometry

@@ -15,8 +15,8 @@ from tierexp.evaluation.settings import flat, measured_by
 _FACTS = ("dataset", "model", "score", "top_k", "num_active_blocks")
 """What results say of themselves, whatever the settings were called."""
 _ELSEWHERE = (
-    "latency.", "trainer.accelerator", "trainer.devices", "seed", "data.batch_size",
-    "data.on_error", "model.name", "model.top_k", "model.num_active_blocks",
+    "latency.", "seed", "data.batch_size", "data.on_error", "model.name", "model.top_k",
+    "model.num_active_blocks",
 )  # fmt: skip
 """Settings that are facts already, that have places of their own, or that no answer depends on."""
 _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from tierexp.data.batch import EvaluationBatch
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.loader import SurvivingLoader, start_method
 from tierexp.training.batches import TrainingBatch, TrainingBatches, VisionBatch
 
 Batch = VisionBatch | TrainingBatch | EvaluationBatch
@@ -51,9 +52,10 @@ class TrainingDataModule(LightningDataModule):
             sampler=range(start, len(self._batches)),
             collate_fn=_unchanged,
             num_workers=self._num_workers,
+            multiprocessing_context=start_method(self._num_workers),
         )
 
-    def val_dataloader(self) -> Sequence[DataLoader[Any]]:
+    def val_dataloader(self) -> Sequence[SurvivingLoader]:
         """One loader of `EvaluationBatch` per validation set."""
         return [module.test_dataloader() for module in self._validation.values()]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from lightning import Trainer, seed_everything
@@ -16,7 +17,7 @@ from tierexp.checks import path
 from tierexp.config import build
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa.dataset import TierQA
-from tierexp.errors import ConfigError
+from tierexp.errors import CheckpointError, ConfigError
 from tierexp.evaluation.progress import quiet_lightning
 from tierexp.evaluation.sample_table import closing
 from tierexp.evaluation.trainer import build_trainer, interruptible
@@ -99,12 +100,16 @@ def fit(
     with closing(logger):
         trainer = _trainer(config, recipe, logger, state.parent)
         with interruptible(trainer):
-            trainer.fit(
-                module,
-                TrainingDataModule(batches, validation, recipe.num_workers),
-                ckpt_path=state if resume else None,
-                weights_only=True,
-            )
+            try:
+                trainer.fit(
+                    module,
+                    TrainingDataModule(batches, validation, recipe.num_workers),
+                    ckpt_path=state if resume else None,
+                    weights_only=True,
+                )
+            except UnpicklingError as error:
+                # More than tensors and numbers: it would have to run code to be read.
+                raise CheckpointError(f"{state} holds more than a training state") from error
         save_checkpoint(module.molmo, folder, torch.float16)
 
 

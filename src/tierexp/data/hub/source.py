@@ -7,6 +7,7 @@ but parquet and Arrow is read, so no code of a data set is ever run and nothing 
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -83,6 +84,8 @@ class Source:
         """
         datasets = _datasets(self.hub or str(self.path))
         if self.path is not None and (saved := self._saved()) is not None:
+            if saved.is_dir():
+                _refuse_names_of_elsewhere(saved / _SAVED)
             load = datasets.Dataset.from_file if saved.is_file() else datasets.load_from_disk
             table: Dataset = self._open(lambda: load(str(saved)))
         else:
@@ -212,6 +215,17 @@ class Source:
                 f"{self.where}: cannot be read from the hub: {reason}; data.path=FOLDER reads a "
                 f"local copy ({copy}), and HF_ENDPOINT names a mirror"
             ) from error
+
+
+def _refuse_names_of_elsewhere(file: Path) -> None:
+    """Refuse a saved split that lists files of another folder: `datasets` would read them."""
+    try:
+        listed = [entry["filename"] for entry in json.loads(file.read_bytes())["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{file} does not list the files of a saved data set") from None
+    for name in listed:
+        if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
+            raise DataError(f"{file} names {name!r}, which is no file beside it")
 
 
 def _datasets(what: str) -> Any:

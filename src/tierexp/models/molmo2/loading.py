@@ -15,6 +15,8 @@ from transformers.utils import logging
 from tierexp.errors import CheckpointError
 
 _LISTED = 5
+_ADAPTER_FILE = "adapter_config.json"
+"""Makes `transformers` read weights that it names, which may lie anywhere."""
 
 
 def load_network(
@@ -30,6 +32,8 @@ def load_network(
     Raises:
         CheckpointError: A file cannot be read, or its tensors are not exactly the model's.
     """
+    if (folder / _ADAPTER_FILE).exists():
+        raise CheckpointError(f"{folder} has an {_ADAPTER_FILE}: merge the adapter first")
     logging.disable_progress_bar()
     try:
         network, report = Molmo2ForConditionalGeneration.from_pretrained(

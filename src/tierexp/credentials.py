@@ -1,0 +1,84 @@
+"""Keys, tokens and passwords: a configuration is no place for them, since results, logs and W&B
+keep it.
+
+In: settings, or a text for people. Out: a refusal that does not repeat the secret, or the text
+without it. Nothing in tierexp takes a secret: the libraries that need one find it in the
+environment or in a login of their own. Knows nothing about Hydra.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+
+from tierexp.errors import ConfigError
+
+HIDDEN = "***"
+
+_NAME = re.compile(
+    r"(^|[^a-z])(api_?key|access_?key|private_?key|secret|password|passwd|token|credentials?)$",
+    re.IGNORECASE,
+)
+"""What names a secret; `typical_vision_tokens` and `image_key` do not."""
+
+_SHAPES = (
+    r"(?<=://)[^/\s@'\"]+(?=@)",  # https://USER:PASSWORD@host
+    r"(?<=[?&])(?:access_token|token|api_?key|password|sig|signature|x-amz-signature)=[^&\s'\"]+",
+    r"\bhf_[A-Za-z0-9]{16,}",
+    r"\bgh[opsur]_[A-Za-z0-9]{16,}",
+    r"\bgithub_pat_\w{16,}",
+    r"\bglpat-[\w-]{16,}",
+    r"\bsk-[\w-]{16,}",
+    r"\bwandb_v\d+_\w{16,}",
+    r"\bAKIA[0-9A-Z]{16}\b",
+    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",  # a JSON web token
+)
+_SECRET = re.compile("|".join(f"(?:{shape})" for shape in _SHAPES), re.IGNORECASE)
+
+_SHORTEST = 8
+"""Characters: shorter values of the environment may be words of any sentence."""
+
+
+def refuse_credentials(settings: Mapping[str, object]) -> None:
+    """Refuse settings that hold a secret, or that can be nothing else.
+
+    Args:
+        settings: Of any depth; the keys may have dots.
+
+    Raises:
+        ConfigError: Names the key, and hides the value.
+    """
+    for key, value in _leaves(settings, ""):
+        named = _NAME.search(key) is not None and isinstance(value, str) and value.strip()
+        if named or without_credentials(str(value)) != str(value):
+            allowed = (
+                "left out: results, logs and W&B keep every setting; an environment variable "
+                "(WANDB_API_KEY, HF_TOKEN) or a login keeps a key to yourself"
+            )
+            raise ConfigError(key, HIDDEN, allowed)
+
+
+def without_credentials(text: str) -> str:
+    """A text with what looks like a secret hidden, and what the environment says is one."""
+    for secret in _environment_secrets():
+        text = text.replace(secret, HIDDEN)
+    return _SECRET.sub(HIDDEN, text)
+
+
+def _environment_secrets() -> list[str]:
+    values = [value for name, value in os.environ.items() if _NAME.search(name)]
+    # The longest first: one may contain another.
+    return sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True)
+
+
+def _leaves(value: object, key: str) -> Iterator[tuple[str, object]]:
+    """(key, value) of everything in nested settings; items of a list have the list's key."""
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from _leaves(below, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple):
+        for below in value:
+            yield from _leaves(below, key)
+    else:
+        yield key, value

@@ -1,0 +1,1 @@
+"""Several processes for one run, each with a device of its own."""
