@@ -7,6 +7,7 @@ nothing about masks or positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -50,6 +51,22 @@ class KeyValueCache:
     def length(self) -> int:
         """Tokens that every active block has seen."""
         return self._length
+
+    def repeat(self, rows: Tensor, capacity: int) -> KeyValueCache:
+        """The same tokens for other sequences.
+
+        Args:
+            rows: (B,) int64, which of these sequences each of the new ones continues.
+            capacity: Most tokens a new sequence can have, those of this cache included.
+        """
+        repeated = copy(self)
+        repeated._keys, repeated._values = (
+            t.new_empty(t.shape[0], len(rows), t.shape[2], capacity, t.shape[4])
+            for t in (self._keys, self._values)
+        )
+        for mine, new in ((self._keys, repeated._keys), (self._values, repeated._values)):
+            new[:, :, :, : self._length] = mine[:, :, :, : self._length].index_select(1, rows)
+        return repeated
 
     def extend(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add the keys and values, (B, kv heads, T, D), of new tokens to those of a block.

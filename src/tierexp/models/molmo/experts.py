@@ -70,7 +70,8 @@ def gated(inner: Tensor) -> Tensor:
 
 
 class Experts(nn.Module):
-    """Gated linear units `down(silu(gate x) · up x)`, their weights stacked.
+    """Gated linear units `down(silu(gate x) · up x)`, their weights stacked: `gate_up_proj`,
+    (E, 2 H, C), gate first, and `down_proj`, (E, C, H).
 
     Args:
         num_experts: How many.
@@ -80,8 +81,10 @@ class Experts(nn.Module):
 
     def __init__(self, num_experts: int, width: int, hidden_width: int) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Parameter(torch.empty(num_experts, 2 * hidden_width, width))
-        self.down_proj = nn.Parameter(torch.empty(num_experts, width, hidden_width))
+        # In memory a row belongs to an input, not to an output as in a linear layer: a product of
+        # few tokens is then up to a fifth faster on a CPU, in decoding and at a small width.
+        self.gate_up_proj = nn.Parameter(torch.empty(num_experts, width, 2 * hidden_width).mT)
+        self.down_proj = nn.Parameter(torch.empty(num_experts, hidden_width, width).mT)
 
     def forward(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
         """Send every token through its experts and add up what they answer.

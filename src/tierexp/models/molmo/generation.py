@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.prefill import prefill
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, StageClock
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def generate_greedily(
     model: Molmo,
     inputs: ModelInputs,
-    image_features: Tensor,
+    vision_features: Tensor,
     max_new_tokens: int,
     clock: StageClock = UNTIMED,
     fixed_length: bool = False,
@@ -31,8 +31,8 @@ def generate_greedily(
 
     Args:
         model: In the mode and precision it is to run in.
-        inputs: The prompts; of the images only `image_input_idx` is used.
-        image_features: (B, N, K, C), from `Molmo.vision_features`.
+        inputs: The prompts; of the images only their places are used.
+        vision_features: (I, N, K, C), from `Molmo.vision_features`.
         max_new_tokens: The longest answer.
         clock: Is told when prefill and decoding begin and end.
         fixed_length: Go on to `max_new_tokens` when all rows have ended.
@@ -41,34 +41,17 @@ def generate_greedily(
         (B, L <= max_new_tokens) int64; after the end of text a row holds only end-of-text ids,
         and generation stops when all rows have ended.
     """
-    input_ids, attention_mask = inputs.input_ids, inputs.attention_mask
-    batch, length = input_ids.shape
-    end = model.end_of_text_id
+    batch, end = len(inputs.input_ids), model.end_of_text_id
     with clock.stage("prefill"):
-        cache = KeyValueCache(
-            model.config.decoder,
-            batch,
-            length + max_new_tokens,
-            input_ids.device,
-            image_features.dtype,
-            model.active_blocks,
-        )
-        unpadded = bool(attention_mask.all())
-        # Answers are never padding, so the whole mask is known before the first token is.
-        mask = attention_mask.new_ones(batch, length + max_new_tokens)
-        mask[:, :length] = attention_mask
-        logits = model.decode(
-            input_ids,
-            image_features,
-            inputs.image_input_idx,
-            attention_mask=None if unpadded else mask[:, :length],
-            logits_at=input_ids.new_full((batch, 1), length - 1),
-            cache=cache,
-        )
-        token = logits[:, -1].argmax(dim=-1)  # (B,)
+        prompts = prefill(model, inputs, vision_features, max_new_tokens)
+        cache, mask = prompts.cache, prompts.mask
+        if mask is not None:
+            # Answers are never padding, so the whole mask is known before the first token is.
+            mask = torch.cat([mask, mask.new_ones(batch, max_new_tokens)], dim=1)
+        token = prompts.logits.argmax(dim=-1)  # (B,)
     answers = [token]
     with clock.stage("decode"):
-        finished = torch.zeros(batch, dtype=torch.bool, device=input_ids.device)
+        finished = torch.zeros(batch, dtype=torch.bool, device=token.device)
         while len(answers) < max_new_tokens:
             if end is not None:
                 finished |= token == end
@@ -76,7 +59,9 @@ def generate_greedily(
                     break
             seen = cache.length + 1
             logits = model.decode(
-                token.unsqueeze(1), attention_mask=None if unpadded else mask[:, :seen], cache=cache
+                token.unsqueeze(1),
+                attention_mask=None if mask is None else mask[:, :seen],
+                cache=cache,
             )
             token = logits[:, -1].argmax(dim=-1)
             if end is not None:

@@ -172,7 +172,7 @@ class Molmo(nn.Module):
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `generate_greedily`."""
         with clock.stage("vision"):
-            features = self.image_features(inputs)
+            features = self.vision_features(inputs.crops, inputs.patch_mask)
         return generate_greedily(self, inputs, features, max_new_tokens, clock, fixed_length)
 
     @torch.inference_mode()

@@ -9,6 +9,7 @@ worst case (float32 on disk, bfloat16 in memory) twice its size. Knows nothing a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +74,13 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
     """Copy stored tensors into tensors in memory, in the order in which they lie on disk.
 
     Args:
-        pairs: What to read, and the contiguous tensor of the same shape, on any device and of any
-            floating dtype, that it fills.
+        pairs: What to read, and the tensor of the same shape, on any device and of any floating
+            dtype, that it fills; contiguous, or a transposed matrix.
 
     Raises:
         CheckpointError: A file has become shorter since it was listed.
     """
-    buffer = bytearray(_PIECE)
+    buffer = bytearray(max([_PIECE, *(_row_bytes(source) for source, _ in pairs)]))
     by_file: dict[Path, list[tuple[StoredTensor, Tensor]]] = {}
     for source, target in pairs:
         by_file.setdefault(source.file, []).append((source, target))
@@ -87,13 +88,17 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
         with file.open("rb", buffering=0) as opened:
             for source, target in sorted(tensors, key=lambda pair: pair[0].start):
                 opened.seek(source.start)
-                flat, most = target.view(-1), _PIECE // source.dtype.itemsize
-                for first in range(0, len(flat), most):
-                    part = flat[first : first + most]
+                rows = target.view(len(target), -1)
+                for part in torch.split(rows, max(1, _PIECE // _row_bytes(source))):
                     size = part.numel() * source.dtype.itemsize
                     if opened.readinto(memoryview(buffer)[:size]) != size:
                         raise CheckpointError(f"{file} ends within a tensor")
-                    part.copy_(torch.frombuffer(buffer, dtype=source.dtype, count=part.numel()))
+                    read = torch.frombuffer(buffer, dtype=source.dtype, count=part.numel())
+                    part.copy_(read.view_as(part))
+
+
+def _row_bytes(source: StoredTensor) -> int:
+    return math.prod(source.shape[1:]) * source.dtype.itemsize
 
 
 def _read_header(file: Path) -> dict[str, StoredTensor]:

@@ -1,0 +1,125 @@
+"""Prefill: a batch of prompts, read up to the first token of their answers.
+
+In: a model, prompts padded on the left, and the features of their images. Out: the logits of the
+first new tokens, and the cache to go on from. An image that several prompts are about is read
+once: what precedes and holds its vision tokens is the same in each. Knows nothing about decoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.protocol import ModelInputs
+
+if TYPE_CHECKING:
+    from tierexp.models.molmo.model import Molmo
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """Prompts that have been read.
+
+    Args:
+        logits: (B, V), of each prompt's next token.
+        cache: Of all prompts.
+        mask: (B, `cache.length`) bool, False on padding; None where there is none.
+    """
+
+    logits: Tensor
+    cache: KeyValueCache
+    mask: Tensor | None
+
+
+def prefill(
+    model: Molmo, inputs: ModelInputs, vision_features: Tensor, new_tokens: int
+) -> Prefilled:
+    """Read prompts whose images have been encoded.
+
+    Args:
+        model: In the mode and precision it is to run in.
+        inputs: The prompts; of the images only their places are used.
+        vision_features: (I, N, K, C), from `Molmo.vision_features`.
+        new_tokens: How many more the cache is to have room for.
+    """
+    parts = _split(inputs, len(vision_features))
+    if parts is None:
+        return _read(model, inputs, vision_features, new_tokens)
+    images, questions, mask = parts
+    cache = _read(model, images, vision_features, 0).cache
+    cache = cache.repeat(inputs.image_index, mask.shape[1] + new_tokens)
+    padding = None if bool(mask.all()) else mask
+    last = torch.full_like(questions[:, :1], questions.shape[1] - 1)
+    logits = model.decode(questions, attention_mask=padding, logits_at=last, cache=cache)
+    return Prefilled(logits[:, -1], cache, padding)
+
+
+def _split(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
+    """What precedes and holds the vision tokens, once for each image; and what follows.
+
+    Questions of unequal length, too, are padded there and not before their images: padding takes
+    a mask, with which attention does not save the half that a causal one does.
+
+    Returns:
+        The images' prompts, (I, P) tokens; the questions, (B, S) int64; and the mask of both
+        together, (B, P + S). None where nothing is gained, or prompts about an image do not begin
+        alike.
+    """
+    ids, places = inputs.input_ids, inputs.image_input_idx
+    starts = (~inputs.attention_mask).sum(dim=1)  # (B,): the first token of each prompt,
+    ends = places.flatten(1).amax(dim=1) + 1  # and the first behind its image
+    if (len(ids) == images and not bool(starts.any())) or not bool((ends > starts).all()):
+        return None
+    begin = ends - (ends - starts).max()  # (B,): where all are to begin, to end with the image
+    columns = begin[:, None] + torch.arange(int(ends[0] - begin[0]), device=ids.device)
+    real = columns >= starts[:, None]  # (B, P)
+    beginnings = ids.gather(1, columns.clamp(min=0)).where(real, ids[:1, :1])
+    places = places.where(places < 0, places - begin[:, None, None])
+    first = _first_rows(inputs.image_index, images)
+    read = first[inputs.image_index]  # (B,): the prompt that is read for each
+    if not all(bool((part == part[read]).all()) for part in (real, beginnings, places)):
+        return None
+    prompts = ModelInputs(
+        input_ids=beginnings[first],
+        attention_mask=real[first],
+        crops=inputs.crops,
+        patch_mask=inputs.patch_mask,
+        image_input_idx=places[first],
+        image_index=torch.arange(images, device=ids.device),
+    )
+    rest = torch.arange(int(ends.min()), ids.shape[1], device=ids.device)
+    return prompts, ids[:, rest], torch.cat([real, rest >= ends[:, None]], dim=1)
+
+
+def _read(model: Molmo, inputs: ModelInputs, vision_features: Tensor, new_tokens: int) -> Prefilled:
+    """All prompts from beginning to end, each with its image."""
+    batch, length = inputs.input_ids.shape
+    cache = KeyValueCache(
+        model.config.decoder,
+        batch,
+        length + new_tokens,
+        inputs.input_ids.device,
+        vision_features.dtype,
+        model.active_blocks,
+    )
+    mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
+    logits = model.decode(
+        inputs.input_ids,
+        vision_features[inputs.image_index],
+        inputs.image_input_idx,
+        attention_mask=mask,
+        logits_at=inputs.input_ids.new_full((batch, 1), length - 1),
+        cache=cache,
+    )
+    return Prefilled(logits[:, -1], cache, mask)
+
+
+def _first_rows(image_index: Tensor, images: int) -> Tensor:
+    """(I,) int64: the first prompt about each image."""
+    rows = torch.arange(len(image_index), device=image_index.device)
+    first = rows.new_full((images,), len(rows) - 1)
+    return first.scatter_reduce_(0, image_index, rows, "amin")
