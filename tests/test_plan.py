@@ -105,6 +105,25 @@ def test_long_questions_come_last_and_those_about_one_image_together() -> None:
     assert plan.batches == ((2, 3), (0, 1))
 
 
+@pytest.mark.parametrize(
+    ("questions", "batch_size", "lengths"),
+    [
+        ([3, 3, 3], 7, [6, 3]),
+        ([3, 3, 3], 4, [3, 3, 3]),
+        ([1, 1, 1, 1, 1], 2, [2, 2, 1]),
+        ([7, 2], 3, [3, 3, 3]),  # the seventh and the two
+        ([2, 7, 1], 3, [2, 3, 3, 2]),
+    ],
+)
+def test_questions_about_one_image_share_a_batch_where_they_fit(
+    questions: list[int], batch_size: int, lengths: list[int]
+) -> None:
+    asked = Asked([(str(i), False, 5) for i, number in enumerate(questions) for _ in range(number)])
+    plan = plan_evaluation(asked, MEDIUM, Threshold(), CropGeometry(), batch_size)
+    assert [len(batch) for batch in plan] == lengths
+    assert [index for batch in plan for index in batch] == list(range(sum(questions)))
+
+
 def test_the_plan_does_not_depend_on_the_batch_size() -> None:
     drawn = [(480, 640), (100, 900), None, (640, 480), (500, 500)]
     plans = [plan_evaluation(Sizes(drawn), MEDIUM, Threshold(), CropGeometry(), n) for n in (1, 5)]

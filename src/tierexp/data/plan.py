@@ -2,7 +2,7 @@
 
 In: a data set and a crop policy. Out: a plan, that is, a selection for every sample and batches
 of equal crop count, so that no batch holds padding crops, and of prompts of similar length, so that
-few hold much padding at all. The plan depends on nothing but the data set, the policy and the batch
+few hold much padding at all; questions about one image share one where they fit. The plan depends on nothing but the data set, the policy and the batch
 size; how several processes divide it, on nothing but the plan and their number.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
@@ -142,11 +143,31 @@ def plan_evaluation(
 
     alike = [sorted(groups[crops], key=length) for crops in sorted(groups)]
     batches = [
-        tuple(indices[start : start + batch_size])
+        batch
         for indices in ([*alike, list(unreadable)] if unreadable else alike)
-        for start in range(0, len(indices), batch_size)
+        for batch in _batches(indices, dataset, batch_size)
     ]
     return EvaluationPlan(selections, sizes, unreadable, tuple(batches))
+
+
+def _batches(
+    indices: Sequence[int], dataset: QuestionDataset, batch_size: int
+) -> Iterator[tuple[int, ...]]:
+    """Full batches, but for room that would part questions about one image: it would be
+    preprocessed, encoded and prefilled twice. Only more questions than a batch holds are parted.
+    """
+    batch: list[int] = []
+    for _, group in groupby(indices, key=dataset.image_key):
+        about_one = list(group)
+        if batch and len(batch) + len(about_one) > batch_size:
+            yield tuple(batch)
+            batch = []
+        batch += about_one
+        while len(batch) > batch_size:
+            yield tuple(batch[:batch_size])
+            batch = batch[batch_size:]
+    if batch:
+        yield tuple(batch)
 
 
 def _longest_questions(dataset: QuestionDataset, indices: Iterable[int]) -> dict[str, int]:
