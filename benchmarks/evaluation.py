@@ -242,7 +242,11 @@ def random_molmoe(config: MolmoConfig, device: torch.device, dtype: torch.dtype)
         torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.02)
     per_crop, size = config.geometry.tokens_per_crop, config.vision.crop_size
     views, images = 7, BATCH // 3
-    text = torch.randint(config.decoder.vocab_size, (BATCH, views * per_crop + 32))
+    begin, questions = (
+        torch.randint(config.decoder.vocab_size, shape)
+        for shape in ((images, views * per_crop), (BATCH, 32))
+    )
+    text = torch.cat([begin.repeat_interleave(3, dim=0), questions], dim=1)
     inputs = ModelInputs(
         input_ids=text,
         attention_mask=torch.ones_like(text, dtype=torch.bool),

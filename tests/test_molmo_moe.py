@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from tests.molmo_models import small_config
-from tierexp.models.molmo.experts import turns
+from tierexp.models.molmo.experts import Experts, turns
 from tierexp.models.molmo.moe import MixtureOfExperts
 
 
@@ -151,9 +151,14 @@ def test_autocast_reaches_the_experts() -> None:
 
 
 @torch.inference_mode()
-def test_bfloat16_is_rounded_once() -> None:
-    layer = mixture()
-    x = torch.randn(2, 60, 32).bfloat16()
-    narrow = layer.to(torch.bfloat16)
-    exact = mix_by_definition(narrow.float(), x.float(), 6)
-    assert (narrow.to(torch.bfloat16).mix(x, 6) - exact).abs().max() < 0.02 * exact.abs().max()
+def test_answers_in_bfloat16_are_added_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experts that answer 256 and eight times 1, each in a turn; in bfloat16, 256 + 1 is 256."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    experts = Experts(num_experts=9, width=2, hidden_width=1)
+    with torch.no_grad():
+        experts.gate_up_proj[:, 0], experts.gate_up_proj[:, 1] = 32, 1 / 32
+        experts.down_proj.fill_(1)
+        experts.down_proj[0] = 256
+    tokens, chosen = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.arange(9).expand(2, 9)
+    answer = experts.bfloat16()(tokens.bfloat16(), chosen, torch.ones(2, 9))
+    assert answer.tolist() == [[264, 264], [264, 264]]

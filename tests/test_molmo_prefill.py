@@ -90,6 +90,31 @@ def test_an_image_is_read_once() -> None:
     assert passes == [2 * IMAGE_END, 3 * (14 - IMAGE_END)]
 
 
+def test_images_that_are_not_shared_save_the_mask_alone() -> None:
+    """Of equal length they are read first and the questions behind them; otherwise all at once."""
+    model = small_model("dense")
+    for before, expected in (([0, 0], [2 * IMAGE_END, 2 * (14 - IMAGE_END)]), ([0, 3], [2 * 14])):
+        inputs = sharing([14, 10], [0, 1], before)
+        passes = tokens_read(model)
+        features = model.vision_features(inputs.crops, inputs.patch_mask)
+        with torch.inference_mode():
+            prefill(model, inputs, features, new_tokens=1)
+        assert passes == expected
+        check(model, inputs)
+
+
+@pytest.mark.parametrize("lengths", [[14, IMAGE_END, 10], [IMAGE_END] * 3])
+def test_prompts_that_end_with_their_image(lengths: list[int]) -> None:
+    check(small_model("dense"), sharing(lengths, [0, 0, 0], [0]))
+
+
+@pytest.mark.parametrize(("block", "top_k"), [(0, 1), (1, 3)])
+def test_the_knobs_hold_for_both_parts(block: int, top_k: int) -> None:
+    model = small_model("mixture")
+    model.active_blocks, model.top_k = (block,), top_k
+    check(model, sharing(LENGTHS, [0, 0, 1, 1, 1], [0, 2]))
+
+
 def test_a_prompt_alone_is_read_in_one_pass() -> None:
     model, inputs = small_model("dense"), prompt([12])
     passes = tokens_read(model)

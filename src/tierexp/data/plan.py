@@ -2,8 +2,9 @@
 
 In: a data set and a crop policy. Out: a plan, that is, a selection for every sample and batches
 of equal crop count, so that no batch holds padding crops, and of prompts of similar length, so that
-few hold much padding at all; questions about one image share one where they fit. The plan depends on nothing but the data set, the policy and the batch
-size; how several processes divide it, on nothing but the plan and their number.
+few hold much padding at all; questions about one image share one where they fit. The plan depends
+on nothing but the data set, the policy and the batch size; how several processes divide it, on
+nothing but the plan and their number.
 """
 
 from __future__ import annotations
@@ -153,13 +154,13 @@ def plan_evaluation(
 def _batches(
     indices: Sequence[int], dataset: QuestionDataset, batch_size: int
 ) -> Iterator[tuple[int, ...]]:
-    """Full batches, but for room that would part questions about one image: it would be
-    preprocessed, encoded and prefilled twice. Only more questions than a batch holds are parted.
+    """Full batches, but for room that would part questions about one image that fit a batch: it
+    would be preprocessed, encoded and prefilled twice.
     """
     batch: list[int] = []
     for _, group in groupby(indices, key=dataset.image_key):
         about_one = list(group)
-        if batch and len(batch) + len(about_one) > batch_size:
+        if batch and len(about_one) <= batch_size < len(batch) + len(about_one):
             yield tuple(batch)
             batch = []
         batch += about_one

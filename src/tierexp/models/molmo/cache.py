@@ -65,7 +65,10 @@ class KeyValueCache:
             for t in (self._keys, self._values)
         )
         for mine, new in ((self._keys, repeated._keys), (self._values, repeated._values)):
-            new[:, :, :, : self._length] = mine[:, :, :, : self._length].index_select(1, rows)
+            # Block by block: what is gathered exists twice for a moment.
+            for mine_of_block, new_of_block in zip(mine, new, strict=True):
+                seen = mine_of_block[:, :, : self._length]
+                new_of_block[:, :, : self._length] = seen.index_select(0, rows)
         return repeated
 
     def extend(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

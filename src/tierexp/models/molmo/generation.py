@@ -31,7 +31,7 @@ def generate_greedily(
 
     Args:
         model: In the mode and precision it is to run in.
-        inputs: The prompts; of the images only their places are used.
+        inputs: The prompts; of their images not the pixels, which have been encoded.
         vision_features: (I, N, K, C), from `Molmo.vision_features`.
         max_new_tokens: The longest answer.
         clock: Is told when prefill and decoding begin and end.

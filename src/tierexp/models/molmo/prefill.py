@@ -42,7 +42,7 @@ def prefill(
 
     Args:
         model: In the mode and precision it is to run in.
-        inputs: The prompts; of the images only their places are used.
+        inputs: The prompts; of their images not the pixels, which have been encoded.
         vision_features: (I, N, K, C), from `Molmo.vision_features`.
         new_tokens: How many more the cache is to have room for.
     """
@@ -50,8 +50,11 @@ def prefill(
     if parts is None:
         return _read(model, inputs, vision_features, new_tokens)
     images, questions, mask = parts
-    cache = _read(model, images, vision_features, 0).cache
-    cache = cache.repeat(inputs.image_index, mask.shape[1] + new_tokens)
+    room = questions.shape[1] + new_tokens
+    shared = len(images.input_ids) < len(questions)
+    cache = _read(model, images, vision_features, 0 if shared else room).cache
+    if shared:
+        cache = cache.repeat(inputs.image_index, cache.length + room)
     padding = None if bool(mask.all()) else mask
     last = torch.full_like(questions[:, :1], questions.shape[1] - 1)
     logits = model.decode(questions, attention_mask=padding, logits_at=last, cache=cache)
@@ -59,37 +62,47 @@ def prefill(
 
 
 def _split(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
-    """What precedes and holds the vision tokens, once for each image; and what follows.
+    """What precedes and holds the vision tokens, once for each image that prompts share; and what
+    follows.
 
-    Questions of unequal length, too, are padded there and not before their images: padding takes
-    a mask, with which attention does not save the half that a causal one does.
+    Questions of unequal length are padded behind their images, not before them: padding takes a
+    mask, and a mask takes the half of attention that causality saves.
 
     Returns:
-        The images' prompts, (I, P) tokens; the questions, (B, S) int64; and the mask of both
-        together, (B, P + S). None where nothing is gained, or prompts about an image do not begin
-        alike.
+        The images' prompts, of P tokens, I of them where images are shared and B where not; the
+        questions, (B, S) int64; and the mask of both together, (B, P + S). None where nothing is
+        gained, a prompt has nothing before or behind its image, or two about one image do not
+        begin alike.
     """
     ids, places = inputs.input_ids, inputs.image_input_idx
     starts = (~inputs.attention_mask).sum(dim=1)  # (B,): the first token of each prompt,
     ends = places.flatten(1).amax(dim=1) + 1  # and the first behind its image
-    if (len(ids) == images and not bool(starts.any())) or not bool((ends > starts).all()):
+    alone = len(ids) == images
+    if alone and not bool(starts.any()):
         return None
-    begin = ends - (ends - starts).max()  # (B,): where all are to begin, to end with the image
-    columns = begin[:, None] + torch.arange(int(ends[0] - begin[0]), device=ids.device)
+    if not bool(((starts < ends) & (ends < ids.shape[1])).all()):
+        return None
+    length = int((ends - starts).max())
+    begin = ends - length  # (B,): where all are to begin, to end with the image
+    columns = begin[:, None] + torch.arange(length, device=ids.device)
     real = columns >= starts[:, None]  # (B, P)
+    if alone and not bool(real.all()):
+        return None
     beginnings = ids.gather(1, columns.clamp(min=0)).where(real, ids[:1, :1])
     places = places.where(places < 0, places - begin[:, None, None])
-    first = _first_rows(inputs.image_index, images)
-    read = first[inputs.image_index]  # (B,): the prompt that is read for each
-    if not all(bool((part == part[read]).all()) for part in (real, beginnings, places)):
-        return None
+    read = torch.arange(len(ids), device=ids.device)
+    if not alone:
+        read = _first_rows(inputs.image_index, images)
+        of_same = read[inputs.image_index]  # (B,): the prompt that is read instead of each
+        if not all(bool((part == part[of_same]).all()) for part in (real, beginnings, places)):
+            return None
     prompts = ModelInputs(
-        input_ids=beginnings[first],
-        attention_mask=real[first],
+        input_ids=beginnings[read],
+        attention_mask=real[read],
         crops=inputs.crops,
         patch_mask=inputs.patch_mask,
-        image_input_idx=places[first],
-        image_index=torch.arange(images, device=ids.device),
+        image_input_idx=places[read],
+        image_index=inputs.image_index[read],
     )
     rest = torch.arange(int(ends.min()), ids.shape[1], device=ids.device)
     return prompts, ids[:, rest], torch.cat([real, rest >= ends[:, None]], dim=1)

@@ -29,7 +29,7 @@ DTYPES = {
 """What weights may be stored as, by the format's name for it."""
 
 _PIECE = 4 * 2**20
-"""Bytes read at once: all that exists twice."""
+"""Bytes read at once, but for longer rows: all that exists twice."""
 _LENGTH_BYTES = 8
 """The format begins with the length of its header; the tensors follow that."""
 
@@ -75,7 +75,7 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
 
     Args:
         pairs: What to read, and the tensor of the same shape, on any device and of any floating
-            dtype, that it fills; contiguous, or a transposed matrix.
+            dtype, that it fills: contiguous, or a matrix that lies transposed in memory.
 
     Raises:
         CheckpointError: A file has become shorter since it was listed.
@@ -87,8 +87,10 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
     for file, tensors in by_file.items():
         with file.open("rb", buffering=0) as opened:
             for source, target in sorted(tensors, key=lambda pair: pair[0].start):
+                if target.numel() == 0:
+                    continue
                 opened.seek(source.start)
-                rows = target.view(len(target), -1)
+                rows = target.view(target.shape[0] if target.shape else 1, -1)
                 for part in torch.split(rows, max(1, _PIECE // _row_bytes(source))):
                     size = part.numel() * source.dtype.itemsize
                     if opened.readinto(memoryview(buffer)[:size]) != size:
