@@ -4,7 +4,9 @@ Run `python benchmarks/evaluation.py`. The straightforward one is written here f
 the same weights: one question at a time, its image encoded for it, a loop over all experts, and a
 cache that grows by concatenation. Each runs in a process of its own, for the sake of its peak
 memory, on batches prepared beforehand: the model in the box at the medium tier, where both must
-give the same answers, on the CPU; and random weights of MolmoE-1B's size where there is a GPU.
+give the same answers, on the CPU; and random weights of MolmoE-1B's size where there is a GPU. What
+is done once for several questions counts for each of them: images per second are every question's,
+prefilled tokens those of all prompts.
 """
 
 from __future__ import annotations
