@@ -199,21 +199,10 @@ class Job:
 
 def one_by_one(job: Job) -> tuple[list[ModelInputs], list[Sequence[int]]]:
     """The same questions, each in a batch of its own and without padding."""
-
-    def alone(inputs: ModelInputs, row: int) -> ModelInputs:
-        real = inputs.attention_mask[row]
-        image, places = inputs.image_index[row], inputs.image_input_idx[row]
-        return ModelInputs(
-            input_ids=inputs.input_ids[row][real][None],
-            attention_mask=real[real][None],
-            crops=inputs.crops[image][None],
-            patch_mask=inputs.patch_mask[image][None],
-            image_input_idx=torch.where(places < 0, places, places - (~real).sum())[None],
-            image_index=torch.zeros_like(inputs.image_index[:1]),
-        )
-
     pairs = list(zip(job.batches, job.rows, strict=True))
-    batches = [alone(inputs, row) for inputs, rows in pairs for row in range(len(rows))]
+    batches = [
+        inputs.select(range(row, row + 1)) for inputs, rows in pairs for row in range(len(rows))
+    ]
     return batches, [[number] for _, rows in pairs for number in rows]
 
 

@@ -44,11 +44,15 @@ def sharing(lengths: list[int], image_index: list[int], before: list[int]) -> Mo
     )
 
 
-def tokens_read(model: Molmo) -> list[int]:
-    """Grows by the number of tokens, padding included, at every pass through the decoder."""
+@torch.inference_mode()
+def tokens_read(model: Molmo, inputs: ModelInputs) -> list[int]:
+    """Tokens, padding included, of each pass through the decoder that a prefill takes."""
     passes: list[int] = []
-    model.transformer.blocks[0].register_forward_hook(lambda _, args, __: passes.append(
-        args[0].shape[:2].numel()))  # fmt: skip
+    hook = model.transformer.blocks[0].register_forward_hook(
+        lambda _, args, __: passes.append(args[0].shape[:2].numel())
+    )
+    prefill(model, inputs, model.vision_features(inputs.crops, inputs.patch_mask), new_tokens=1)
+    hook.remove()
     return passes
 
 
@@ -82,12 +86,8 @@ def test_images_in_any_order() -> None:
 
 
 def test_an_image_is_read_once() -> None:
-    model, inputs = small_model("dense"), sharing([14, 10, 12], [0, 0, 1], [0, 0])
-    passes = tokens_read(model)
-    features = model.vision_features(inputs.crops, inputs.patch_mask)
-    with torch.inference_mode():
-        prefill(model, inputs, features, new_tokens=1)
-    assert passes == [2 * IMAGE_END, 3 * (14 - IMAGE_END)]
+    inputs = sharing([14, 10, 12], [0, 0, 1], [0, 0])
+    assert tokens_read(small_model("dense"), inputs) == [2 * IMAGE_END, 3 * (14 - IMAGE_END)]
 
 
 def test_images_that_are_not_shared_save_the_mask_alone() -> None:
@@ -95,11 +95,7 @@ def test_images_that_are_not_shared_save_the_mask_alone() -> None:
     model = small_model("dense")
     for before, expected in (([0, 0], [2 * IMAGE_END, 2 * (14 - IMAGE_END)]), ([0, 3], [2 * 14])):
         inputs = sharing([14, 10], [0, 1], before)
-        passes = tokens_read(model)
-        features = model.vision_features(inputs.crops, inputs.patch_mask)
-        with torch.inference_mode():
-            prefill(model, inputs, features, new_tokens=1)
-        assert passes == expected
+        assert tokens_read(model, inputs) == expected
         check(model, inputs)
 
 
@@ -116,22 +112,14 @@ def test_the_knobs_hold_for_both_parts(block: int, top_k: int) -> None:
 
 
 def test_a_prompt_alone_is_read_in_one_pass() -> None:
-    model, inputs = small_model("dense"), prompt([12])
-    passes = tokens_read(model)
-    features = model.vision_features(inputs.crops, inputs.patch_mask)
-    with torch.inference_mode():
-        prefill(model, inputs, features, new_tokens=1)
-    assert passes == [12]
+    assert tokens_read(small_model("dense"), prompt([12])) == [12]
 
 
 def test_prompts_that_begin_differently_are_read_whole() -> None:
     inputs = sharing([14, 10, 12], [0, 0, 0], [0])
     inputs.input_ids[1, -10] = (inputs.input_ids[1, -10] + 1) % 40
     model = small_model("mixture")
-    passes = tokens_read(model)
-    with torch.inference_mode():
-        prefill(model, inputs, model.vision_features(inputs.crops, inputs.patch_mask), 1)
-    assert passes == [3 * 14]
+    assert tokens_read(model, inputs) == [3 * 14]
     check(model, inputs)
 
 
