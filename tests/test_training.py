@@ -423,7 +423,8 @@ def test_the_taught_head_is_the_one_whose_attention_is_judged(
             lambda _module, inputs, number=number: seen.update({number: inputs})
         )
     module.training_step(batch, 0)
-    for number, (block, head) in enumerate([(0, 0), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]):
+    heads = [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1)]
+    for number, (block, head) in enumerate(heads):
         q, k, _, mask, _ = seen[block]
         losses = []
         for (row, place, asked), at, shares in zip(

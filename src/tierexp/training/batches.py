@@ -35,8 +35,14 @@ from tierexp.models.text import PromptTokenizer
 from tierexp.tiers import Tier
 from tierexp.tiling import select_crops
 from tierexp.training.crowded import crowded_scene
-from tierexp.training.dense_targets import dense_targets, shown_by, view_targets
-from tierexp.training.lookups import Lookup, lookups_of, stack_lookups
+from tierexp.training.dense_targets import (
+    center_shares,
+    dense_targets,
+    reads_from,
+    shown_by,
+    view_targets,
+)
+from tierexp.training.lookups import Lookup, Sight, lookups_of, stack_lookups
 from tierexp.training.packing import PackedSequence, pack, pad_sequences
 from tierexp.training.recipe import Phase
 from tierexp.training.token_dropping import without
@@ -232,17 +238,21 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             ],
             tokenizer.eos_id,
         )
-        shows = partial(
-            shown_by,
-            placement=image.placement,
-            global_placement=image.view_placement,
-            tiling=tiling,
-            geometry=geometry,
+        canvas: dict[str, Any] = {
+            "placement": image.placement,
+            "tiling": tiling,
+            "geometry": geometry,
+        }
+        both = canvas | {"global_placement": image.view_placement}
+        sight = Sight(
+            shows=partial(shown_by, **both),
+            center_shares=partial(center_shares, **canvas),
+            reads_from=partial(reads_from, **both),
         )
         lookups = [
             lookup
             for question, start in zip(questions, sequence.starts, strict=True)
-            for lookup in lookups_of(question, start, shows, layout.image_input_idx, tokenizer)
+            for lookup in lookups_of(question, start, sight, layout.image_input_idx, tokenizer)
         ]
         arrays = {
             "crops": image.crops,

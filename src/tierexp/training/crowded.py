@@ -14,18 +14,18 @@ from tierexp.data.tierqa.layout import Layout
 from tierexp.data.tierqa.scene import COLORS, KINDS, Scene, Shape
 from tierexp.data.tierqa.sizes import log_uniform
 
-_SCALES = (0.35, 1.7)
+_SCALES = (0.27, 1.7)
 """Crop pixels per picture pixel: how much resampling has blurred what a crop shows."""
 _ASPECTS = (0.75, 1.35)
 """Width / height. A crop is filled, so it cuts the objects at two sides, as crops do."""
 _SPARSE = (0.1, 1.0)
 """Of every other scene, the share of the objects there could be: the benchmark's crops are mostly
 empty."""
-_LETTER_HEIGHTS = (10.0, 40.0)
+_LETTER_HEIGHTS = (7.5, 30.0)
 """Typical letter height of a scene, in pixels of the crop."""
 _SPREAD = 1.6
 """Letters of a scene are up to this much larger or smaller."""
-_SHAPE_SIDES = (9.0, 110.0)
+_SHAPE_SIDES = (6.0, 90.0)
 """Sides of shapes, in pixels of the crop."""
 _PLATES, _SHAPES, _TRIES = 36, 10, 12
 _SMALLEST = 8

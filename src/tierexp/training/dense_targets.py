@@ -24,6 +24,10 @@ _PLACES = 12
 """Rows and columns a crop is divided into where an object's place is asked."""
 _SIZES, _SMALLEST, _SIZE_STEP = 12, 7.0, 1.3
 """Sizes that are told apart, the first one's side in pixels, and the ratio of one to the next."""
+_CENTER_STEPS = 4
+"""Steps of a centre's share that are told apart."""
+_LEGIBLE = 10.0
+"""Letter height in pixels from which the global view is as good to read from as the crops."""
 _SURE, _MAYBE = 0.6, 0.1
 """Shares of an object's or a token's area from which a token shows the object, and below which it
 does not; in between a token is not asked."""
@@ -45,7 +49,8 @@ class DenseHead:
 HEADS = (
     DenseHead("color", 1 + len(COLORS)),
     DenseHead("kind", 2 + len(KINDS)),
-    DenseHead("center", 2),
+    # How near an object's centre is: see `center_shares`.
+    DenseHead("center", 1 + _CENTER_STEPS),
     # Where in its crop an object is: all that a language model learns of it.
     DenseHead("row", 1 + _PLACES),
     DenseHead("column", 1 + _PLACES),
@@ -81,7 +86,9 @@ def dense_targets(
         (N + 1, K, len(HEADS)) int64, -100 where a token is not asked.
     """
     canvas = _token_classes(scene, placement, _canvas_grid(tiling, geometry), geometry)
-    crops = _with_places(_cut(canvas, tiling, geometry), geometry)
+    by_crop = _cut(canvas, tiling, geometry)
+    _forget_slots(by_crop, scene, placement, _windows(tiling, geometry), geometry)
+    crops = _with_places(by_crop, geometry)
     return np.concatenate([view_targets(scene, global_placement, geometry), crops])
 
 
@@ -96,8 +103,126 @@ def view_targets(scene: Scene, placement: Placement, geometry: CropGeometry) -> 
     Returns:
         (1, K, len(HEADS)) int64, -100 where a token is not asked.
     """
-    classes = _token_classes(scene, placement, geometry.token_grid, geometry)
-    return _with_places(classes[None], geometry)
+    classes = _token_classes(scene, placement, geometry.token_grid, geometry)[None]
+    _forget_slots(classes, scene, placement, _windows((1, 1), geometry), geometry)
+    return _with_places(classes, geometry)
+
+
+def _windows(tiling: Tiling, geometry: CropGeometry) -> NDArray[np.int64]:
+    """(N, 2): the corners (top, left) of crops on their canvas, in tokens."""
+    step = geometry.window_patches // geometry.pooling[0]
+    rows, cols = tiling
+    return np.array([(step * r, step * c) for r in range(rows) for c in range(cols)])
+
+
+def _forget_slots(
+    by_crop: NDArray[np.int64],
+    scene: Scene,
+    placement: Placement,
+    windows: NDArray[np.int64],
+    geometry: CropGeometry,
+) -> None:
+    """Nothing is asked of a character's place in its code, in place, where its crop does not show
+    where the code begins: it could be any.
+    """
+    token = geometry.patch_size * geometry.pooling[0]
+    rows, cols = geometry.token_grid
+    for plate in scene.plates:
+        begins = _shows_whole(plate.glyphs[0].box, placement, windows, geometry)
+        if begins.all():
+            continue
+        (y0, x0), (y1, x1) = (placement.to_canvas(y, x) for y, x in _corners(plate.box))
+        for number in np.flatnonzero(~begins):
+            (top, left), whole = windows[number], by_crop[number]
+            down = _tokens_of(y0 / token - top, y1 / token - top, rows)
+            across = _tokens_of(x0 / token - left, x1 / token - left, cols)
+            for head in (_SLOT, *range(_FIRST_CHARACTER, len(HEADS))):
+                whole[down, across, head] = 0
+
+
+def _tokens_of(start: float, stop: float, count: int) -> slice:
+    """The tokens that an interval meets, of `count` along one axis, in units of them."""
+    return slice(max(0, math.floor(start)), max(0, min(count, math.floor(stop) + 1)))
+
+
+def _corners(box: Box) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(y, x) of the near and the far corner."""
+    return (box[1], box[0]), (box[3], box[2])
+
+
+def _shows_whole(
+    box: Box, placement: Placement, windows: NDArray[np.int64], geometry: CropGeometry
+) -> NDArray[np.bool_]:
+    """(N,): which crops show all of a box but a tenth of its sides."""
+    token = geometry.patch_size * geometry.pooling[0]
+    near, far = (np.array(placement.to_canvas(y, x)) for y, x in _corners(box))
+    spare = 0.1 * (far - near)
+    starts = windows * token  # (N, 2)
+    ends = starts + geometry.crop_size
+    shown: NDArray[np.bool_] = ((starts <= near + spare) & (ends >= far - spare)).all(-1)
+    return shown
+
+
+def reads_from(
+    first: Box,
+    placement: Placement,
+    global_placement: Placement,
+    tiling: Tiling,
+    geometry: CropGeometry,
+) -> NDArray[np.bool_]:
+    """Which views a code is to be read from: those that show where it begins, the global view only
+    where its letters are legible or no crop does.
+
+    Args:
+        first: Box of the code's first character, on the picture.
+        placement: As in `dense_targets`.
+        global_placement: As in `dense_targets`.
+        tiling: As in `dense_targets`.
+        geometry: As in `dense_targets`.
+
+    Returns:
+        (N + 1,) bool, the global view first.
+    """
+    crops = _shows_whole(first, placement, _windows(tiling, geometry), geometry)
+    legible = (first[3] - first[1]) * global_placement.scale[0] >= _LEGIBLE
+    return np.concatenate([[legible or not crops.any()], crops])
+
+
+def center_shares(
+    box: Box, placement: Placement, tiling: Tiling, geometry: CropGeometry
+) -> NDArray[np.float64]:
+    """How near the centre of a box is to the middle of every token on the canvas: shares of the
+    four tokens around it, bilinear, so that they change smoothly as it moves from one to the next.
+
+    Args:
+        box: On the picture.
+        placement: As in `dense_targets`.
+        tiling: As in `dense_targets`.
+        geometry: As in `dense_targets`.
+
+    Returns:
+        (N, K) float64, which add up to 1 over the tokens of a centre that is on the canvas, where
+        every token is counted once.
+    """
+    shares = _center_shares(box, placement, _canvas_grid(tiling, geometry), geometry)
+    return _cut(shares, tiling, geometry).reshape(-1, geometry.tokens_per_crop)
+
+
+def _center_shares(
+    box: Box, placement: Placement, grid: tuple[int, int], geometry: CropGeometry
+) -> NDArray[np.float64]:
+    """(rows, cols) of one canvas; beyond its outermost tokens' middles they take the whole."""
+    x, y = center(box)
+    y, x = placement.to_canvas(y, x)
+    token = geometry.patch_size * geometry.pooling[0]
+    if not (0 <= y < grid[0] * token and 0 <= x < grid[1] * token):
+        return np.zeros(grid)
+    down, across = (
+        np.maximum(0, 1 - np.abs(np.arange(count) - min(max(at / token - 0.5, 0), count - 1)))
+        for at, count in ((y, grid[0]), (x, grid[1]))
+    )
+    shares: NDArray[np.float64] = np.outer(down, across)
+    return shares
 
 
 def _with_places(by_view: NDArray[np.int64], geometry: CropGeometry) -> NDArray[np.int64]:
@@ -161,7 +286,6 @@ def _token_classes(
 ) -> NDArray[np.int64]:
     """(rows, cols, len(HEADS)) of one canvas."""
     targets = np.zeros((*grid, len(HEADS)), np.int64)
-    token = geometry.patch_size * geometry.pooling[0]
 
     def mark(box: Box, heads: dict[int, int]) -> None:
         share = _shares(box, placement, grid, geometry)
@@ -188,11 +312,9 @@ def _token_classes(
         kind = _PLATE_KIND + 1 + KINDS.index(shape.kind)
         mark(shape.box, {_COLOR: color, _KIND: kind, _SIZE: 1 + _size(shape.box, placement)})
     for box in [plate.box for plate in scene.plates] + [shape.box for shape in scene.shapes]:
-        x, y = center(box)
-        y, x = placement.to_canvas(y, x)
-        row, col = int(y // token), int(x // token)
-        if 0 <= row < grid[0] and 0 <= col < grid[1]:
-            targets[row, col, _CENTER] = 1
+        shares = _center_shares(box, placement, grid, geometry)
+        steps = np.rint(_CENTER_STEPS * shares).astype(np.int64)
+        targets[..., _CENTER] = np.maximum(targets[..., _CENTER], steps)
     return targets
 
 

@@ -28,6 +28,7 @@ from tierexp.models.molmo.model import Molmo
 from tierexp.tiers import Threshold, Tier
 from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule
+from tierexp.training.kept_memory import keep_freed_memory
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Recipe
 from tierexp.training.reporting import TrainingLines, keep_earlier_losses
@@ -66,6 +67,7 @@ def fit(
         KeyboardInterrupt: After Ctrl-C.
     """
     quiet_lightning()
+    keep_freed_memory()
     seed_everything(seed, workers=True, verbose=False)
     source = MolmoCheckpoint(checkpoint=str(folder))
     tokenizer = source.tokenizer()

@@ -9,7 +9,6 @@ by Human Gaze Data" (2017), teach attention so; evaluation never reads it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +19,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tierexp.data.tierqa.questions import Question
-from tierexp.data.tierqa.scene import Box, center
+from tierexp.data.tierqa.scene import Box
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
 from tierexp.training.taught_heads import TAUGHT_HEADS, Step
 
-Shows = Callable[[Box], NDArray[np.bool_]]
-"""A box of the picture, to (N, K): which vision tokens show it."""
+
+@dataclass(frozen=True)
+class Sight:
+    """Where boxes of a picture are among the vision tokens of its views.
+
+    Args:
+        shows: A box, to (N + 1, K) bool: which tokens show it.
+        center_shares: A box, to (N, K): what the tokens of the canvas have of its centre.
+        reads_from: A code's first character's box, to (N + 1,) bool: the views to read it from.
+    """
+
+    shows: Callable[[Box], NDArray[np.bool_]]
+    center_shares: Callable[[Box], NDArray[np.float64]]
+    reads_from: Callable[[Box], NDArray[np.bool_]]
+
 
 _SINK = 0
 """Position of the beginning of text, which gets the attention that nothing else deserves."""
@@ -35,8 +47,8 @@ _SINK_SHARES = 2
 key of each, always equally strong, brings about, and their number is to be seen in what comes of
 it. Shares that add up otherwise would have to be counted first. Two, the square
 root of the most there are: so the shares of one and of the most differ the most."""
-_POINT = 0.01
-"""Side of a box that is as good as a point, in pixels."""
+_LEAST_SHARE = 0.05
+"""Share of a thing's centre from which a token is one of those to count it by."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Lookup:
 def lookups_of(
     question: Question,
     start: int,
-    shows: Shows,
+    sight: Sight,
     image_input_idx: NDArray[np.int64],
     tokenizer: PromptTokenizer,
 ) -> list[Lookup]:
@@ -68,13 +80,13 @@ def lookups_of(
     Args:
         question: Whose.
         start: Where its prompt starts in the sequence.
-        shows: Which vision tokens show a box.
+        sight: Where the picture's things are among the vision tokens.
         image_input_idx: (N, K): positions of vision tokens in the sequence, the global view first.
         tokenizer: Of the model.
     """
 
-    def positions(box: Box, views: slice) -> NDArray[np.int64]:
-        places = image_input_idx[views][shows(box)[views]]
+    def positions(box: Box, views: slice | NDArray[np.int64]) -> NDArray[np.int64]:
+        places = image_input_idx[views][sight.shows(box)[views]]
         kept: NDArray[np.int64] = places[places != DROPPED]
         return kept
 
@@ -87,7 +99,7 @@ def lookups_of(
         lookups.append(Lookup(end, "attribute", (np.array([attribute]),), (1.0,)))
         step: Step = "count" if question.task == "count" else "object"
         if step == "count":
-            groups, shares = _counted(mention.boxes, positions)
+            groups, shares = _counted(mention.boxes, sight, image_input_idx[1:])
         else:
             # Where something is, the global view tells at once; whether it is, a crop shows better.
             views = slice(None) if question.task == "coarse" else slice(1)
@@ -98,8 +110,12 @@ def lookups_of(
     shares = (1 / len(names),) * len(names)
     # A token predicts the one after it.
     lookups += [Lookup(p, "name", names, shares) for p in range(first - 1, last)]
+    if question.spelled:
+        # Where no character is left, the answer ends.
+        lookups.append(Lookup(last - 1, "character", (np.array([_SINK]),), (1.0,)))
+        views = np.flatnonzero(sight.reads_from(question.spelled[0]))
     for number, box in enumerate(reversed(question.spelled), start=1):
-        group = positions(box, slice(None))
+        group = positions(box, views)
         if len(group):
             lookups.append(Lookup(last - number - 1, "character", (group,), (1.0,)))
     return lookups
@@ -116,24 +132,21 @@ def _found(boxes: Sequence[Box], positions: Callable[[Box], NDArray[np.int64]]) 
 
 
 def _counted(
-    boxes: Sequence[Box], positions: Callable[[Box, slice], NDArray[np.int64]]
+    boxes: Sequence[Box], sight: Sight, canvas_input_idx: NDArray[np.int64]
 ) -> tuple[Groups, tuple[float, ...]]:
-    """A group for every box and one for the sink, with their shares; an empty one for what no
-    token shows alone.
+    """A group for every token around a box's centre and one for the sink, with their shares.
 
-    Groups are the tokens at the boxes' centres on the canvas, which shows everything once: if all
-    tokens of a thing had its share, a large one would count for more.
+    On the canvas, which shows everything once; by the centres' shares, because if all tokens of a
+    thing counted, a large one would count for more, and if the one at its centre did, a thing
+    between two tokens would be counted twice or not at all.
     """
-    centers = [positions(_middle(box), slice(1, None)) for box in boxes]
-    taken = Counter(place for group in centers for place in group.tolist())
-    alone = [np.array([x for x in g.tolist() if taken[x] == 1], np.int64) for g in centers]
+    kept = canvas_input_idx != DROPPED
+    total = sum((sight.center_shares(box) for box in boxes), np.zeros(kept.shape))
+    near = kept & (total >= _LEAST_SHARE)
     share = 1 / (_SINK_SHARES + len(boxes))
-    return (*alone, np.array([_SINK])), (*(share,) * len(boxes), _SINK_SHARES * share)
-
-
-def _middle(box: Box) -> Box:
-    x, y = center(box)
-    return x, y, x + _POINT, y + _POINT
+    shares = [share * float(part) for part in total[near]]
+    groups = [np.array([place]) for place in canvas_input_idx[near]]
+    return (*groups, np.array([_SINK])), (*shares, 1 - sum(shares))
 
 
 def _token_before_last_word(words: str, tokenizer: PromptTokenizer) -> int:
@@ -190,7 +203,8 @@ def divergence(
     Returns:
         (M,) float32: the Kullback-Leibler divergence from the shares that groups get.
     """
-    scores = (queries @ keys.mT * queries.shape[-1] ** -0.5).float()  # (M, T)
+    with torch.autocast(queries.device.type, enabled=False):
+        scores = queries.float() @ keys.float().mT * queries.shape[-1] ** -0.5  # (M, T)
     attention = scores.masked_fill(~visible, -torch.inf).softmax(-1)
     gets = attention.new_zeros(len(shares), shares.shape[1] + 1)
     gets = gets.scatter_add(1, looks_at.long(), attention)[:, 1:]  # (M, G)

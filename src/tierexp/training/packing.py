@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 IGNORED = -100
+LENGTH_STEP = 64
+"""Sequences are padded to a multiple of so many tokens: in bfloat16 torch makes a kernel for every
+new shape, which on a CPU takes longer than a short step."""
 _IMAGE, _PADDING = 0, -1
 
 
@@ -71,9 +74,13 @@ def pack(
 
 
 def pad_sequences(sequences: Sequence[PackedSequence], pad_id: int) -> dict[str, Tensor]:
-    """Stack packed sequences, padded on the right: (B, T) int64 each, by field name."""
+    """Stack packed sequences, padded on the right: (B, T) int64 each, by field name.
+
+    T is a multiple of `LENGTH_STEP`.
+    """
     fills = {"input_ids": pad_id, "labels": IGNORED, "position_ids": 0, "segments": _PADDING}
-    length = max(len(sequence.input_ids) for sequence in sequences)
+    longest = max(len(sequence.input_ids) for sequence in sequences)
+    length = -(-longest // LENGTH_STEP) * LENGTH_STEP
     batch = {}
     for name, fill in fills.items():
         rows = torch.full((len(sequences), length), fill, dtype=torch.long)

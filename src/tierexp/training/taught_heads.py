@@ -31,6 +31,7 @@ TAUGHT_HEADS = (
     TaughtHead("object", 1, 0),
     TaughtHead("name", 1, 1),
     TaughtHead("count", 1, 2),
+    TaughtHead("count", 1, 3),
     TaughtHead("character", 2, 0),
     TaughtHead("name", 2, 1),
 )

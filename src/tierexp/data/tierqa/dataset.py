@@ -26,8 +26,8 @@ IMAGES: dict[Split, int] = {"train": 1_000_000, "validation": 350, "test": 350}
 
 
 class TierQA:
-    """Pictures with signs and shapes, and questions about them; sample i asks question i % 6
-    about picture i // 6.
+    """Pictures with signs and shapes, and questions about them; sample i asks question i % 7
+    about picture i // 7.
 
     Args:
         split: `train`, `validation` or `test`; they share no picture.

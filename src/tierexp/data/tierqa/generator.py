@@ -13,7 +13,7 @@ import math
 from random import Random
 
 from tierexp.data.tierqa.layout import Layout
-from tierexp.data.tierqa.questions import MOST_OF_A_KIND, answerable
+from tierexp.data.tierqa.questions import MOST_OF_A_KIND, READ_PER_PICTURE, answerable
 from tierexp.data.tierqa.scene import (
     ALPHABET,
     CODE_LENGTHS,
@@ -28,9 +28,9 @@ from tierexp.data.tierqa.scene import (
 )
 from tierexp.data.tierqa.sizes import draw_size, log_uniform
 
-VERSION = 3
+VERSION = 4
 
-LETTER_HEIGHTS = (0.011, 0.06)
+LETTER_HEIGHTS = (0.008, 0.034)
 """Letter height as a share of sqrt(height x width): from legible only in many vision tokens to
 legible in any."""
 MIN_LETTER_HEIGHT = 8
@@ -40,15 +40,18 @@ PITCH = 0.95
 MARGINS = (0.40, 0.45)
 """Of a plate around its code, (vertical, horizontal), in letter heights."""
 
-SHAPE_SIDES = (0.025, 0.12)
+SHAPE_SIDES = (0.018, 0.09)
 """Side of a shape as a share of sqrt(height x width)."""
 MIN_SHAPE_SIDE = 8
 GAP = 0.015
 MAX_SHAPES = 8
 """Of all kinds together."""
 
+MAX_PLATES = 6
+
 ICON_SIDE = 240
-"""Below this longer side a picture holds fewer objects: 2 or 3 plates, at most 5 shapes."""
+"""Below this longer side a picture holds fewer objects."""
+FEW_PLATES, FEW_SHAPES = READ_PER_PICTURE, 5
 
 
 def stream(split: str, index: int, purpose: str) -> Random:
@@ -82,8 +85,14 @@ def _draw_scene(rng: Random, height: int, width: int) -> Scene | None:
     unit = math.sqrt(height * width)
     icon = max(height, width) < ICON_SIDE
     layout = Layout(height, width, max(2, round(GAP * unit)))
-    plates = _draw_plates(rng, layout, height, width, rng.randint(2, 3 if icon else 6))
-    shapes = _draw_shapes(rng, layout, unit, 5 if icon else MAX_SHAPES)
+    plates = _draw_plates(
+        rng,
+        layout,
+        height,
+        width,
+        rng.randint(READ_PER_PICTURE, FEW_PLATES if icon else MAX_PLATES),
+    )
+    shapes = _draw_shapes(rng, layout, unit, FEW_SHAPES if icon else MAX_SHAPES)
     if plates is None or shapes is None:
         return None
     return Scene(height, width, draw_background(rng), plates, shapes)

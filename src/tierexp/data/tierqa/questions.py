@@ -26,7 +26,7 @@ from tierexp.data.tierqa.scene import COLORS, KINDS, Box, Kind, Plate, Scene, ce
 
 Task = Literal["read", "count", "locate", "compare", "coarse"]
 TASKS: tuple[Task, ...] = get_args(Task)
-READ_PER_PICTURE = 2
+READ_PER_PICTURE = 3
 """Codes that are asked for, of different plates: every picture has as many."""
 PER_PICTURE = len(TASKS) - 1 + READ_PER_PICTURE
 """Questions about a picture."""
@@ -90,7 +90,7 @@ def questions_for(scene: Scene, rng: Random, per_task: int = 1) -> list[Question
     Args:
         scene: One of which `answerable` holds.
         rng: Chooses what is asked.
-        per_task: Draws per task, of which one of `read` gives two; a repeated question is dropped.
+        per_task: Draws per task; one of `read` gives three. A repeated question is dropped.
 
     The more draws, the less balanced what is left of them: a picture has more kinds of shapes
     that are absent than present, so of four draws a quarter of the counts are 0.

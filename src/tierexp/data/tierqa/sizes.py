@@ -28,17 +28,17 @@ class Format:
 
 
 FORMATS = (
-    Format("photo 4:3", 17, (4 / 3, 4 / 3), (640, 1600)),
-    Format("photo 3:2", 12, (3 / 2, 3 / 2), (640, 1600)),
-    Format("photo 16:9", 11, (16 / 9, 16 / 9), (640, 1600)),
-    Format("photo, cropped", 10, (1.1, 2.0), (640, 1600)),
-    Format("portrait 3:4", 9, (3 / 4, 3 / 4), (640, 1600)),
-    Format("portrait 2:3", 6, (2 / 3, 2 / 3), (640, 1600)),
-    Format("portrait 9:16", 5, (9 / 16, 9 / 16), (640, 1600)),
-    Format("square", 7, (1.0, 1.0), (560, 1280)),
-    Format("document", 8, (1 / math.sqrt(2), 8.5 / 11), (800, 1600)),
-    Format("receipt", 5, (1 / 3, 1 / 2), (800, 1600)),
-    Format("banner", 5, (3.0, 5.0), (800, 1600)),
+    Format("photo 4:3", 17, (4 / 3, 4 / 3), (960, 2000)),
+    Format("photo 3:2", 12, (3 / 2, 3 / 2), (960, 2000)),
+    Format("photo 16:9", 11, (16 / 9, 16 / 9), (960, 2000)),
+    Format("photo, cropped", 10, (1.1, 2.0), (960, 2000)),
+    Format("portrait 3:4", 9, (3 / 4, 3 / 4), (960, 2000)),
+    Format("portrait 2:3", 6, (2 / 3, 2 / 3), (960, 2000)),
+    Format("portrait 9:16", 5, (9 / 16, 9 / 16), (960, 2000)),
+    Format("square", 7, (1.0, 1.0), (840, 1600)),
+    Format("document", 8, (1 / math.sqrt(2), 8.5 / 11), (1100, 2000)),
+    Format("receipt", 5, (1 / 3, 1 / 2), (1200, 2400)),
+    Format("banner", 5, (3.0, 5.0), (1400, 2400)),
     Format("icon", 5, (0.8, 1.25), (96, 224)),
 )
 

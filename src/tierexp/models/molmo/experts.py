@@ -17,6 +17,9 @@ SHARED_PRODUCT = 1 << 22
 """Multiplications per thread from which threads of a CPU share a matrix product well. They take
 about 80 µs (50 to 100 GFLOPS a core), and starting and ending together takes several."""
 
+ROWS_STEP = 256
+"""Experts are padded to a multiple of so many rows where a CPU computes gradients."""
+
 FULL = 0.6
 """Share of experts padded to equal numbers of tokens that has to be tokens for padding to pay."""
 
@@ -98,8 +101,10 @@ class Experts(nn.Module):
             (N, C).
         """
         counted = weights.to(tokens.dtype)
-        if tokens.device.type != "cpu" or torch.is_grad_enabled():
+        if tokens.device.type != "cpu":
             return self._grouped(tokens, chosen, counted)
+        if torch.is_grad_enabled():
+            return self._padded(tokens, chosen, counted)
         if len(tokens) == 1:
             return counted @ self._of_one(tokens, chosen[0].tolist())
         return self._in_turn(tokens, chosen, counted)
@@ -113,7 +118,7 @@ class Experts(nn.Module):
         return torch.cat(answers)
 
     def _grouped(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        """Torch's grouped product: on GPUs, and for gradients."""
+        """Torch's grouped product, on GPUs."""
         order, rows = _by_expert(chosen)
         experts = torch.arange(len(self.down_proj), device=rows.device)
         ends = torch.searchsorted(chosen.flatten()[order], experts, right=True).to(torch.int32)
@@ -122,6 +127,27 @@ class Experts(nn.Module):
         answers = F.grouped_mm(gated(inner), down, offs=ends)  # (M, C)
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order), device=order.device)
+        answers = answers.index_select(0, place).view(*chosen.shape, -1)  # (N, k, C)
+        return torch.bmm(weights.unsqueeze(1), answers).squeeze(1)
+
+    def _padded(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        """The same for gradients on a CPU: every expert padded to as many rows, all multiplied at
+        once. Rows in steps, because torch makes a kernel of its own for every shape in bfloat16,
+        which takes ten times as long as the product.
+        """
+        order, rows = _by_expert(chosen)
+        count = len(self.down_proj)
+        counts = chosen.flatten().bincount(minlength=count)  # (E,)
+        height = -(-int(counts.max()) // ROWS_STEP) * ROWS_STEP
+        before = torch.arange(count) * height - (counts.cumsum(0) - counts)  # (E,)
+        places = torch.arange(len(rows)) + before.repeat_interleave(counts)  # (M,)
+        # Padding is the first token; nobody asks what becomes of it.
+        taken = rows.new_zeros(count * height).scatter_(0, places, rows)
+        gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
+        x = tokens.index_select(0, taken).view(count, height, -1)
+        answers = torch.bmm(gated(torch.bmm(x, gate_up)), down).flatten(0, 1)
+        place = torch.empty_like(order)
+        place[order] = places
         answers = answers.index_select(0, place).view(*chosen.shape, -1)  # (N, k, C)
         return torch.bmm(weights.unsqueeze(1), answers).squeeze(1)
 
