@@ -26,7 +26,7 @@ from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.scores.exact_match import exact_match
 from tierexp.tiers import Threshold
 
-QUESTIONS, BATCH = 2100, 12
+QUESTIONS, BATCH = 2450, 14
 
 
 class GreyPictures(TierQA):

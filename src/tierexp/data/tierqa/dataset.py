@@ -1,4 +1,4 @@
-"""The generated data set: five questions about every picture, one of each task.
+"""The generated data set: seven questions about every picture, three of them to read a code.
 
 In: a split. Out: samples by index, pictures and sizes, as `tierexp.data.sample` asks for; nothing
 is stored or downloaded. Knows nothing about crops or models.
