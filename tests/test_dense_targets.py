@@ -120,7 +120,7 @@ VIEW = place((336, 560), (336, 336), "letterbox")
 SHADE = Background((200, 200, 200), (200, 200, 200), False, 0)
 
 
-def test_a_crop_without_the_beginning_of_a_code_is_not_asked_for_places_in_it() -> None:
+def test_a_crop_without_the_beginning_of_a_code_tells_no_places_in_it() -> None:
     # A character fills a token; the first lies just left of the second crop.
     plate = plate_at(196.0, 112.0, 28.0, "A7K3")
     scene = Scene(336, 560, SHADE, (plate,), ())

@@ -122,8 +122,8 @@ def _forget_slots(
     windows: NDArray[np.int64],
     geometry: CropGeometry,
 ) -> None:
-    """Nothing is asked of a character's place in its code, in place, where its crop does not show
-    where the code begins: it could be any.
+    """Take the place in its code from every character, in place, whose crop does not show where
+    the code begins: it could be any, so there is none to be read off.
     """
     token = geometry.patch_size * geometry.pooling[0]
     rows, cols = geometry.token_grid

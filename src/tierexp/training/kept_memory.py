@@ -12,11 +12,14 @@ import platform
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Numbers of glibc's settings, from its malloc.h."""
-_NEVER = 2**31 - 1
+_NEVER = -1
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees, up to the most it ever needed."""
+    """Let this process, and those it forks, keep what they free, up to the most they ever needed.
+
+    It is never undone: a process that trains is there to train.
+    """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_MAX, 0)

@@ -41,12 +41,13 @@ class Sight:
 
 
 _SINK = 0
-"""Position of the beginning of text, which gets the attention that nothing else deserves."""
+"""Position of the beginning of text, which gets the attention that nothing else deserves: where
+nothing is found, or a code has no character left."""
 _SINK_SHARES = 2
-"""Where objects are counted, each gets one share of attention and the sink so many: as much as one
-key of each, always equally strong, brings about, and their number is to be seen in what comes of
-it. Shares that add up otherwise would have to be counted first. Two, the square
-root of the most there are: so the shares of one and of the most differ the most."""
+"""Where objects are counted, each gets one share of attention and the sink so many: as much as the
+keys around each one's centre, together always equally strong, bring about, and the objects' number
+is to be seen in what comes of it. Shares that add up otherwise would have to be counted first. Two,
+the square root of the most there are: so the shares of one and of the most differ the most."""
 _LEAST_SHARE = 0.05
 """Share of a thing's centre from which a token is one of those to count it by."""
 
@@ -104,7 +105,7 @@ def lookups_of(
             # Where something is, the global view tells at once; whether it is, a crop shows better.
             views = slice(None) if question.task == "coarse" else slice(1)
             groups, shares = _found(mention.boxes, partial(positions, views=views)), (1.0,)
-        if all(map(len, groups)):
+        if groups and all(map(len, groups)):
             lookups.append(Lookup(end, step, groups, shares))
     names = tuple(np.array([end]) for end in ends)
     shares = (1 / len(names),) * len(names)
@@ -113,9 +114,12 @@ def lookups_of(
     if question.spelled:
         # Where no character is left, the answer ends.
         lookups.append(Lookup(last - 1, "character", (np.array([_SINK]),), (1.0,)))
-        views = np.flatnonzero(sight.reads_from(question.spelled[0]))
+        readable = np.flatnonzero(sight.reads_from(question.spelled[0]))
     for number, box in enumerate(reversed(question.spelled), start=1):
-        group = positions(box, views)
+        # At a seam, none of the tokens of a later character may be in a view with the beginning.
+        group = positions(box, readable)
+        if not len(group):
+            group = positions(box, slice(None))
         if len(group):
             lookups.append(Lookup(last - number - 1, "character", (group,), (1.0,)))
     return lookups
@@ -134,19 +138,26 @@ def _found(boxes: Sequence[Box], positions: Callable[[Box], NDArray[np.int64]]) 
 def _counted(
     boxes: Sequence[Box], sight: Sight, canvas_input_idx: NDArray[np.int64]
 ) -> tuple[Groups, tuple[float, ...]]:
-    """A group for every token around a box's centre and one for the sink, with their shares.
+    """A group for every token around a box's centre and one for the sink, with their shares;
+    nothing where a centre is not to be seen.
 
     On the canvas, which shows everything once; by the centres' shares, because if all tokens of a
     thing counted, a large one would count for more, and if the one at its centre did, a thing
     between two tokens would be counted twice or not at all.
     """
     kept = canvas_input_idx != DROPPED
-    total = sum((sight.center_shares(box) for box in boxes), np.zeros(kept.shape))
-    near = kept & (total >= _LEAST_SHARE)
-    share = 1 / (_SINK_SHARES + len(boxes))
-    shares = [share * float(part) for part in total[near]]
+    total = np.zeros(kept.shape)
+    for box in boxes:
+        shares = sight.center_shares(box)
+        shares = np.where(kept & (shares >= _LEAST_SHARE), shares, 0)
+        if not shares.any():
+            return (), ()
+        total += shares / shares.sum()
+    of_all = _SINK_SHARES + len(boxes)
+    near = total > 0
     groups = [np.array([place]) for place in canvas_input_idx[near]]
-    return (*groups, np.array([_SINK])), (*shares, 1 - sum(shares))
+    shares_of_groups = [float(share) / of_all for share in total[near]]
+    return (*groups, np.array([_SINK])), (*shares_of_groups, _SINK_SHARES / of_all)
 
 
 def _token_before_last_word(words: str, tokenizer: PromptTokenizer) -> int:
@@ -203,6 +214,7 @@ def divergence(
     Returns:
         (M,) float32: the Kullback-Leibler divergence from the shares that groups get.
     """
+    # In bfloat16 a CPU would get a kernel of its own for every number of queries.
     with torch.autocast(queries.device.type, enabled=False):
         scores = queries.float() @ keys.float().mT * queries.shape[-1] ** -0.5  # (M, T)
     attention = scores.masked_fill(~visible, -torch.inf).softmax(-1)

@@ -31,7 +31,7 @@ from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
 from tierexp.training.lookups import divergence
 from tierexp.training.optimizer import MuonAdamW
-from tierexp.training.packing import IGNORED, attention_of
+from tierexp.training.packing import IGNORED, PADDING, attention_of
 from tierexp.training.recipe import Recipe, learning_rate
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_HEADS
 
@@ -102,7 +102,8 @@ class MolmoTraining(LightningModule):
         self.log("train/answer_loss", answers, prog_bar=True)
         lookup = self._lookup_loss(batch)
         self.log("train/lookup_loss", lookup, prog_bar=True)
-        balance = self._balance_loss(batch.knobs.top_k or self.molmo.top_k or 1)
+        tokens = (batch.segments != PADDING).flatten()
+        balance = self._balance_loss(tokens, batch.knobs.top_k or self.molmo.top_k or 1)
         self._attended.clear()
         self._router_logits.clear()
         self.log("train/balance_loss", balance)
@@ -152,15 +153,15 @@ class MolmoTraining(LightningModule):
             losses.append(loss)
         return torch.stack(losses).mean()
 
-    def _balance_loss(self, top_k: int) -> Tensor:
+    def _balance_loss(self, tokens: Tensor, top_k: int) -> Tensor:
         """1 where experts are evenly used, up to their number where one is used alone.
 
         Switch Transformers (2021), equation 4, with the shares of all `top_k` choices; the mean
-        over blocks.
+        over blocks. `tokens`, (B * T,) bool, are the positions that are not padding.
         """
         losses = []
         for logits in self._router_logits:
-            probabilities = logits.float().softmax(-1)  # (N, E)
+            probabilities = logits[tokens].float().softmax(-1)  # (N, E)
             chosen = probabilities.topk(top_k, dim=-1).indices
             count = probabilities.shape[-1]
             share = torch.bincount(chosen.flatten(), minlength=count) / chosen.numel()

@@ -19,7 +19,7 @@ IGNORED = -100
 LENGTH_STEP = 64
 """Sequences are padded to a multiple of so many tokens: in bfloat16 torch makes a kernel for every
 new shape, which on a CPU takes longer than a short step."""
-_IMAGE, _PADDING = 0, -1
+_IMAGE, PADDING = 0, -1
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def pad_sequences(sequences: Sequence[PackedSequence], pad_id: int) -> dict[str,
 
     T is a multiple of `LENGTH_STEP`.
     """
-    fills = {"input_ids": pad_id, "labels": IGNORED, "position_ids": 0, "segments": _PADDING}
+    fills = {"input_ids": pad_id, "labels": IGNORED, "position_ids": 0, "segments": PADDING}
     longest = max(len(sequence.input_ids) for sequence in sequences)
     length = -(-longest // LENGTH_STEP) * LENGTH_STEP
     batch = {}
@@ -100,6 +100,6 @@ def attention_of(segments: Tensor) -> Tensor:
     length = segments.shape[1]
     query, key = segments[:, :, None], segments[:, None, :]
     everywhere = torch.ones(length, length, dtype=torch.bool, device=segments.device)
-    visible = everywhere.tril() & ((key == _IMAGE) | (key == query)) & (key != _PADDING)
+    visible = everywhere.tril() & ((key == _IMAGE) | (key == query)) & (key != PADDING)
     itself = torch.eye(length, dtype=torch.bool, device=segments.device)
     return (visible | itself)[:, None]

@@ -18,7 +18,7 @@ SHARED_PRODUCT = 1 << 22
 about 80 µs (50 to 100 GFLOPS a core), and starting and ending together takes several."""
 
 ROWS_STEP = 256
-"""Experts are padded to a multiple of so many rows where a CPU computes gradients."""
+"""Experts are padded to a multiple of so many rows where a CPU computes gradients in bfloat16."""
 
 FULL = 0.6
 """Share of experts padded to equal numbers of tokens that has to be tokens for padding to pay."""
@@ -132,19 +132,20 @@ class Experts(nn.Module):
 
     def _padded(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
         """The same for gradients on a CPU: every expert padded to as many rows, all multiplied at
-        once. Rows in steps, because torch makes a kernel of its own for every shape in bfloat16,
+        once. In bfloat16 rows in steps, because torch makes a kernel of its own for every shape,
         which takes ten times as long as the product.
         """
         order, rows = _by_expert(chosen)
         count = len(self.down_proj)
         counts = chosen.flatten().bincount(minlength=count)  # (E,)
-        height = -(-int(counts.max()) // ROWS_STEP) * ROWS_STEP
+        step = ROWS_STEP if tokens.dtype == torch.bfloat16 else 1
+        height = -(-int(counts.max()) // step) * step
         before = torch.arange(count) * height - (counts.cumsum(0) - counts)  # (E,)
         places = torch.arange(len(rows)) + before.repeat_interleave(counts)  # (M,)
         # Padding is the first token; nobody asks what becomes of it.
         taken = rows.new_zeros(count * height).scatter_(0, places, rows)
         gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
-        x = tokens.index_select(0, taken).view(count, height, -1)
+        x = tokens.index_select(0, taken).view(count, height, tokens.shape[1])
         answers = torch.bmm(gated(torch.bmm(x, gate_up)), down).flatten(0, 1)
         place = torch.empty_like(order)
         place[order] = places
