@@ -9,10 +9,15 @@ from tierexp import CropGeometry
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.scene import ALPHABET, COLORS, KINDS, Background, Glyph, Plate, Scene
 from tierexp.imaging.resize import Placement, place
-from tierexp.training.dense_targets import HEADS, center_shares, dense_targets, reads_from
+from tierexp.training.dense_targets import HEADS, dense_targets
+from tierexp.training.grounding import Grounding, TokenCanvas
 
 GEOMETRY = CropGeometry()
 BY_NAME = {head.name: i for i, head in enumerate(HEADS)}
+
+
+def grounding(placement: Placement, view: Placement, tiling: tuple[int, int]) -> Grounding:
+    return Grounding(TokenCanvas(view, (1, 1), GEOMETRY), TokenCanvas(placement, tiling, GEOMETRY))
 
 
 def painted(box: tuple[float, ...], placement: Placement) -> np.ndarray:
@@ -56,7 +61,7 @@ def test_tokens_that_show_an_object_are_told_so(index: int) -> None:
     size, tiling = (scene.height, scene.width), (2, 3)
     placement = place(size, GEOMETRY.canvas_size(tiling), "fill")
     view = place(size, (336, 336), "letterbox")
-    targets = dense_targets(scene, placement, view, tiling, GEOMETRY)
+    targets = dense_targets(scene, grounding(placement, view, tiling))
     assert targets.shape == (7, 144, len(HEADS))
     scale_y, scale_x = placement.scale
     asked = 0
@@ -80,7 +85,7 @@ def test_every_head_says_what_is_there_and_nothing_elsewhere() -> None:
     scene = generate_scene("train", 3)
     size, tiling = (scene.height, scene.width), (1, 1)
     placement = place(size, (336, 336), "letterbox")
-    targets = dense_targets(scene, placement, placement, tiling, GEOMETRY)
+    targets = dense_targets(scene, grounding(placement, placement, tiling))
     np.testing.assert_array_equal(targets[0], targets[1])  # global view and only crop are the same
     plane = targets[1].reshape(12, 12, len(HEADS))
     for thing in (*scene.plates, *scene.shapes):
@@ -114,9 +119,9 @@ def plate_at(x: float, y: float, letter: float, text: str) -> Plate:
 
 
 # Two crops of a canvas of 336 x 560 pixels, which overlap from x = 224 to x = 336.
-TWO_CROPS = (1, 2)
-CANVAS = place((336, 560), (336, 560), "fill")
-VIEW = place((336, 560), (336, 336), "letterbox")
+SEEN = grounding(
+    place((336, 560), (336, 560), "fill"), place((336, 560), (336, 336), "letterbox"), (1, 2)
+)
 SHADE = Background((200, 200, 200), (200, 200, 200), False, 0)
 
 
@@ -124,51 +129,10 @@ def test_a_crop_without_the_beginning_of_a_code_tells_no_places_in_it() -> None:
     # A character fills a token; the first lies just left of the second crop.
     plate = plate_at(196.0, 112.0, 28.0, "A7K3")
     scene = Scene(336, 560, SHADE, (plate,), ())
-    _, first, second = dense_targets(scene, CANVAS, VIEW, TWO_CROPS, GEOMETRY)
+    _, first, second = dense_targets(scene, SEEN)
     slots = [BY_NAME["slot"], *(BY_NAME[f"character_{slot}"] for slot in range(4))]
     assert set(first[:, BY_NAME["slot"]]) == {0, 1, 2, 3, 4}
     assert (second[:, slots] == 0).all()
     # What its characters are can be seen all the same: K and 3, and no A.
     told = {ALPHABET[value - 1] for value in second[:, BY_NAME["character"]] if value > 0}
     assert told == {"7", "K", "3"}
-
-
-def test_a_code_is_read_where_it_begins_and_is_legible() -> None:
-    def views(x: float, letter: float) -> list[bool]:
-        first = plate_at(x, 100.0, letter, "A7K3").glyphs[0].box
-        return reads_from(first, CANVAS, VIEW, TWO_CROPS, GEOMETRY).tolist()
-
-    assert views(100.0, 12.0) == [False, True, False]  # the view shows 7 pixels of 12
-    assert views(100.0, 28.0) == [True, True, False]
-    assert views(240.0, 12.0) == [False, True, True]
-    assert views(224.0 - 6, 12.0) == [False, True, False]
-    assert views(330.0, 12.0) == [False, False, True]
-
-
-def test_no_crop_shows_where_a_code_begins() -> None:
-    first = (-6.0, 100.0, 6.0, 112.0)
-    assert reads_from(first, CANVAS, VIEW, TWO_CROPS, GEOMETRY).tolist() == [True, False, False]
-
-
-@pytest.mark.parametrize("index", range(4))
-def test_the_shares_of_a_centre_balance_at_it(index: int) -> None:
-    """Tokens weighted with their shares have their centre of mass where the object has its own."""
-    scene, tiling = generate_scene("train", index), (3, 2)
-    placement = place((scene.height, scene.width), GEOMETRY.canvas_size(tiling), "fill")
-    rows, cols = 8 * 2 + 12, 8 + 12  # of the canvas's tokens
-    for shape in scene.shapes:
-        x0, y0, x1, y1 = shape.box
-        y, x = placement.to_canvas((y0 + y1) / 2, (x0 + x1) / 2)
-        by_crop = center_shares(shape.box, placement, tiling, GEOMETRY).reshape(6, 12, 12)
-        canvas = np.zeros((rows, cols))
-        for number, crop in enumerate(by_crop):
-            top, left = 8 * (number // 2), 8 * (number % 2)
-            canvas[top : top + 12, left : left + 12] = crop
-        if not (0 <= y < rows * 28 and 0 <= x < cols * 28):
-            assert (canvas == 0).all()
-            continue
-        assert canvas.sum() == pytest.approx(1)
-        assert (canvas > 0).sum() <= 4
-        middle = [28 * (np.arange(count) + 0.5) for count in (rows, cols)]
-        assert canvas.sum(1) @ middle[0] == pytest.approx(np.clip(y, 14, rows * 28 - 14))
-        assert canvas.sum(0) @ middle[1] == pytest.approx(np.clip(x, 14, cols * 28 - 14))

@@ -11,13 +11,12 @@ import torch
 from tierexp import CropGeometry
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import Mention, Question, questions_for
-from tierexp.data.tierqa.scene import Box
 from tierexp.imaging.resize import Placement, place
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
 from tierexp.models.tokenizer_training import train_tokenizer
-from tierexp.training.dense_targets import center_shares, reads_from, shown_by
-from tierexp.training.lookups import Lookup, Sight, divergence, lookups_of, stack_lookups
+from tierexp.training.grounding import Grounding, TokenCanvas
+from tierexp.training.lookups import Lookup, divergence, lookups_of, stack_lookups
 from tierexp.training.taught_heads import TAUGHT_HEADS
 
 GEOMETRY = CropGeometry()
@@ -46,20 +45,17 @@ POSITIONS = 10 + np.arange(2 * 144).reshape(2, 144)
 """Of the tokens of a global view and of a canvas of one crop."""
 
 
-def sight(view: Placement) -> Sight:
+def grounding(view: Placement) -> Grounding:
     """Of a picture that lies on the only crop as it does on the global view."""
-    return Sight(
-        shows=lambda box: shown_by(box, view, view, (1, 1), GEOMETRY),
-        center_shares=lambda box: center_shares(box, view, (1, 1), GEOMETRY),
-        reads_from=lambda box: reads_from(box, view, view, (1, 1), GEOMETRY),
-    )
+    canvas = TokenCanvas(view, (1, 1), GEOMETRY)
+    return Grounding(canvas, canvas)
 
 
 def lookups(index: int, question: Question, tokenizer: PromptTokenizer) -> list[Lookup]:
     scene = generate_scene("train", index)
     view = place((scene.height, scene.width), (336, 336), "letterbox")
 
-    return lookups_of(question, START, sight(view), POSITIONS, tokenizer)
+    return lookups_of(question, START, grounding(view), POSITIONS, tokenizer)
 
 
 def word(question: Question, position: int, tokenizer: PromptTokenizer) -> str:
@@ -107,7 +103,7 @@ def test_things_on_one_token_count_twice_there(tokenizer: PromptTokenizer) -> No
     mention = Mention(len("How many stars"), (box, box))
     question = Question("count", "How many stars are there?", "2", (mention,))
     view = place((336, 336), (336, 336), "letterbox")
-    found = lookups_of(question, START, sight(view), POSITIONS, tokenizer)
+    found = lookups_of(question, START, grounding(view), POSITIONS, tokenizer)
     (item,) = (lookup for lookup in found if lookup.step == "count")
     assert [group.tolist() for group in item.groups] == [[10 + 144], [0]]
     assert item.shares == pytest.approx((0.5, 0.5))
@@ -118,7 +114,7 @@ def test_a_thing_between_tokens_counts_once(tokenizer: PromptTokenizer) -> None:
     mention = Mention(len("How many stars"), (box,))
     question = Question("count", "How many stars are there?", "1", (mention,))
     view = place((336, 336), (336, 336), "letterbox")
-    found = lookups_of(question, START, sight(view), POSITIONS, tokenizer)
+    found = lookups_of(question, START, grounding(view), POSITIONS, tokenizer)
     (item,) = (lookup for lookup in found if lookup.step == "count")
     assert [group.tolist() for group in item.groups] == [[10 + 144], [10 + 145], [0]]
     assert item.shares == pytest.approx((1 / 6, 1 / 6, 2 / 3))
@@ -253,7 +249,7 @@ def test_a_count_of_what_is_not_all_to_be_seen_is_not_taught(tokenizer: PromptTo
     ):
         mention = Mention(len("How many stars"), boxes)
         question = Question("count", "How many stars are there?", str(len(boxes)), (mention,))
-        found = lookups_of(question, START, sight(view), positions, tokenizer)
+        found = lookups_of(question, START, grounding(view), positions, tokenizer)
         assert any(lookup.step == "count" for lookup in found) == taught
 
 
@@ -264,25 +260,30 @@ def test_what_is_left_of_a_thing_counts_for_all_of_it(tokenizer: PromptTokenizer
     view = place((336, 336), (336, 336), "letterbox")
     positions = POSITIONS.copy()
     positions[1, 0] = DROPPED
-    found = lookups_of(question, START, sight(view), positions, tokenizer)
+    found = lookups_of(question, START, grounding(view), positions, tokenizer)
     (item,) = (lookup for lookup in found if lookup.step == "count")
     assert [group.tolist() for group in item.groups] == [[10 + 145], [0]]
     assert item.shares == pytest.approx((1 / 3, 2 / 3))
 
 
 def test_a_character_at_a_seam_is_looked_up_where_it_is(tokenizer: PromptTokenizer) -> None:
-    """The only token with the second character is in a view without the code's beginning."""
-    first, second = (0.0, 0.0, 8.0, 8.0), (8.0, 0.0, 16.0, 8.0)
-
-    def shows(box: Box) -> np.ndarray:
-        shown = np.zeros((2, 144), bool)
-        shown[0 if box == first else 1, 5] = True
-        return shown
-
-    where = Sight(shows, lambda _box: np.zeros((1, 144)), lambda _box: np.array([True, False]))
-    mention = Mention(len("What is written on the red plate"), ((0.0, 0.0, 16.0, 8.0),))
+    """A code begins at the end of the first crop; what follows is kept in the second alone."""
+    picture = (336, 560)
+    two_crops = Grounding(
+        TokenCanvas(place(picture, (336, 336), "letterbox"), (1, 1), GEOMETRY),
+        TokenCanvas(place(picture, (336, 560), "fill"), (1, 2), GEOMETRY),
+    )
+    first, second = (196.0, 112.0, 212.0, 128.0), (322.0, 112.0, 338.0, 128.0)
+    assert two_crops.reads_from(first).tolist() == [False, True, False]
+    positions = 10 + np.arange(3 * 144).reshape(3, 144)
+    grid = positions.reshape(3, 12, 12)
+    grid[1, :, 10:] = grid[2, :, :2] = DROPPED  # each token of the overlap is kept once
+    mention = Mention(len("What is written on the red plate"), ((190.0, 106.0, 344.0, 134.0),))
     text = "What is written on the red plate?"
     question = Question("read", text, "A7", (mention,), (first, second))
-    found = lookups_of(question, START, where, POSITIONS, tokenizer)
+    found = lookups_of(question, START, two_crops, positions, tokenizer)
     by_position = {x.position: x.groups[0].tolist() for x in found if x.step == "character"}
-    assert [by_position[place] for place in sorted(by_position)] == [[15], [10 + 144 + 5], [0]]
+    one, other, end = (by_position[place] for place in sorted(by_position))
+    assert one == [grid[1, 4, 7]]
+    assert set(other) >= {grid[2, 4, 3]}
+    assert end == [0]

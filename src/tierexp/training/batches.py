@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate
 from random import Random
 from typing import Any, Self
@@ -35,14 +35,9 @@ from tierexp.models.text import PromptTokenizer
 from tierexp.tiers import Tier
 from tierexp.tiling import select_crops
 from tierexp.training.crowded import crowded_scene
-from tierexp.training.dense_targets import (
-    center_shares,
-    dense_targets,
-    reads_from,
-    shown_by,
-    view_targets,
-)
-from tierexp.training.lookups import Lookup, Sight, lookups_of, stack_lookups
+from tierexp.training.dense_targets import canvas_targets, dense_targets
+from tierexp.training.grounding import Grounding, TokenCanvas
+from tierexp.training.lookups import Lookup, lookups_of, stack_lookups
 from tierexp.training.packing import PackedSequence, pack, pad_sequences
 from tierexp.training.recipe import Phase
 from tierexp.training.token_dropping import without
@@ -225,7 +220,11 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         geometry, tokenizer = self._geometry, self._tokenizer
         image = preprocess(draw(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, [])
-        targets = dense_targets(scene, image.placement, image.view_placement, tiling, geometry)
+        grounding = Grounding(
+            TokenCanvas(image.view_placement, (1, 1), geometry),
+            TokenCanvas(image.placement, tiling, geometry),
+        )
+        targets = dense_targets(scene, grounding)
         if background < 1:
             draws = np.random.default_rng(rng.getrandbits(64)).random(targets.shape[:2])
             layout = without(layout, (targets == 0).all(-1) & (draws >= background))
@@ -238,21 +237,10 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             ],
             tokenizer.eos_id,
         )
-        canvas: dict[str, Any] = {
-            "placement": image.placement,
-            "tiling": tiling,
-            "geometry": geometry,
-        }
-        both = canvas | {"global_placement": image.view_placement}
-        sight = Sight(
-            shows=partial(shown_by, **both),
-            center_shares=partial(center_shares, **canvas),
-            reads_from=partial(reads_from, **both),
-        )
         lookups = [
             lookup
             for question, start in zip(questions, sequence.starts, strict=True)
-            for lookup in lookups_of(question, start, sight, layout.image_input_idx, tokenizer)
+            for lookup in lookups_of(question, start, grounding, layout.image_input_idx, tokenizer)
         ]
         arrays = {
             "crops": image.crops,
@@ -269,4 +257,6 @@ def _crowded_crop(seed: str, geometry: CropGeometry) -> tuple[np.ndarray, np.nda
     size = geometry.crop_size
     scene = crowded_scene(Random(seed), size)
     view = place((scene.height, scene.width), (size, size), "fill")
-    return render(draw(scene), view)[None], view_targets(scene, view, geometry)
+    return render(draw(scene), view)[None], canvas_targets(
+        scene, TokenCanvas(view, (1, 1), geometry)
+    )

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.data.tierqa.scene import ALPHABET, CODE_LENGTHS, COLORS, KINDS, Box, Scene, center
-from tierexp.geometry import CropGeometry, Tiling
-from tierexp.imaging.resize import Placement
+from tierexp.data.tierqa.scene import ALPHABET, CODE_LENGTHS, COLORS, KINDS, Box, Scene
+from tierexp.training.grounding import Grounding, TokenCanvas
 from tierexp.training.packing import IGNORED
 
 _SLOTS = CODE_LENGTHS[1]
@@ -26,8 +24,6 @@ _SIZES, _SMALLEST, _SIZE_STEP = 12, 7.0, 1.3
 """Sizes that are told apart, the first one's side in pixels, and the ratio of one to the next."""
 _CENTER_STEPS = 4
 """Steps of a centre's share that are told apart."""
-_LEGIBLE = 10.0
-"""Letter height in pixels from which the global view is as good to read from as the crops."""
 _SURE, _MAYBE = 0.6, 0.1
 """Shares of an object's or a token's area from which a token shows the object, and below which it
 does not; in between a token is not asked."""
@@ -49,7 +45,7 @@ class DenseHead:
 HEADS = (
     DenseHead("color", 1 + len(COLORS)),
     DenseHead("kind", 2 + len(KINDS)),
-    # How near an object's centre is: see `center_shares`.
+    # How near an object's centre is: see `TokenCanvas.center_shares`.
     DenseHead("center", 1 + _CENTER_STEPS),
     # Where in its crop an object is: all that a language model learns of it.
     DenseHead("row", 1 + _PLACES),
@@ -66,229 +62,69 @@ _COLOR, _KIND, _CENTER, _ROW, _COLUMN, _SIZE, _CHARACTER, _SLOT, _FIRST_CHARACTE
 _PLATE_KIND = 1
 
 
-def dense_targets(
-    scene: Scene,
-    placement: Placement,
-    global_placement: Placement,
-    tiling: Tiling,
-    geometry: CropGeometry,
-) -> NDArray[np.int64]:
+def dense_targets(scene: Scene, grounding: Grounding) -> NDArray[np.int64]:
     """The classes of every vision token of every crop, the global view first.
 
     Args:
         scene: What the image shows.
-        placement: Where it lies on the canvas.
-        global_placement: Where it lies on the global view.
-        tiling: (rows, cols) of crops.
-        geometry: Of the crops; its windows must be whole numbers of tokens.
+        grounding: Where it is among the tokens.
 
     Returns:
         (N + 1, K, len(HEADS)) int64, -100 where a token is not asked.
     """
-    canvas = _token_classes(scene, placement, _canvas_grid(tiling, geometry), geometry)
-    by_crop = _cut(canvas, tiling, geometry)
-    _forget_slots(by_crop, scene, placement, _windows(tiling, geometry), geometry)
-    crops = _with_places(by_crop, geometry)
-    return np.concatenate([view_targets(scene, global_placement, geometry), crops])
+    return np.concatenate(
+        [canvas_targets(scene, canvas) for canvas in (grounding.view, grounding.canvas)]
+    )
 
 
-def view_targets(scene: Scene, placement: Placement, geometry: CropGeometry) -> NDArray[np.int64]:
-    """The classes of the vision tokens of one crop that shows a whole image.
+def canvas_targets(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
+    """The classes of the vision tokens of a canvas's crops.
 
     Args:
-        scene: As in `dense_targets`.
-        placement: Where the image lies on the crop.
-        geometry: As in `dense_targets`.
+        scene: What the image shows.
+        canvas: Where it lies.
 
     Returns:
-        (1, K, len(HEADS)) int64, -100 where a token is not asked.
+        (N, K, len(HEADS)) int64, -100 where a token is not asked.
     """
-    classes = _token_classes(scene, placement, geometry.token_grid, geometry)[None]
-    _forget_slots(classes, scene, placement, _windows((1, 1), geometry), geometry)
-    return _with_places(classes, geometry)
+    by_crop = canvas.cut(_token_classes(scene, canvas))
+    _forget_slots(by_crop, scene, canvas)
+    somewhere = by_crop[..., _KIND] > 0
+    rows, cols = (1 + _PLACES * np.arange(n) // n for n in canvas.geometry.token_grid)
+    by_crop[..., _ROW] = np.where(somewhere, rows[:, None], 0)
+    by_crop[..., _COLUMN] = np.where(somewhere, cols, 0)
+    return by_crop.reshape(len(by_crop), -1, len(HEADS))
 
 
-def _windows(tiling: Tiling, geometry: CropGeometry) -> NDArray[np.int64]:
-    """(N, 2): the corners (top, left) of crops on their canvas, in tokens."""
-    step = geometry.window_patches // geometry.pooling[0]
-    rows, cols = tiling
-    return np.array([(step * r, step * c) for r in range(rows) for c in range(cols)])
-
-
-def _forget_slots(
-    by_crop: NDArray[np.int64],
-    scene: Scene,
-    placement: Placement,
-    windows: NDArray[np.int64],
-    geometry: CropGeometry,
-) -> None:
+def _forget_slots(by_crop: NDArray[np.int64], scene: Scene, canvas: TokenCanvas) -> None:
     """Take the place in its code from every character, in place, whose crop does not show where
     the code begins: it could be any, so there is none to be read off.
     """
-    token = geometry.patch_size * geometry.pooling[0]
-    rows, cols = geometry.token_grid
+    rows, cols = canvas.geometry.token_grid
     for plate in scene.plates:
-        begins = _shows_whole(plate.glyphs[0].box, placement, windows, geometry)
+        begins = canvas.shows_whole(plate.glyphs[0].box)
         if begins.all():
             continue
-        (y0, x0), (y1, x1) = (placement.to_canvas(y, x) for y, x in _corners(plate.box))
+        (y0, x0), (y1, x1) = canvas.corners(plate.box)
         for number in np.flatnonzero(~begins):
-            (top, left), whole = windows[number], by_crop[number]
-            down = _tokens_of(y0 / token - top, y1 / token - top, rows)
-            across = _tokens_of(x0 / token - left, x1 / token - left, cols)
+            (top, left), crop = canvas.windows[number], by_crop[number]
+            down = _tokens_of(y0 / canvas.token - top, y1 / canvas.token - top, rows)
+            across = _tokens_of(x0 / canvas.token - left, x1 / canvas.token - left, cols)
             for head in (_SLOT, *range(_FIRST_CHARACTER, len(HEADS))):
-                whole[down, across, head] = 0
+                crop[down, across, head] = 0
 
 
 def _tokens_of(start: float, stop: float, count: int) -> slice:
-    """The tokens that an interval meets, of `count` along one axis, in units of them."""
+    """The tokens that an interval touches, of `count` along one axis, in units of them."""
     return slice(max(0, math.floor(start)), max(0, min(count, math.floor(stop) + 1)))
 
 
-def _corners(box: Box) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(y, x) of the near and the far corner."""
-    return (box[1], box[0]), (box[3], box[2])
-
-
-def _shows_whole(
-    box: Box, placement: Placement, windows: NDArray[np.int64], geometry: CropGeometry
-) -> NDArray[np.bool_]:
-    """(N,): which crops show all of a box but a tenth of its sides."""
-    token = geometry.patch_size * geometry.pooling[0]
-    near, far = (np.array(placement.to_canvas(y, x)) for y, x in _corners(box))
-    spare = 0.1 * (far - near)
-    starts = windows * token  # (N, 2)
-    ends = starts + geometry.crop_size
-    shown: NDArray[np.bool_] = ((starts <= near + spare) & (ends >= far - spare)).all(-1)
-    return shown
-
-
-def reads_from(
-    first: Box,
-    placement: Placement,
-    global_placement: Placement,
-    tiling: Tiling,
-    geometry: CropGeometry,
-) -> NDArray[np.bool_]:
-    """Which views a code is to be read from: those that show where it begins, the global view only
-    where its letters are legible or no crop does.
-
-    Args:
-        first: Box of the code's first character, on the picture.
-        placement: As in `dense_targets`.
-        global_placement: As in `dense_targets`.
-        tiling: As in `dense_targets`.
-        geometry: As in `dense_targets`.
-
-    Returns:
-        (N + 1,) bool, the global view first.
-    """
-    crops = _shows_whole(first, placement, _windows(tiling, geometry), geometry)
-    legible = (first[3] - first[1]) * global_placement.scale[0] >= _LEGIBLE
-    return np.concatenate([[legible or not crops.any()], crops])
-
-
-def center_shares(
-    box: Box, placement: Placement, tiling: Tiling, geometry: CropGeometry
-) -> NDArray[np.float64]:
-    """How near the centre of a box is to the middle of every token on the canvas: shares of the
-    four tokens around it, bilinear, so that they change smoothly as it moves from one to the next.
-
-    Args:
-        box: On the picture.
-        placement: As in `dense_targets`.
-        tiling: As in `dense_targets`.
-        geometry: As in `dense_targets`.
-
-    Returns:
-        (N, K) float64, which add up to 1 over the tokens of a centre that is on the canvas, where
-        every token is counted once.
-    """
-    shares = _center_shares(box, placement, _canvas_grid(tiling, geometry), geometry)
-    return _cut(shares, tiling, geometry).reshape(-1, geometry.tokens_per_crop)
-
-
-def _center_shares(
-    box: Box, placement: Placement, grid: tuple[int, int], geometry: CropGeometry
-) -> NDArray[np.float64]:
-    """(rows, cols) of one canvas; beyond its outermost tokens' middles they take the whole."""
-    x, y = center(box)
-    y, x = placement.to_canvas(y, x)
-    token = geometry.patch_size * geometry.pooling[0]
-    if not (0 <= y < grid[0] * token and 0 <= x < grid[1] * token):
-        return np.zeros(grid)
-    down, across = (
-        np.maximum(0, 1 - np.abs(np.arange(count) - min(max(at / token - 0.5, 0), count - 1)))
-        for at, count in ((y, grid[0]), (x, grid[1]))
-    )
-    shares: NDArray[np.float64] = np.outer(down, across)
-    return shares
-
-
-def _with_places(by_view: NDArray[np.int64], geometry: CropGeometry) -> NDArray[np.int64]:
-    """(N, rows, cols, heads) with rows and columns filled in, to (N, K, heads)."""
-    somewhere = by_view[..., _KIND] > 0
-    rows, cols = (1 + _PLACES * np.arange(count) // count for count in geometry.token_grid)
-    by_view[..., _ROW] = np.where(somewhere, rows[:, None], 0)
-    by_view[..., _COLUMN] = np.where(somewhere, cols, 0)
-    return by_view.reshape(len(by_view), geometry.tokens_per_crop, len(HEADS))
-
-
-def shown_by(
-    box: Box,
-    placement: Placement,
-    global_placement: Placement,
-    tiling: Tiling,
-    geometry: CropGeometry,
-) -> NDArray[np.bool_]:
-    """Which vision tokens show a box: at least half as much of it as the one that shows most
-    on the same canvas.
-
-    Args:
-        box: On the picture.
-        placement: As in `dense_targets`.
-        global_placement: As in `dense_targets`.
-        tiling: As in `dense_targets`.
-        geometry: As in `dense_targets`.
-
-    Returns:
-        (N + 1, K) bool.
-    """
-    view = _shares(box, global_placement, geometry.token_grid, geometry)
-    canvas = _shares(box, placement, _canvas_grid(tiling, geometry), geometry)
-    shown = [(shares > 0) & (2 * shares >= shares.max()) for shares in (view, canvas)]
-    by_view = np.concatenate([shown[0][None], _cut(shown[1], tiling, geometry)])
-    return by_view.reshape(len(by_view), geometry.tokens_per_crop)
-
-
-def _canvas_grid(tiling: Tiling, geometry: CropGeometry) -> tuple[int, int]:
-    """(rows, cols) of tokens on the canvas."""
-    step = geometry.window_patches // geometry.pooling[0]
-    rows, cols = geometry.token_grid
-    return step * (tiling[0] - 1) + rows, step * (tiling[1] - 1) + cols
-
-
-def _cut(canvas: NDArray[Any], tiling: Tiling, geometry: CropGeometry) -> NDArray[Any]:
-    """(rows, cols, ...) of the canvas's tokens to (N, rows, cols, ...) of its crops'."""
-    step = geometry.window_patches // geometry.pooling[0]
-    rows, cols = geometry.token_grid
-    return np.stack(
-        [
-            canvas[step * r : step * r + rows, step * c : step * c + cols]
-            for r in range(tiling[0])
-            for c in range(tiling[1])
-        ]
-    )
-
-
-def _token_classes(
-    scene: Scene, placement: Placement, grid: tuple[int, int], geometry: CropGeometry
-) -> NDArray[np.int64]:
-    """(rows, cols, len(HEADS)) of one canvas."""
-    targets = np.zeros((*grid, len(HEADS)), np.int64)
+def _token_classes(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
+    """(rows, cols, len(HEADS)) of the whole canvas."""
+    targets = np.zeros((*canvas.grid, len(HEADS)), np.int64)
 
     def mark(box: Box, heads: dict[int, int]) -> None:
-        share = _shares(box, placement, grid, geometry)
+        share = canvas.shares(box)
         for head, value in heads.items():
             plane = targets[..., head]
             plane[(share > _MAYBE) & (share < _SURE)] = IGNORED
@@ -310,41 +146,16 @@ def _token_classes(
     for shape in scene.shapes:
         color = 1 + COLORS.index(shape.color)
         kind = _PLATE_KIND + 1 + KINDS.index(shape.kind)
-        mark(shape.box, {_COLOR: color, _KIND: kind, _SIZE: 1 + _size(shape.box, placement)})
+        mark(shape.box, {_COLOR: color, _KIND: kind, _SIZE: 1 + _size(shape.box, canvas)})
     for box in [plate.box for plate in scene.plates] + [shape.box for shape in scene.shapes]:
-        shares = _center_shares(box, placement, grid, geometry)
+        shares = canvas.center_shares(box)
         steps = np.rint(_CENTER_STEPS * shares).astype(np.int64)
         targets[..., _CENTER] = np.maximum(targets[..., _CENTER], steps)
     return targets
 
 
-def _size(box: Box, placement: Placement) -> int:
+def _size(box: Box, canvas: TokenCanvas) -> int:
     """The number of a shape's size, from 0."""
-    (top, left), (bottom, right) = (placement.to_canvas(y, x) for y, x in (box[1::-1], box[:1:-1]))
+    (top, left), (bottom, right) = canvas.corners(box)
     side = math.sqrt((bottom - top) * (right - left))
     return min(_SIZES - 1, max(0, int(math.log(side / _SMALLEST, _SIZE_STEP))))
-
-
-def _shares(
-    box: Box, placement: Placement, grid: tuple[int, int], geometry: CropGeometry
-) -> NDArray[np.float64]:
-    """(rows, cols) of a canvas: the share of the box on a token, or of the token under the box,
-    whichever is more.
-    """
-    x0, y0, x1, y1 = box
-    top, left = placement.to_canvas(y0, x0)
-    bottom, right = placement.to_canvas(y1, x1)
-    token = geometry.patch_size * geometry.pooling[0]
-    down = _overlaps(top, bottom, grid[0], token)
-    across = _overlaps(left, right, grid[1], token)
-    area = max((bottom - top) * (right - left), 1e-9)
-    shares: NDArray[np.float64] = np.outer(down, across) / min(area, float(token * token))
-    return shares
-
-
-def _overlaps(start: float, stop: float, count: int, token: int) -> NDArray[np.float64]:
-    """(count,) pixels that each token shares with [start, stop) along one axis."""
-    first = np.arange(count) * token
-    shared = np.minimum(first + token, stop) - np.maximum(first, start)
-    overlaps: NDArray[np.float64] = np.maximum(shared, 0.0)
-    return overlaps

@@ -22,23 +22,8 @@ from tierexp.data.tierqa.questions import Question
 from tierexp.data.tierqa.scene import Box
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
+from tierexp.training.grounding import Grounding
 from tierexp.training.taught_heads import TAUGHT_HEADS, Step
-
-
-@dataclass(frozen=True)
-class Sight:
-    """Where boxes of a picture are among the vision tokens of its views.
-
-    Args:
-        shows: A box, to (N + 1, K) bool: which tokens show it.
-        center_shares: A box, to (N, K): what the tokens of the canvas have of its centre.
-        reads_from: A code's first character's box, to (N + 1,) bool: the views to read it from.
-    """
-
-    shows: Callable[[Box], NDArray[np.bool_]]
-    center_shares: Callable[[Box], NDArray[np.float64]]
-    reads_from: Callable[[Box], NDArray[np.bool_]]
-
 
 _SINK = 0
 """Position of the beginning of text, which gets the attention that nothing else deserves: where
@@ -72,7 +57,7 @@ class Lookup:
 def lookups_of(
     question: Question,
     start: int,
-    sight: Sight,
+    grounding: Grounding,
     image_input_idx: NDArray[np.int64],
     tokenizer: PromptTokenizer,
 ) -> list[Lookup]:
@@ -81,13 +66,13 @@ def lookups_of(
     Args:
         question: Whose.
         start: Where its prompt starts in the sequence.
-        sight: Where the picture's things are among the vision tokens.
+        grounding: Where the picture's boxes are among the vision tokens.
         image_input_idx: (N, K): positions of vision tokens in the sequence, the global view first.
         tokenizer: Of the model.
     """
 
     def positions(box: Box, views: slice | NDArray[np.int64]) -> NDArray[np.int64]:
-        places = image_input_idx[views][sight.shows(box)[views]]
+        places = image_input_idx[views][grounding.shown_by(box)[views]]
         kept: NDArray[np.int64] = places[places != DROPPED]
         return kept
 
@@ -100,7 +85,7 @@ def lookups_of(
         lookups.append(Lookup(end, "attribute", (np.array([attribute]),), (1.0,)))
         step: Step = "count" if question.task == "count" else "object"
         if step == "count":
-            groups, shares = _counted(mention.boxes, sight, image_input_idx[1:])
+            groups, shares = _counted(mention.boxes, grounding, image_input_idx[1:])
         else:
             # Where something is, the global view tells at once; whether it is, a crop shows better.
             views = slice(None) if question.task == "coarse" else slice(1)
@@ -114,7 +99,7 @@ def lookups_of(
     if question.spelled:
         # Where no character is left, the answer ends.
         lookups.append(Lookup(last - 1, "character", (np.array([_SINK]),), (1.0,)))
-        readable = np.flatnonzero(sight.reads_from(question.spelled[0]))
+        readable = np.flatnonzero(grounding.reads_from(question.spelled[0]))
     for number, box in enumerate(reversed(question.spelled), start=1):
         # At a seam, none of the tokens of a later character may be in a view with the beginning.
         group = positions(box, readable)
@@ -136,7 +121,7 @@ def _found(boxes: Sequence[Box], positions: Callable[[Box], NDArray[np.int64]]) 
 
 
 def _counted(
-    boxes: Sequence[Box], sight: Sight, canvas_input_idx: NDArray[np.int64]
+    boxes: Sequence[Box], grounding: Grounding, canvas_input_idx: NDArray[np.int64]
 ) -> tuple[Groups, tuple[float, ...]]:
     """A group for every token around a box's centre and one for the sink, with their shares;
     nothing where a centre is not to be seen.
@@ -148,7 +133,7 @@ def _counted(
     kept = canvas_input_idx != DROPPED
     total = np.zeros(kept.shape)
     for box in boxes:
-        shares = sight.center_shares(box)
+        shares = grounding.center_shares(box)
         shares = np.where(kept & (shares >= _LEAST_SHARE), shares, 0)
         if not shares.any():
             return (), ()
