@@ -28,6 +28,7 @@ from torch.nn import functional as F  # noqa: N812
 import tierexp
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa import TierQA
+from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.evaluation.stopwatch import StageTimes
 from tierexp.imaging.resize import Resize
 from tierexp.loading import load_tier
@@ -42,7 +43,7 @@ from tierexp.models.stages import StageClock
 from tierexp.tiers import Threshold
 
 TINY = Path(tierexp.__file__).parent / "assets" / "tiny"
-QUESTIONS, BATCH, NEW_TOKENS = 48, 12, 16
+QUESTIONS, BATCH, NEW_TOKENS = 49, 14, 16
 
 
 class Straightforward:
@@ -224,7 +225,7 @@ def tiny() -> Job:
 
 
 def random_molmoe(config: MolmoConfig, device: torch.device, dtype: torch.dtype) -> Job:
-    """Random weights, and random questions of 6 crops and 32 words, three about an image."""
+    """Random weights, and random questions of 6 crops and 32 words, some about the same image."""
     with torch.device("meta"):
         model = Molmo(config)
     model.to(dtype).to_empty(device=device)
@@ -232,19 +233,19 @@ def random_molmoe(config: MolmoConfig, device: torch.device, dtype: torch.dtype)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.02)
     per_crop, size = config.geometry.tokens_per_crop, config.vision.crop_size
-    views, images = 7, BATCH // 3
+    views, images = 7, BATCH // PER_PICTURE
     begin, questions = (
         torch.randint(config.decoder.vocab_size, shape)
         for shape in ((images, views * per_crop), (BATCH, 32))
     )
-    text = torch.cat([begin.repeat_interleave(3, dim=0), questions], dim=1)
+    text = torch.cat([begin.repeat_interleave(PER_PICTURE, dim=0), questions], dim=1)
     inputs = ModelInputs(
         input_ids=text,
         attention_mask=torch.ones_like(text, dtype=torch.bool),
         crops=torch.randint(256, (images, views, size, size, 3), dtype=torch.uint8),
         patch_mask=torch.ones(images, views, config.vision.patches_per_side**2),
         image_input_idx=torch.arange(views * per_crop).view(1, views, -1).expand(BATCH, -1, -1),
-        image_index=torch.arange(images).repeat_interleave(3),
+        image_index=torch.arange(images).repeat_interleave(PER_PICTURE),
     ).to(device)
     return Job(model.eval(), [inputs], [range(BATCH)], device, fixed_length=True)
 

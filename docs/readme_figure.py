@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from tierexp.data.tierqa import TierQA
+from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.evaluation.results import EvaluationResults, SampleResult, load_results
 from tierexp.evaluation.tiling_figure import draw_tiling
 from tierexp.geometry import CropGeometry
@@ -67,7 +68,7 @@ def panel(run: EvaluationResults, picture: int) -> Image.Image:
     """The picture as one tier tiles it, and what was asked and answered."""
     samples = samples_of(run, picture)
     dataset = TierQA("test")
-    image = dataset.image(picture * len(samples))
+    image = dataset.image(picture * PER_PICTURE)
     rows, cols = tiling = samples[0].selected_tiling
     drawing = Image.fromarray(draw_tiling(image, tiling, "fill", CropGeometry(), PANEL))
     head, font = ImageFont.load_default(19), ImageFont.load_default(15)

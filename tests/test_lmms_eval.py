@@ -23,6 +23,7 @@ from tests.command_line import TESTS, run_eval
 from tests.fakes import TableSource
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.tierqa.dataset import TierQA
+from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.errors import DataError, ImageDecodeError, TierexpError
 from tierexp.evaluation.results import load_results
 from tierexp.imaging.resize import Resize
@@ -293,15 +294,15 @@ metric_list:
 
 @needs_lmms_eval
 def test_its_evaluator_and_eval_agree(tmp_path: Path) -> None:
-    """Twelve questions about two pictures, put by lmms-eval from parquet and by eval.py from files:
+    """Fourteen questions about two pictures, put by lmms-eval from parquet and by eval.py from files:
     the same answers, scores and figures."""
     import datasets
 
-    benchmark = TierQA(split="test", max_samples=12)
+    benchmark = TierQA(split="test", max_samples=2 * PER_PICTURE)
     rows, lines = [], []
     for index in range(len(benchmark)):
         sample = benchmark[index]
-        file = tmp_path / f"{index // 6}.png"
+        file = tmp_path / f"{index // PER_PICTURE}.png"
         Image.fromarray(np.asarray(benchmark.image(index))).save(file)
         fields = {"id": sample.sample_id, "question": sample.question}
         rows.append(fields | {"image": str(file), "answer": sample.answers[0]})

@@ -117,7 +117,7 @@ def test_gradients_equal_those_of_the_definition(top_k: int) -> None:
 
 
 @pytest.mark.parametrize("top_k", [1, 3])
-def test_what_gpus_run_equals_the_definition_with_its_gradients(top_k: int) -> None:
+def test_what_gpus_run_and_what_cpus_train_with_are_the_same(top_k: int) -> None:
     """Torch's grouped product, which the CPU has but does not choose."""
     answers = []
     for experts in (Experts.forward, Experts._grouped):
@@ -132,6 +132,22 @@ def test_what_gpus_run_equals_the_definition_with_its_gradients(top_k: int) -> N
         answers.append([answer.detach(), *gradients])
     for one, other in zip(*answers, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("favoured", [0.0, 4.0])
+def test_training_in_bfloat16_pads_experts_in_steps(favoured: float) -> None:
+    """As many as take several steps of rows, evenly and nearly all of them to one expert."""
+    torch.manual_seed(1)
+    layer = mixture().experts
+    tokens = torch.randn(1200, 32)
+    scores = torch.randn(1200, 6)
+    scores[:, 2] += favoured
+    chosen, weights = scores.topk(3).indices, torch.rand(1200, 3)
+    exact, answer = (
+        layer(tokens.to(dtype), chosen, weights) for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert answer.dtype == torch.bfloat16
+    torch.testing.assert_close(answer.float(), exact, rtol=0.05, atol=0.05 * float(exact.std()))
 
 
 def test_all_tokens_to_one_expert() -> None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierexp.training.packing import IGNORED, attention_of, pack, pad_sequences
+from tierexp.training.packing import IGNORED, LENGTH_STEP, attention_of, pack, pad_sequences
 
 IMAGE = np.array([1, 2, 3, 4])
 EOS = 9
@@ -45,6 +45,9 @@ def test_padding_is_neither_seen_nor_learned(counts: list[int], pad_id: int) -> 
         assert (batch["labels"][row, length:] == IGNORED).all()
         assert not mask[row, 0, :length, length:].any()
         assert mask[row].any(-1).all()  # a softmax over nothing would be NaN
+    longest, padded = max(len(s.input_ids) for s in sequences), batch["input_ids"].shape[1]
+    assert padded % LENGTH_STEP == 0
+    assert 0 <= padded - longest < LENGTH_STEP
 
 
 def test_packed_logits_are_those_of_each_question_alone() -> None:

@@ -93,7 +93,7 @@ def assert_same(folder: Path, whole: Path) -> None:
 
 def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     """The model in the box, an odd number of samples, other batches and other workers."""
-    run = ("logger=csv", "tier=low", "data.max_samples=7")
+    run = ("logger=csv", "tier=low", "data.max_samples=9")
     one = run_eval(*run, "trainer=cpu", "data.batch_size=3", f"output_dir={tmp_path / 'one'}")
     more = (f"output_dir={tmp_path / 'two'}", "data.batch_size=2", "data.num_workers=1")
     two = run_eval(*run, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *more)

@@ -492,7 +492,8 @@ def test_no_constant_answer_to_a_wording_beats_the_blind_guess() -> None:
     assert len(right) == 9
     for wording, guesses in right.items():
         constant = answers[wording].most_common(1)[0][1] / len(guesses)
-        noise = 3 * math.sqrt(1 / len(guesses))  # of the difference of two answers' shares
+        # Of two answers that exclude one another, three standard deviations of the difference.
+        noise = 3 * math.sqrt((np.mean(guesses) + constant) / len(guesses))
         assert np.mean(guesses) > constant - noise, wording
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from tierexp.config import build
 from tierexp.data.tierqa.generator import generate_scene
+from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.errors import ConfigError
 from tierexp.loading import config_dir, load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
@@ -170,7 +171,7 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
     assert images == max(1, 12 // crops)
     for row in range(images):
         learned = batch.labels[row][batch.labels[row] != -100].tolist()
-        assert learned.count(tokenizer.eos_id) == 6  # an answer for each question
+        assert learned.count(tokenizer.eos_id) == PER_PICTURE  # an answer for each question
         patches = batch.input_ids[row] == tokenizer.image_tokens.im_patch
         positions = batch.image_input_idx[row]
         kept = positions[positions >= 0]

@@ -15,7 +15,8 @@ class TaughtHead:
     Args:
         step: What it looks for: a name's last word for its `attribute` (the word before), for the
             `object` it names, or for everything it names, to `count` it; what predicts an answer,
-            for the `name` in the question or for the next `character`.
+            for the `name` in the question or for the next `character`; the beginning of text
+            where nothing of it is left.
         quarter: The quarter of the decoder's depth whose first block it is in.
         head: Its number in that block.
     """
@@ -36,7 +37,8 @@ TAUGHT_HEADS = (
     TaughtHead("name", 2, 1),
 )
 """A way to answer in four blocks: "the red circle" becomes one name, what it names is found; the
-answer's tokens learn the name, then either spell or read off what was found."""
+answer's tokens learn the name, then either spell or read off what was found. Two heads count, as
+one that looks at each thing a little more or less strongly errs by one."""
 
 
 TAUGHT_PER_BLOCK = 1 + max(taught.head for taught in TAUGHT_HEADS)

@@ -48,6 +48,7 @@ MAX_SHAPES = 8
 """Of all kinds together."""
 
 MAX_PLATES = 6
+"""The fewest are as many as are asked about."""
 
 ICON_SIDE = 240
 """Below this longer side a picture holds fewer objects."""

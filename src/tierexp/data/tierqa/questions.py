@@ -90,7 +90,8 @@ def questions_for(scene: Scene, rng: Random, per_task: int = 1) -> list[Question
     Args:
         scene: One of which `answerable` holds.
         rng: Chooses what is asked.
-        per_task: Draws per task; one of `read` gives three. A repeated question is dropped.
+        per_task: Draws per task, of which one of `read` gives `READ_PER_PICTURE`; a repeated
+            question is dropped.
 
     The more draws, the less balanced what is left of them: a picture has more kinds of shapes
     that are absent than present, so of four draws a quarter of the counts are 0.
@@ -106,7 +107,8 @@ def questions_for(scene: Scene, rng: Random, per_task: int = 1) -> list[Question
 
 def answerable(scene: Scene) -> bool:
     """Whether the scene supports all five tasks."""
-    return bool(scene.shapes and scene.plates and _locatable(scene) and _comparable(scene))
+    enough = scene.shapes and len(scene.plates) >= READ_PER_PICTURE
+    return bool(enough and _locatable(scene) and _comparable(scene))
 
 
 def _draw(task: Task, scene: Scene, rng: Random) -> list[Question]:
