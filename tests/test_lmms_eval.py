@@ -294,8 +294,8 @@ metric_list:
 
 @needs_lmms_eval
 def test_its_evaluator_and_eval_agree(tmp_path: Path) -> None:
-    """Fourteen questions about two pictures, put by lmms-eval from parquet and by eval.py from files:
-    the same answers, scores and figures."""
+    """Fourteen questions about two pictures, put by lmms-eval from parquet and by eval.py from
+    files: the same answers, scores and figures."""
     import datasets
 
     benchmark = TierQA(split="test", max_samples=2 * PER_PICTURE)
