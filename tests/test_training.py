@@ -38,7 +38,7 @@ SMALL = [
     "architecture.vision_backbone.image_num_layers=2",
     "architecture.vision_backbone.image_mlp_dim=16",
     "recipe.phases=[{steps: 2, learning_rate: 2e-3, crops_per_batch: 4}, "
-    "{steps: 4, learning_rate: 2e-3, crops_per_batch: 4, tiers: [low], shares: [1]}]",
+    "{steps: 7, learning_rate: 2e-3, crops_per_batch: 4, tiers: [low], shares: [1]}]",
     "recipe.num_workers=0",
     "recipe.validation_questions=1",
     "recipe.validation_every=3",
@@ -75,21 +75,28 @@ def test_the_same_seed_gives_the_same_weights(
     assert not same(trained[1], run(tmp_path / "other", "seed=1"))
 
 
+@pytest.mark.parametrize(("cut", "saved"), [(4, 3), (8, 6)])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
-    trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: tuple[Path, dict[str, torch.Tensor]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cut: int,
+    saved: int,
 ) -> None:
+    """Interrupted before and after the middle, where what is left is more and less than what is
+    done."""
     fetch = TrainingBatches.__getitem__
 
     class PowerCutError(Exception):
         pass
 
-    def until_the_fifth(self: TrainingBatches, step: int) -> object:
-        if step == 4:
+    def until_the_cut(self: TrainingBatches, step: int) -> object:
+        if step == cut:
             raise PowerCutError
         return fetch(self, step)
 
     with monkeypatch.context() as patched:
-        patched.setattr(TrainingBatches, "__getitem__", until_the_fifth)
+        patched.setattr(TrainingBatches, "__getitem__", until_the_cut)
         with pytest.raises(PowerCutError):
             run(tmp_path)
     seen = []
@@ -100,7 +107,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
 
     monkeypatch.setattr(TrainingBatches, "__getitem__", watched)
     assert same(trained[1], run(tmp_path, "resume=true"))
-    assert seen == [3, 4, 5]
+    assert seen == list(range(saved, 9))
 
 
 def test_a_resumed_run_keeps_the_losses_of_the_part_before(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ prepared exactly as an evaluation prepares them, one loader per tier.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from tierexp.data.batch import EvaluationBatch
 from tierexp.data.datamodule import TierDataModule
@@ -17,6 +17,22 @@ from tierexp.data.loader import SurvivingLoader, start_method
 from tierexp.training.batches import TrainingBatch, TrainingBatches, VisionBatch
 
 Batch = VisionBatch | TrainingBatch | EvaluationBatch
+
+
+class _StepsLeft(Sampler[int]):
+    """The steps from `start` on. Its length is that of the whole run: a Lightning trainer that
+    resumes counts the steps before as batches of this epoch, and would take a loader of what is
+    left to have ended so many batches early.
+    """
+
+    def __init__(self, start: int, steps: int) -> None:
+        self._start, self._steps = start, steps
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._start, self._steps))
+
+    def __len__(self) -> int:
+        return self._steps
 
 
 def _unchanged(batch: Any) -> Any:
@@ -49,7 +65,7 @@ class TrainingDataModule(LightningDataModule):
         return DataLoader(
             self._batches,
             batch_size=None,
-            sampler=range(start, len(self._batches)),
+            sampler=_StepsLeft(start, len(self._batches)),
             collate_fn=_unchanged,
             num_workers=self._num_workers,
             multiprocessing_context=start_method(self._num_workers),
