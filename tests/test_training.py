@@ -424,7 +424,9 @@ def test_the_taught_head_is_the_one_whose_attention_is_judged(
     module = MolmoTraining(model, recipe, source.tokenizer(), [])
     logged: dict[str, torch.Tensor] = {}
     module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign]
-    batch = TrainingBatches(recipe.phases, TIERS, 0, model, _fill(), source.tokenizer())[2]
+    batches = TrainingBatches(recipe.phases, TIERS, 0, model, _fill(), source.tokenizer())
+    drawn = (batches[step] for step in range(2, 9))
+    batch = next(x for x in drawn if set(x.looks_from[:, 2].tolist()) == set(range(7)))
     seen: dict[int, tuple[torch.Tensor, ...]] = {}
     for number, block in enumerate(module.molmo.transformer.blocks):
         block.attn.attention.register_forward_pre_hook(
