@@ -261,7 +261,7 @@ def test_float_crops_are_taken_too(settings: Molmo2Settings) -> None:
     model = model_of(settings)
     inputs = inputs_of(settings, [(1, 1)], [(0, [5])])
     exact = ModelInputs(**(vars(inputs) | {"crops": inputs.crops.float() / 255}))
-    # Rounding of the last bit; random weights make up to a thousand times as much of it (some CPUs).
+    # Rounding of the last bit, of which random weights make a thousand times as much on some CPUs.
     torch.testing.assert_close(
         model.vision_features(exact)[0], model.vision_features(inputs)[0], rtol=2e-3, atol=2e-3
     )
