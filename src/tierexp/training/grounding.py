@@ -44,9 +44,8 @@ class TokenCanvas:
     @property
     def grid(self) -> tuple[int, int]:
         """(rows, cols) of tokens."""
-        step = self.geometry.window_patches // self.geometry.pooling[0]
-        rows, cols = self.geometry.token_grid
-        return step * (self.tiling[0] - 1) + rows, step * (self.tiling[1] - 1) + cols
+        (top, left), (rows, cols) = self.windows[-1].tolist(), self.geometry.token_grid
+        return top + rows, left + cols
 
     @property
     def windows(self) -> NDArray[np.int64]:

@@ -127,8 +127,7 @@ class Experts(nn.Module):
         answers = F.grouped_mm(gated(inner), down, offs=ends)  # (M, C)
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order), device=order.device)
-        answers = answers.index_select(0, place).view(*chosen.shape, -1)  # (N, k, C)
-        return torch.bmm(weights.unsqueeze(1), answers).squeeze(1)
+        return _weighted_sums(answers, place, weights)
 
     def _padded(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
         """The same for gradients on a CPU: every expert padded to as many rows, all multiplied at
@@ -149,8 +148,7 @@ class Experts(nn.Module):
         answers = torch.bmm(gated(torch.bmm(x, gate_up)), down).flatten(0, 1)
         place = torch.empty_like(order)
         place[order] = places
-        answers = answers.index_select(0, place).view(*chosen.shape, -1)  # (N, k, C)
-        return torch.bmm(weights.unsqueeze(1), answers).squeeze(1)
+        return _weighted_sums(answers, place, weights)
 
     def _in_turn(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
         """The same on a CPU, where torch's grouped product is no faster than a loop over experts.
@@ -194,6 +192,14 @@ class Experts(nn.Module):
     def _weights(self, which: int | slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Of some experts; only what is needed, as under autocast this is a copy."""
         return self.gate_up_proj[which].to(dtype), self.down_proj[which].to(dtype)
+
+
+def _weighted_sums(answers: Tensor, place: Tensor, weights: Tensor) -> Tensor:
+    """(N, C): every token's answers, each times its weight, (N, k), added up; they are at `place`,
+    (N k,), among `answers`, (rows, C).
+    """
+    chosen = answers.index_select(0, place).view(*weights.shape, -1)  # (N, k, C)
+    return torch.bmm(weights.unsqueeze(1), chosen).squeeze(1)
 
 
 def _by_expert(chosen: Tensor) -> tuple[Tensor, Tensor]:
