@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,9 +51,12 @@ def token_shares(
 
 
 def shows_start(plate: Plate, placement: Placement, tiling: tuple[int, int]) -> np.ndarray:
-    """(N,): the crops that hold all of a code's first character, give or take a tenth."""
-    first = painted(plate.glyphs[0].box, placement)
-    held = token_shares(plate.glyphs[0].box, placement, tiling).sum(1)
+    """(N,): the crops that hold all of a code's first character and of the plate before it, give
+    or take a tenth."""
+    _, top, right, bottom = plate.glyphs[0].box
+    start = plate.box[0], top, right, bottom
+    first = painted(start, placement)
+    held = token_shares(start, placement, tiling).sum(1)
     return held >= 0.9 * first.sum()
 
 
@@ -110,6 +115,7 @@ def test_heads_have_a_class_for_everything() -> None:
 
 
 def plate_at(x: float, y: float, letter: float, text: str) -> Plate:
+    """With a margin of half a letter's height."""
     glyphs = tuple(
         Glyph(char, slot, (x + slot * letter, y, x + (slot + 1) * letter, y + letter))
         for slot, char in enumerate(text)
@@ -136,3 +142,25 @@ def test_a_crop_without_the_beginning_of_a_code_tells_no_places_in_it() -> None:
     # What its characters are can be seen all the same: K and 3, and no A.
     told = {ALPHABET[value - 1] for value in second[:, BY_NAME["character"]] if value > 0}
     assert told == {"7", "K", "3"}
+
+
+def test_a_crop_without_the_margin_before_a_code_tells_no_places_in_it() -> None:
+    """The second crop begins at x = 224: what it shows first could be any character."""
+    slot = BY_NAME["slot"]
+    for x, begins in ((224.0, False), (224.0 + 28, True)):
+        scene = Scene(336, 560, SHADE, (plate_at(x, 112.0, 28.0, "A7"),), ())
+        _, _, second = dense_targets(scene, SEEN)
+        assert (second[:, slot] > 0).any() == begins
+        assert (second[:, BY_NAME["character"]] > 0).any()
+
+
+def test_a_neighbour_keeps_the_places_of_its_characters() -> None:
+    """The second crop shows where the lower plate begins, and below the other's rim."""
+    cut, whole = plate_at(210.0, 120.0, 14.0, "A7"), plate_at(238.0, 148.0, 14.0, "K3")
+    assert cut.box[3] == whole.box[1] == 141.0  # in the row of tokens from 140 to 168
+    scene = Scene(336, 560, SHADE, (cut, whole), ())
+    _, _, second = dense_targets(scene, SEEN)
+    _, _, alone = dense_targets(replace(scene, plates=(whole,)), SEEN)
+    slot = BY_NAME["slot"]
+    np.testing.assert_array_equal(second[:, slot], alone[:, slot])
+    assert (alone[:, slot] > 0).any()

@@ -15,7 +15,7 @@ from tierexp.imaging.resize import Placement, place
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
 from tierexp.models.tokenizer_training import train_tokenizer
-from tierexp.training.grounding import Grounding, TokenCanvas
+from tierexp.training.grounding import Grounding, TokenCanvas, beginning_of
 from tierexp.training.lookups import Lookup, divergence, lookups_of, stack_lookups
 from tierexp.training.taught_heads import TAUGHT_HEADS
 
@@ -266,24 +266,31 @@ def test_what_is_left_of_a_thing_counts_for_all_of_it(tokenizer: PromptTokenizer
     assert item.shares == pytest.approx((1 / 3, 2 / 3))
 
 
-def test_a_character_at_a_seam_is_looked_up_where_it_is(tokenizer: PromptTokenizer) -> None:
-    """A code begins at the end of the first crop; what follows is kept in the second alone."""
+def test_a_character_beyond_a_seam_is_looked_up_in_the_global_view(
+    tokenizer: PromptTokenizer,
+) -> None:
+    """A code begins at the end of the first crop; what follows is kept in the second alone, which
+    does not show where it begins."""
     picture = (336, 560)
     two_crops = Grounding(
         TokenCanvas(place(picture, (336, 336), "letterbox"), (1, 1), GEOMETRY),
         TokenCanvas(place(picture, (336, 560), "fill"), (1, 2), GEOMETRY),
     )
     first, second = (196.0, 112.0, 212.0, 128.0), (322.0, 112.0, 338.0, 128.0)
-    assert two_crops.reads_from(first).tolist() == [False, True, False]
+    plate = (190.0, 106.0, 344.0, 134.0)
+    beginning = beginning_of(plate, first)
+    assert beginning == (190.0, 112.0, 212.0, 128.0)
+    assert two_crops.reads_from(beginning).tolist() == [False, True, False]
     positions = 10 + np.arange(3 * 144).reshape(3, 144)
     grid = positions.reshape(3, 12, 12)
     grid[1, :, 10:] = grid[2, :, :2] = DROPPED  # each token of the overlap is kept once
-    mention = Mention(len("What is written on the red plate"), ((190.0, 106.0, 344.0, 134.0),))
+    mention = Mention(len("What is written on the red plate"), (plate,))
     text = "What is written on the red plate?"
     question = Question("read", text, "A7", (mention,), (first, second))
     found = lookups_of(question, START, two_crops, positions, tokenizer)
     by_position = {x.position: x.groups[0].tolist() for x in found if x.step == "character"}
     one, other, end = (by_position[place] for place in sorted(by_position))
     assert one == [grid[1, 4, 7]]
-    assert set(other) >= {grid[2, 4, 3]}
+    # Pixels 193.2 to 202.8 across, 2.8 of them on the token before, and 134.4 to 144 down.
+    assert other == [grid[0, 4, 7], grid[0, 5, 7]]
     assert end == [0]

@@ -137,7 +137,8 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
 
     def batches() -> TrainingBatches:
-        phases = [Phase(1, 1e-3, 8), Phase(8, 1e-3, 8, ("low", "medium"), (1, 1))]
+        tiers = ("low", "medium")
+        phases = [Phase(1, 1e-3, 8), Phase(8, 1e-3, 8, tiers, (1, 1), rehearsed_crops=3)]
         return TrainingBatches(phases, TIERS, 7, source.config, _fill(), source.tokenizer())
 
     in_order, alone = batches(), batches()
@@ -146,8 +147,12 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     one, other = in_order[4], alone[4]
     assert one.frozen_vision is other.frozen_vision is False
     assert one.knobs == other.knobs
-    names = [name for name in vars(one) if name not in ("frozen_vision", "knobs")]
-    assert all(torch.equal(vars(one)[name], vars(other)[name]) for name in names)
+    assert len(one.rehearsed.crops) == 3
+    values = {**vars(one), **vars(one.rehearsed)}
+    others = {**vars(other), **vars(other.rehearsed)}
+    tensors = [name for name, value in values.items() if isinstance(value, torch.Tensor)]
+    assert len(tensors) == 11
+    assert all(torch.equal(values[name], others[name]) for name in tensors)
 
 
 def test_crowded_crops_are_shown_four_times(
@@ -225,6 +230,25 @@ def test_a_knob_that_is_turned_reaches_the_decoder(
     module.training_step(replace(batch, knobs=Knobs(top_k=8)), 0).backward()
     gradient = module.molmo.transformer.blocks[0].mlp.experts.down_proj.grad
     assert (gradient.abs().sum((1, 2)) > 0).all()
+
+
+def test_rehearsed_crops_add_their_dense_loss(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        recipe: Recipe = build(compose("train", [*SMALL, "recipe.dense_weight=0.5"]), "recipe")
+    module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
+    module.log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
+    phases = [Phase(4, 1e-3, 4, ("low",), (1,), rehearsed_crops=5)]
+    batches = TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())
+    batch = batches[0].to(torch.device("cpu"))
+    with torch.no_grad():
+        both = module.training_step(batch, 0)
+        without = module.training_step(replace(batch, rehearsed=None), 0)
+        alone = module.training_step(batch.rehearsed, 0)
+    assert len(batch.rehearsed.crops) == 5
+    assert float(both) == pytest.approx(float(without + 0.5 * alone), rel=1e-5)
 
 
 def test_only_the_training_split_is_trained_on(
@@ -374,6 +398,12 @@ def one_phase(others: str) -> str:
         (one_phase("tiers: low, shares: 1"), "a list"),
         (one_phase("tiers: [low], shares: [1], background: 0.5"), "a list"),
         (one_phase("varied_knobs: 0.5"), "varied_knobs"),
+        (one_phase("rehearsed_crops: 4"), "rehearsed_crops"),
+        (one_phase("tiers: [low], shares: [1], rehearsed_crops: -1"), "rehearsed_crops"),
+        (
+            one_phase("tiers: [low], shares: [1], rehearsed_crops: 4, vision_rate: 0"),
+            "rehearsed_crops",
+        ),
         (one_phase("tiers: [low], shares: [much]"), "shares"),
         (one_phase("tiers: [native], shares: [1]"), "native"),
         (one_phase("tiers: [lowest], shares: [1]"), "lowest"),

@@ -53,7 +53,7 @@ class _Movable:
         """The same batch on `device`."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         for name, value in values.items():
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor | _Movable):
                 values[name] = value.to(device)
         return type(self)(**values)
 
@@ -103,6 +103,7 @@ class TrainingBatch(_Movable):
         looks_at: (M, T) uint8.
         look_shares: (M, G) float32.
         frozen_vision: Whether the vision part stays as it is.
+        rehearsed: What else the vision part should know.
         knobs: How the decoder runs.
     """
 
@@ -118,6 +119,7 @@ class TrainingBatch(_Movable):
     looks_at: Tensor
     look_shares: Tensor
     frozen_vision: bool
+    rehearsed: VisionBatch | None
     knobs: Knobs
 
 
@@ -162,16 +164,18 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         done = 1 - (self._ends[number] - step) / phase.steps
         first, last = phase.background
         background = first + done * (last - first)
-        return (
-            self._batch(rng, phase, background) if phase.tiers else self._vision_batch(step, phase)
-        )
+        if not phase.tiers:
+            return self._vision_batch(step, phase.crops_per_batch)
+        count = phase.rehearsed_crops
+        rehearsed = self._vision_batch(step, count) if count else None
+        return self._batch(rng, phase, background, rehearsed)
 
-    def _vision_batch(self, step: int, phase: Phase) -> VisionBatch:
+    def _vision_batch(self, step: int, count: int) -> VisionBatch:
         shown = [
             _crowded_crop(f"{self._seed}/{step - age * _REUSED_AFTER}/{number}", self._geometry)
-            for number in range(-(-phase.crops_per_batch // _USES))
+            for number in range(-(-count // _USES))
             for age in range(_USES)
-        ][: phase.crops_per_batch]
+        ][:count]
         crops, targets = zip(*shown, strict=True)
         return VisionBatch(
             crops=torch.from_numpy(np.stack(crops)),
@@ -179,7 +183,9 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             dense_targets=torch.from_numpy(np.stack(targets)),
         )
 
-    def _batch(self, rng: Random, phase: Phase, background: float) -> TrainingBatch:
+    def _batch(
+        self, rng: Random, phase: Phase, background: float, rehearsed: VisionBatch | None
+    ) -> TrainingBatch:
         (name,) = rng.choices(phase.tiers, phase.shares)
         tier = self._tiers[name]
         drawn = [self._draw(rng, tier)]
@@ -198,7 +204,8 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         looks = stack_lookups([lookups for _, _, lookups in rows], text["input_ids"].shape[1])
         return TrainingBatch(
             **stacked, **text, **looks,
-            frozen_vision=phase.vision_rate == 0, knobs=self._knobs(rng, phase),
+            frozen_vision=phase.vision_rate == 0, rehearsed=rehearsed,
+            knobs=self._knobs(rng, phase),
         )  # fmt: skip
 
     def _knobs(self, rng: Random, phase: Phase) -> Knobs:

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from random import Random
 
-from tierexp.data.tierqa.generator import draw_background, draw_code, place_plate
+from tierexp.data.tierqa.generator import (
+    MIN_SHAPE_SIDE,
+    draw_background,
+    draw_code,
+    place_plate,
+)
 from tierexp.data.tierqa.layout import Layout
 from tierexp.data.tierqa.scene import COLORS, KINDS, Scene, Shape
 from tierexp.data.tierqa.sizes import log_uniform
@@ -56,7 +61,9 @@ def crowded_scene(rng: Random, crop_size: int) -> Scene:
         place_plate(rng, layout, letters, rng.choice(COLORS), text) for letters, text in codes
     ]
     shapes = round(share * _SHAPES)
-    sides = sorted(round(log_uniform(rng, *_SHAPE_SIDES) / scale) for _ in range(shapes))
+    sides = sorted(
+        max(MIN_SHAPE_SIDE, round(log_uniform(rng, *_SHAPE_SIDES) / scale)) for _ in range(shapes)
+    )
     boxes = [layout.place(rng, side, side) for side in reversed(sides)]
     return Scene(
         height,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.data.tierqa.scene import ALPHABET, CODE_LENGTHS, COLORS, KINDS, Box, Scene
-from tierexp.training.grounding import Grounding, TokenCanvas
+from tierexp.training.grounding import Grounding, TokenCanvas, beginning_of
 from tierexp.training.packing import IGNORED
 
 _SLOTS = CODE_LENGTHS[1]
@@ -87,8 +87,9 @@ def canvas_targets(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
     Returns:
         (N, K, len(HEADS)) int64, -100 where a token is not asked.
     """
-    by_crop = canvas.cut(_token_classes(scene, canvas))
-    _forget_slots(by_crop, scene, canvas)
+    classes, owners = _token_classes(scene, canvas)
+    by_crop = canvas.cut(classes)
+    _forget_slots(by_crop, canvas.cut(owners), scene, canvas)
     somewhere = by_crop[..., _KIND] > 0
     rows, cols = (1 + _PLACES * np.arange(n) // n for n in canvas.geometry.token_grid)
     by_crop[..., _ROW] = np.where(somewhere, rows[:, None], 0)
@@ -96,41 +97,38 @@ def canvas_targets(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
     return by_crop.reshape(len(by_crop), -1, len(HEADS))
 
 
-def _forget_slots(by_crop: NDArray[np.int64], scene: Scene, canvas: TokenCanvas) -> None:
+def _forget_slots(
+    by_crop: NDArray[np.int64], owners: NDArray[np.int64], scene: Scene, canvas: TokenCanvas
+) -> None:
     """Take the place in its code from every character, in place, whose crop does not show where
     the code begins: it could be any, so there is none to be read off.
     """
-    rows, cols = canvas.geometry.token_grid
-    for plate in scene.plates:
-        begins = canvas.shows_whole(plate.glyphs[0].box)
-        if begins.all():
-            continue
-        (y0, x0), (y1, x1) = canvas.corners(plate.box)
-        for number in np.flatnonzero(~begins):
-            (top, left), crop = canvas.windows[number], by_crop[number]
-            down = _tokens_of(y0 / canvas.token - top, y1 / canvas.token - top, rows)
-            across = _tokens_of(x0 / canvas.token - left, x1 / canvas.token - left, cols)
-            for head in (_SLOT, *range(_FIRST_CHARACTER, len(HEADS))):
-                crop[down, across, head] = 0
+    for number, plate in enumerate(scene.plates):
+        begins = canvas.shows_whole(beginning_of(plate.box, plate.glyphs[0].box))
+        forgotten = (owners == number) & ~begins[:, None, None]
+        for head in (_SLOT, *range(_FIRST_CHARACTER, len(HEADS))):
+            by_crop[forgotten, head] = 0
 
 
-def _tokens_of(start: float, stop: float, count: int) -> slice:
-    """The tokens that an interval touches, of `count` along one axis, in units of them."""
-    return slice(max(0, math.floor(start)), max(0, min(count, math.floor(stop) + 1)))
-
-
-def _token_classes(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
-    """(rows, cols, len(HEADS)) of the whole canvas."""
+def _token_classes(
+    scene: Scene, canvas: TokenCanvas
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the whole canvas: (rows, cols, len(HEADS)) classes, and (rows, cols) the number of the
+    plate whose character a token shows, -1 where it shows none.
+    """
     targets = np.zeros((*canvas.grid, len(HEADS)), np.int64)
+    owners = np.full(canvas.grid, -1, np.int64)
 
-    def mark(box: Box, heads: dict[int, int]) -> None:
+    def mark(box: Box, heads: dict[int, int], owner: int | None = None) -> None:
         share = canvas.shares(box)
+        if owner is not None:
+            owners[share > _MAYBE] = owner
         for head, value in heads.items():
             plane = targets[..., head]
             plane[(share > _MAYBE) & (share < _SURE)] = IGNORED
             plane[share >= _SURE] = value
 
-    for plate in scene.plates:
+    for number, plate in enumerate(scene.plates):
         color = 1 + COLORS.index(plate.color)
         mark(plate.box, {_COLOR: color, _KIND: _PLATE_KIND})
         for glyph in plate.glyphs:
@@ -142,6 +140,7 @@ def _token_classes(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
                     _SLOT: 1 + glyph.slot,
                     _FIRST_CHARACTER + glyph.slot: character,
                 },
+                number,
             )
     for shape in scene.shapes:
         color = 1 + COLORS.index(shape.color)
@@ -151,7 +150,7 @@ def _token_classes(scene: Scene, canvas: TokenCanvas) -> NDArray[np.int64]:
         shares = canvas.center_shares(box)
         steps = np.rint(_CENTER_STEPS * shares).astype(np.int64)
         targets[..., _CENTER] = np.maximum(targets[..., _CENTER], steps)
-    return targets
+    return targets, owners
 
 
 def _size(box: Box, canvas: TokenCanvas) -> int:

@@ -135,16 +135,23 @@ class Grounding:
         by_crop = self.canvas.cut(self.canvas.center_shares(box))
         return by_crop.reshape(len(by_crop), -1)
 
-    def reads_from(self, first: Box) -> NDArray[np.bool_]:
+    def reads_from(self, beginning: Box) -> NDArray[np.bool_]:
         """(N + 1,): the views a code is to be read from, the global view first: those that show
         where it begins, the global view only where its letters are legible or no crop does.
 
         Args:
-            first: Box of the code's first character.
+            beginning: Of the code, see `beginning_of`.
         """
-        crops = self.canvas.shows_whole(first)
-        legible = (first[3] - first[1]) * self.view.placement.scale[0] >= _LEGIBLE
+        crops = self.canvas.shows_whole(beginning)
+        legible = (beginning[3] - beginning[1]) * self.view.placement.scale[0] >= _LEGIBLE
         return np.concatenate([[legible or not crops.any()], crops])
+
+
+def beginning_of(plate: Box, first: Box) -> Box:
+    """Where a plate's code begins: its first character and the margin before it. Without the
+    margin, it could be any character.
+    """
+    return plate[0], first[1], first[2], first[3]
 
 
 def _overlaps(start: float, stop: float, count: int, token: int) -> NDArray[np.float64]:

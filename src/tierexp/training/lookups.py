@@ -22,7 +22,7 @@ from tierexp.data.tierqa.questions import Question
 from tierexp.data.tierqa.scene import Box
 from tierexp.imaging.tokens import DROPPED
 from tierexp.models.text import PromptTokenizer
-from tierexp.training.grounding import Grounding
+from tierexp.training.grounding import Grounding, beginning_of
 from tierexp.training.taught_heads import TAUGHT_HEADS, Step
 
 _SINK = 0
@@ -99,12 +99,15 @@ def lookups_of(
     if question.spelled:
         # Where no character is left, the answer ends.
         lookups.append(Lookup(last - 1, "character", (np.array([_SINK]),), (1.0,)))
-        readable = np.flatnonzero(grounding.reads_from(question.spelled[0]))
+        (plate,) = question.mentions[0].boxes
+        beginning = beginning_of(plate, question.spelled[0])
+        readable = np.flatnonzero(grounding.reads_from(beginning))
     for number, box in enumerate(reversed(question.spelled), start=1):
-        # At a seam, none of the tokens of a later character may be in a view with the beginning.
         group = positions(box, readable)
         if not len(group):
-            group = positions(box, slice(None))
+            # Beyond a seam, from where the beginning is not to be seen: only the global view still
+            # shows which character of the code it is.
+            group = positions(box, slice(1))
         if len(group):
             lookups.append(Lookup(last - number - 1, "character", (group,), (1.0,)))
     return lookups

@@ -3,7 +3,8 @@
 Three losses: what every vision token should know of its place (`dense_targets`), where attention
 should look (`lookups`), and the tokens of the answers; beside them, that experts be evenly used. A
 run starts with batches that have the first alone, which teaches the vision part to see before the
-language model is asked to look. Knows nothing of scenes or tiers.
+language model is asked to look; later ones may rehearse such crops beside their images. Knows
+nothing of scenes or tiers.
 """
 
 from __future__ import annotations
@@ -83,10 +84,13 @@ class MolmoTraining(LightningModule):
         frozen = isinstance(batch, TrainingBatch) and batch.frozen_vision
         with torch.set_grad_enabled(not frozen):
             features = self.molmo.vision_features(batch.crops, batch.patch_mask)  # (B, N, K, D)
-            dense = self._dense_loss(features, batch.dense_targets)
-        self.log("train/dense_loss", dense)
+            dense = self._dense_loss(features, batch.dense_targets, "dense")
         if isinstance(batch, VisionBatch):
             return dense
+        if batch.rehearsed is not None:
+            crops, patch_mask = batch.rehearsed.crops, batch.rehearsed.patch_mask
+            again = self.molmo.vision_features(crops, patch_mask)  # (B, 1, K, D)
+            dense = dense + self._dense_loss(again, batch.rehearsed.dense_targets, "rehearsed")
         logits = self.molmo.decode(
             batch.input_ids,
             features,
@@ -168,7 +172,7 @@ class MolmoTraining(LightningModule):
             losses.append(count * (share * probabilities.mean(0)).sum())
         return torch.stack(losses).mean() if losses else torch.zeros((), device=self.device)
 
-    def _dense_loss(self, features: Tensor, targets: Tensor) -> Tensor:
+    def _dense_loss(self, features: Tensor, targets: Tensor, name: str) -> Tensor:
         """Mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it."""
         logits = self.dense_heads(features).float().flatten(0, 2)  # (B * N * K, classes)
         losses: list[Tensor] = []
@@ -180,8 +184,10 @@ class MolmoTraining(LightningModule):
             losses.append(cross_entropy(part, labels, weight, ignore_index=IGNORED))
             there = labels > 0
             right = (part.argmax(-1) == labels)[there].float().mean()
-            self.log(f"train/dense_{head.name}", right.nan_to_num())
-        return torch.stack(losses).mean()
+            self.log(f"train/{name}_{head.name}", right.nan_to_num())
+        loss = torch.stack(losses).mean()
+        self.log(f"train/{name}_loss", loss)
+        return loss
 
     def validation_step(self, batch: EvaluationBatch, _index: int, dataloader_idx: int = 0) -> None:
         """Accuracy of generated answers, one figure per data loader."""

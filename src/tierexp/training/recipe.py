@@ -30,6 +30,8 @@ class Phase:
         background: The share of vision tokens without an object that prompts hold, at the start
             and at the end of the phase. Among hundreds of tokens that say nothing, attention
             finds the few that do only after it has met them nearly alone.
+        rehearsed_crops: Crowded single crops beside the images of every batch. From a few mostly
+            empty images alone, the vision part forgets the finest characters.
         varied_knobs: The share of batches that are answered with other experts per token, or
             without one of the blocks, so that both knobs can be turned later.
     """
@@ -42,6 +44,7 @@ class Phase:
     questions_per_task: int = 1
     vision_rate: float = 1.0
     background: tuple[float, float] = (1.0, 1.0)
+    rehearsed_crops: int = 0
     varied_knobs: float = 0.0
 
 
@@ -140,13 +143,24 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
     if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
         raise ConfigError(f"{key}.shares", shares, "one of them above 0")
-    for name in ("background", "varied_knobs", "questions_per_task", "vision_rate"):
+    for name in (
+        "background",
+        "rehearsed_crops",
+        "varied_knobs",
+        "questions_per_task",
+        "vision_rate",
+    ):
         if name in given and not tiers:
             raise ConfigError(f"{key}.{name}", given[name], "left out: it is for phases with tiers")
     background = _several(f"{key}.background", given.get("background", (1.0, 1.0)))
     if len(background) != 2:
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
     first, last = (_share(f"{key}.background", share) for share in background)
+    rehearsed_crops = whole_number(f"{key}.rehearsed_crops", given.get("rehearsed_crops", 0), 0)
+    vision_rate = number(f"{key}.vision_rate", given.get("vision_rate", 1.0), 0)
+    if rehearsed_crops and not vision_rate:
+        allowed = "left out where the vision part stays as it is (vision_rate 0)"
+        raise ConfigError(f"{key}.rehearsed_crops", rehearsed_crops, allowed)
     return Phase(
         steps=whole_number(f"{key}.steps", given.get("steps"), 1),
         learning_rate=number(f"{key}.learning_rate", given.get("learning_rate"), 0),
@@ -156,8 +170,9 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         questions_per_task=whole_number(
             f"{key}.questions_per_task", given.get("questions_per_task", 1), 1
         ),
-        vision_rate=number(f"{key}.vision_rate", given.get("vision_rate", 1.0), 0),
+        vision_rate=vision_rate,
         background=(first, last),
+        rehearsed_crops=rehearsed_crops,
         varied_knobs=_share(f"{key}.varied_knobs", given.get("varied_knobs", 0.0)),
     )
 
