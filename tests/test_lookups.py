@@ -195,20 +195,17 @@ def test_stacked() -> None:
     other = Lookup(5, "name", (np.array([4]),), (1.0,))
     stacked = stack_lookups([[], [one], [other]], 8)
     number = {(taught.step, taught.quarter): n for n, taught in enumerate(TAUGHT_HEADS)}
-    early, late = number["name", 1], number["name", 2]
+    names = [number["name", quarter] for quarter in (1, 2, 3)]
     assert stacked["looks_from"].tolist() == [
         [1, 7, number["object", 1]],
-        [2, 5, early],
-        [2, 5, late],
+        *([2, 5, name] for name in names),
     ]
     assert stacked["looks_at"].tolist() == [
         [2, 0, 1, 1, 0, 0, 0, 0],
-        [0, 0, 0, 0, 1, 0, 0, 0],
-        [0, 0, 0, 0, 1, 0, 0, 0],
+        *[[0, 0, 0, 0, 1, 0, 0, 0]] * 3,
     ]
-    torch.testing.assert_close(
-        stacked["look_shares"], torch.tensor([[0.25, 0.75], [1.0, 0.0], [1.0, 0.0]])
-    )
+    shares = torch.tensor([[0.25, 0.75], *[[1.0, 0.0]] * 3])
+    torch.testing.assert_close(stacked["look_shares"], shares)
 
 
 def test_divergence_of_attention_that_is_known() -> None:

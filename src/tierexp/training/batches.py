@@ -214,7 +214,10 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         top_k, experts = self._decoder.top_k or 0, self._decoder.num_experts or 0
         others = [k for k in range(1, min(2 * top_k, experts) + 1) if k != top_k]
         if not others or rng.random() < 0.5:
-            return Knobs(skipped_block=rng.randrange(self._decoder.num_layers))
+            # The deeper, the more often, as in "Deep Networks with Stochastic Depth" (2016).
+            blocks = range(self._decoder.num_layers)
+            (skipped,) = rng.choices(blocks, [1 + block for block in blocks])
+            return Knobs(skipped_block=skipped)
         return Knobs(top_k=rng.choice(others))
 
     def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:

@@ -35,10 +35,13 @@ TAUGHT_HEADS = (
     TaughtHead("count", 1, 3),
     TaughtHead("character", 2, 0),
     TaughtHead("name", 2, 1),
+    TaughtHead("character", 3, 0),
+    TaughtHead("name", 3, 1),
 )
 """A way to answer in four blocks: "the red circle" becomes one name, what it names is found; the
 answer's tokens learn the name, then either spell or read off what was found. Two heads count, as
-one that looks at each thing a little more or less strongly errs by one."""
+one that looks at each thing a little more or less strongly errs by one. The last two steps are
+taught twice, so that a model can do without one of the deeper blocks."""
 
 
 TAUGHT_PER_BLOCK = 1 + max(taught.head for taught in TAUGHT_HEADS)
