@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from tierexp.errors import ConfigError
 from tierexp.loading import config_dir, load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.model import Molmo
-from tierexp.training.batches import Knobs, TrainingBatches
+from tierexp.training.batches import Knobs, TrainingBatch, TrainingBatches, VisionBatch
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Phase, Recipe, learning_rate
 from tierexp.training.reporting import keep_earlier_losses
@@ -148,11 +149,10 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     assert one.frozen_vision is other.frozen_vision is False
     assert one.knobs == other.knobs
     assert len(one.rehearsed.crops) == 3
-    values = {**vars(one), **vars(one.rehearsed)}
-    others = {**vars(other), **vars(other.rehearsed)}
-    tensors = [name for name, value in values.items() if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 11
-    assert all(torch.equal(values[name], others[name]) for name in tensors)
+    for mine, others, count in ((one, other, 11), (one.rehearsed, other.rehearsed, 3)):
+        tensors = [n for n, value in vars(mine).items() if isinstance(value, torch.Tensor)]
+        assert len(tensors) == count
+        assert all(torch.equal(getattr(mine, n), getattr(others, n)) for n in tensors)
 
 
 def test_crowded_crops_are_shown_four_times(
@@ -205,10 +205,22 @@ def test_knobs_are_varied_in_their_share_of_the_batches(
     # 8 experts, 2 by default; 4 blocks
     assert {knob.top_k for knob in varied} == {None, 1, 3, 4}
     assert {knob.skipped_block for knob in varied} == {None, 0, 1, 2, 3}
-    skipped = [knob.skipped_block for knob in varied if knob.skipped_block is not None]
-    assert sum(block >= 2 for block in skipped) > 0.5 * len(skipped)  # 7 of 10 on average
     assert all((knob.top_k is None) != (knob.skipped_block is None) for knob in varied)
     assert 15 < sum(knob == Knobs() for knob in knobs(0.5)) < 45
+
+
+def test_deeper_blocks_are_skipped_more_often(
+    trained: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
+    phase = Phase(1, 1e-3, 2, ("low",), (1,), varied_knobs=1)
+    batches = TrainingBatches([phase], TIERS, 0, source.config, _fill(), source.tokenizer())
+    rng = Random(0)
+    drawn = [batches._knobs(rng, phase).skipped_block for _ in range(4000)]
+    counts = [drawn.count(block) for block in range(4)]
+    assert [count / sum(counts) for count in counts] == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4], abs=0.04
+    )
 
 
 def test_a_knob_that_is_turned_reaches_the_decoder(
@@ -245,13 +257,20 @@ def test_rehearsed_crops_add_their_dense_loss(
     phases = [Phase(4, 1e-3, 4, ("low",), (1,), rehearsed_crops=5)]
     batches = TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())
     batch = batches[0].to(torch.device("cpu"))
-    with torch.no_grad():
-        both = module.training_step(batch, 0)
-        without = module.training_step(replace(batch, rehearsed=None), 0)
-        alone = module.training_step(batch.rehearsed, 0)
+    weight = module.molmo.vision_backbone.image_vit.patch_embedding.weight
+
+    def loss_and_gradient(of: TrainingBatch | VisionBatch) -> tuple[float, torch.Tensor]:
+        module.zero_grad()
+        loss = module.training_step(of, 0)
+        loss.backward()
+        return loss.item(), weight.grad.clone()
+
     assert len(batch.rehearsed.crops) == 5
-    expected = without.item() + 0.5 * alone.item()
-    assert both.item() == pytest.approx(expected, rel=1e-5)
+    both, together = loss_and_gradient(batch)
+    without, images = loss_and_gradient(replace(batch, rehearsed=None))
+    alone, rehearsed = loss_and_gradient(batch.rehearsed)
+    assert both == pytest.approx(without + 0.5 * alone, rel=1e-5)
+    torch.testing.assert_close(together, images + 0.5 * rehearsed)
 
 
 def test_only_the_training_split_is_trained_on(
@@ -400,8 +419,8 @@ def one_phase(others: str) -> str:
         (one_phase("tiers: [low]"), "shares"),
         (one_phase("tiers: low, shares: 1"), "a list"),
         (one_phase("tiers: [low], shares: [1], background: 0.5"), "a list"),
-        (one_phase("varied_knobs: 0.5"), "varied_knobs"),
-        (one_phase("rehearsed_crops: 4"), "rehearsed_crops"),
+        (one_phase("varied_knobs: 0.5"), r"^recipe\.phases\[0\]\.varied_knobs="),
+        (one_phase("rehearsed_crops: 4"), r"^recipe\.phases\[0\]\.rehearsed_crops="),
         (one_phase("tiers: [low], shares: [1], rehearsed_crops: -1"), "rehearsed_crops"),
         (
             one_phase("tiers: [low], shares: [1], rehearsed_crops: 4, vision_rate: 0"),

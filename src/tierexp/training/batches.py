@@ -103,7 +103,7 @@ class TrainingBatch(_Movable):
         looks_at: (M, T) uint8.
         look_shares: (M, G) float32.
         frozen_vision: Whether the vision part stays as it is.
-        rehearsed: What else the vision part should know.
+        rehearsed: Crowded single crops beside the images; None where the phase has none.
         knobs: How the decoder runs.
     """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from random import Random
 
 from tierexp.data.tierqa.generator import (
+    MIN_LETTER_HEIGHT,
     MIN_SHAPE_SIDE,
     draw_background,
     draw_code,
@@ -31,10 +32,8 @@ _LETTER_HEIGHTS = (7.5, 30.0)
 _SPREAD = 1.6
 """Letters of a scene are up to this much larger or smaller."""
 _SHAPE_SIDES = (6.0, 90.0)
-"""Sides of shapes, in pixels of the crop."""
+"""Sides of shapes, in pixels of the crop; more where a picture's smallest is magnified."""
 _PLATES, _SHAPES, _TRIES = 36, 10, 12
-_SMALLEST = 8
-"""Letter height in pixels of the picture below which a character could not be drawn."""
 
 
 def crowded_scene(rng: Random, crop_size: int) -> Scene:
@@ -53,7 +52,7 @@ def crowded_scene(rng: Random, crop_size: int) -> Scene:
     typical = log_uniform(rng, *_LETTER_HEIGHTS) / scale
 
     def size() -> int:
-        return max(_SMALLEST, round(log_uniform(rng, typical / _SPREAD, typical * _SPREAD)))
+        return max(MIN_LETTER_HEIGHT, round(log_uniform(rng, typical / _SPREAD, typical * _SPREAD)))
 
     codes = [(size(), draw_code(rng)) for _ in range(round(share * _PLATES))]
     codes.sort(key=lambda code: -code[0])

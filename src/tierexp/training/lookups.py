@@ -105,8 +105,8 @@ def lookups_of(
     for number, box in enumerate(reversed(question.spelled), start=1):
         group = positions(box, readable)
         if not len(group):
-            # Beyond a seam, from where the beginning is not to be seen: only the global view still
-            # shows which character of the code it is.
+            # Beyond a seam, from where the beginning is not to be seen: only the global view can
+            # still tell which character of the code it is.
             group = positions(box, slice(1))
         if len(group):
             lookups.append(Lookup(last - number - 1, "character", (group,), (1.0,)))

@@ -28,9 +28,9 @@ from tierexp.data.tierqa.scene import (
 )
 from tierexp.data.tierqa.sizes import draw_size, log_uniform
 
-VERSION = 4
+VERSION = 5
 
-LETTER_HEIGHTS = (0.008, 0.034)
+LETTER_HEIGHTS = (0.008, 0.024)
 """Letter height as a share of sqrt(height x width): from legible only in many vision tokens to
 legible in any."""
 MIN_LETTER_HEIGHT = 8
