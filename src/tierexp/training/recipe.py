@@ -48,6 +48,15 @@ class Phase:
     varied_knobs: float = 0.0
 
 
+_NEEDS_TIERS = (
+    "questions_per_task",
+    "vision_rate",
+    "background",
+    "rehearsed_crops",
+    "varied_knobs",
+)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How long, how fast, and on what.
@@ -134,46 +143,45 @@ class Recipe:
 
 
 def _phase(key: str, given: Mapping[str, Any]) -> Phase:
-    known = [field.name for field in dataclasses.fields(Phase)]
+    fields = dataclasses.fields(Phase)
+    defaults = {f.name: None if f.default is dataclasses.MISSING else f.default for f in fields}
     for name, value in given.items():
-        if name not in known:
-            raise ConfigError(f"{key}.{name}", value, f"no such key; there are {', '.join(known)}")
-    tiers, shares = (_several(f"{key}.{name}", given.get(name, ())) for name in ("tiers", "shares"))
+        if name not in defaults:
+            known = ", ".join(defaults)
+            raise ConfigError(f"{key}.{name}", value, f"no such key; there are {known}")
+    values = {**defaults, **given}
+    tiers, shares = (_several(f"{key}.{name}", values[name]) for name in ("tiers", "shares"))
     if len(tiers) != len(shares):
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
     if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
         raise ConfigError(f"{key}.shares", shares, "one of them above 0")
-    for name in (
-        "background",
-        "rehearsed_crops",
-        "varied_knobs",
-        "questions_per_task",
-        "vision_rate",
-    ):
-        if name in given and not tiers:
-            raise ConfigError(f"{key}.{name}", given[name], "left out: it is for phases with tiers")
-    background = _several(f"{key}.background", given.get("background", (1.0, 1.0)))
+    if not tiers:
+        for name in _NEEDS_TIERS:
+            if name in given:
+                allowed = "left out: it is for phases with tiers"
+                raise ConfigError(f"{key}.{name}", given[name], allowed)
+    background = _several(f"{key}.background", values["background"])
     if len(background) != 2:
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
     first, last = (_share(f"{key}.background", share) for share in background)
-    rehearsed_crops = whole_number(f"{key}.rehearsed_crops", given.get("rehearsed_crops", 0), 0)
-    vision_rate = number(f"{key}.vision_rate", given.get("vision_rate", 1.0), 0)
+    vision_rate = number(f"{key}.vision_rate", values["vision_rate"], 0)
+    rehearsed_crops = whole_number(f"{key}.rehearsed_crops", values["rehearsed_crops"], 0)
     if rehearsed_crops and not vision_rate:
         allowed = "left out where the vision part stays as it is (vision_rate 0)"
         raise ConfigError(f"{key}.rehearsed_crops", rehearsed_crops, allowed)
     return Phase(
-        steps=whole_number(f"{key}.steps", given.get("steps"), 1),
-        learning_rate=number(f"{key}.learning_rate", given.get("learning_rate"), 0),
-        crops_per_batch=whole_number(f"{key}.crops_per_batch", given.get("crops_per_batch"), 2),
+        steps=whole_number(f"{key}.steps", values["steps"], 1),
+        learning_rate=number(f"{key}.learning_rate", values["learning_rate"], 0),
+        crops_per_batch=whole_number(f"{key}.crops_per_batch", values["crops_per_batch"], 2),
         tiers=tiers,
         shares=shares,
         questions_per_task=whole_number(
-            f"{key}.questions_per_task", given.get("questions_per_task", 1), 1
+            f"{key}.questions_per_task", values["questions_per_task"], 1
         ),
         vision_rate=vision_rate,
         background=(first, last),
         rehearsed_crops=rehearsed_crops,
-        varied_knobs=_share(f"{key}.varied_knobs", given.get("varied_knobs", 0.0)),
+        varied_knobs=_share(f"{key}.varied_knobs", values["varied_knobs"]),
     )
 
 
