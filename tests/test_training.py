@@ -315,8 +315,9 @@ def test_a_run_is_neither_lost_nor_resumed_by_mistake(
     with pytest.raises(ConfigError, match=r"recipe\.warmup=0\.1 .*as the run was started"):
         run(trained[0], "resume=true", "recipe.warmup=0.1")
     (phases,) = (o for o in SMALL if o.startswith("recipe.phases"))
+    other = phases.replace("shares: [1]", "shares: [1], varied_knobs: 1")
     with pytest.raises(ConfigError, match=r"recipe\.phases=.*as the run was started"):
-        run(trained[0], "resume=true", phases.replace("shares: [1]", "shares: [1], varied_knobs: 1"))
+        run(trained[0], "resume=true", other)
 
 
 def test_a_run_can_start_from_a_vision_backbone(
