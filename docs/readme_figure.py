@@ -74,7 +74,9 @@ def panel(run: EvaluationResults, picture: int) -> Image.Image:
     head, font = ImageFont.load_default(19), ImageFont.load_default(15)
     drawn = Image.new("RGB", (PANEL, drawing.height + LINE * (2 * len(samples) + 3)), "white")
     pen = ImageDraw.Draw(drawn)
-    pen.text((0, 0), f"{run.tier}: {rows * cols} crops ({rows} x {cols})", INK, head)
+    crops = rows * cols
+    counted = f"{crops} crop" if crops == 1 else f"{crops} crops"
+    pen.text((0, 0), f"{run.tier}: {counted} ({rows} x {cols})", INK, head)
     tokens = f"{samples[0].selected_vision_tokens} vision tokens"
     pen.text((0, LINE), f"{tokens}, mismatch {samples[0].aspect_ratio_mismatch:.2f}", INK, font)
     drawn.paste(drawing, (0, 2 * LINE + 4))
