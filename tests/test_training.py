@@ -507,5 +507,5 @@ def test_the_taught_head_is_the_one_whose_attention_is_judged(
                     losses.append(share * (math.log(share) - math.log(got + 1e-6)))
         count = int((batch.looks_from[:, 2] == number).sum())
         name = next(name for name in logged if name.startswith(f"train/look_{number}_"))
-        assert float(logged[name]) == pytest.approx(sum(losses) / max(count, 1), rel=1e-3)
+        assert float(logged[name].detach()) == pytest.approx(sum(losses) / max(count, 1), rel=1e-3)
         assert count
