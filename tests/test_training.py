@@ -11,6 +11,7 @@ from random import Random
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from tierexp.config import build
@@ -49,10 +50,18 @@ SMALL = [
 TIERS = {name: load_tier(name) for name in ("low", "medium")}
 
 
-def run(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+def config_of(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("train", [*SMALL, *overrides])
-    train(config, folder)
+        return compose("train", [*SMALL, *overrides])
+
+
+def recipe_of(*overrides: str) -> Recipe:
+    recipe: Recipe = build(config_of(*overrides), "recipe")
+    return recipe
+
+
+def run(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    train(config_of(*overrides), folder)
     return load_file(folder / "checkpoint" / "model.safetensors")
 
 
@@ -228,8 +237,7 @@ def test_a_knob_that_is_turned_reaches_the_decoder(
 ) -> None:
     """Without a block its weights get no gradient; with all experts, every expert gets one."""
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        recipe: Recipe = build(compose("train", SMALL), "recipe")
+    recipe = recipe_of()
     module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
     module.log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
     batches = TrainingBatches(recipe.phases, TIERS, 0, source.config, _fill(), source.tokenizer())
@@ -250,8 +258,7 @@ def test_rehearsed_crops_add_their_dense_loss(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        recipe: Recipe = build(compose("train", [*SMALL, "recipe.dense_weight=0.5"]), "recipe")
+    recipe = recipe_of("recipe.dense_weight=0.5")
     module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
     module.log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
     phases = [Phase(4, 1e-3, 4, ("low",), (1,), rehearsed_crops=5)]
@@ -376,8 +383,7 @@ def test_the_schedule_gives_the_vision_part_its_rate(
         "[{steps: 4, learning_rate: 1, crops_per_batch: 2, tiers: [low], shares: [1], "
         "vision_rate: 0.2}]"
     )
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        recipe: Recipe = build(compose("train", [*SMALL, f"recipe.phases={phases}"]), "recipe")
+    recipe = recipe_of(f"recipe.phases={phases}")
     module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
     configured = module.configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
@@ -475,8 +481,7 @@ def test_the_taught_head_is_the_one_whose_attention_is_judged(
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     decoder = replace(source.config.decoder, num_heads=4, num_kv_heads=2)
     model = replace(source.config, decoder=decoder)
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        recipe: Recipe = build(compose("train", SMALL), "recipe")
+    recipe = recipe_of()
     module = MolmoTraining(model, recipe, source.tokenizer(), [])
     logged: dict[str, torch.Tensor] = {}
     module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign]

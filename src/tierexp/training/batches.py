@@ -158,16 +158,16 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         return self._ends[-1]
 
     def __getitem__(self, step: int) -> VisionBatch | TrainingBatch:
-        rng = Random(f"{self._seed}/{step}")
         number = bisect_right(self._ends, step)
         phase = self._phases[number]
+        if not phase.tiers:
+            return self._vision_batch(step, phase.crops_per_batch)
         done = 1 - (self._ends[number] - step) / phase.steps
         first, last = phase.background
         background = first + done * (last - first)
-        if not phase.tiers:
-            return self._vision_batch(step, phase.crops_per_batch)
         count = phase.rehearsed_crops
         rehearsed = self._vision_batch(step, count) if count else None
+        rng = Random(f"{self._seed}/{step}")
         return self._batch(rng, phase, background, rehearsed)
 
     def _vision_batch(self, step: int, count: int) -> VisionBatch:

@@ -106,8 +106,7 @@ def _forget_slots(
     for number, plate in enumerate(scene.plates):
         begins = canvas.shows_whole(beginning_of(plate.box, plate.glyphs[0].box))
         forgotten = (owners == number) & ~begins[:, None, None]
-        for head in (_SLOT, *range(_FIRST_CHARACTER, len(HEADS))):
-            by_crop[forgotten, head] = 0
+        by_crop[forgotten, _SLOT:] = 0  # the heads from here on all ask for the place
 
 
 def _token_classes(

@@ -7,6 +7,7 @@ every token shows of it. Knows nothing of what the boxes hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,13 @@ class TokenCanvas:
         """Side of a token, in pixels."""
         return self.geometry.patch_size * self.geometry.pooling[0]
 
-    @property
+    @cached_property
     def grid(self) -> tuple[int, int]:
         """(rows, cols) of tokens."""
         (top, left), (rows, cols) = self.windows[-1].tolist(), self.geometry.token_grid
         return top + rows, left + cols
 
-    @property
+    @cached_property
     def windows(self) -> NDArray[np.int64]:
         """(N, 2): the corners (top, left) of the crops, in tokens."""
         step = self.geometry.window_patches // self.geometry.pooling[0]

@@ -83,14 +83,12 @@ class MolmoTraining(LightningModule):
         recipe = self._recipe
         frozen = isinstance(batch, TrainingBatch) and batch.frozen_vision
         with torch.set_grad_enabled(not frozen):
-            features = self.molmo.vision_features(batch.crops, batch.patch_mask)  # (B, N, K, D)
-            dense = self._dense_loss(features, batch.dense_targets, "dense")
+            features, dense = self._see(batch, "dense")
         if isinstance(batch, VisionBatch):
             return dense
         if batch.rehearsed is not None:
-            crops, patch_mask = batch.rehearsed.crops, batch.rehearsed.patch_mask
-            again = self.molmo.vision_features(crops, patch_mask)  # (B, 1, K, D)
-            dense = dense + self._dense_loss(again, batch.rehearsed.dense_targets, "rehearsed")
+            _, rehearsed = self._see(batch.rehearsed, "rehearsed")
+            dense = dense + rehearsed
         logits = self.molmo.decode(
             batch.input_ids,
             features,
@@ -172,8 +170,12 @@ class MolmoTraining(LightningModule):
             losses.append(count * (share * probabilities.mean(0)).sum())
         return torch.stack(losses).mean() if losses else torch.zeros((), device=self.device)
 
-    def _dense_loss(self, features: Tensor, targets: Tensor, name: str) -> Tensor:
-        """Mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it."""
+    def _see(self, batch: VisionBatch | TrainingBatch, name: str) -> tuple[Tensor, Tensor]:
+        """The vision features of crops, (B, N, K, D), and their dense loss, logged under `name`:
+        the mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it.
+        """
+        features = self.molmo.vision_features(batch.crops, batch.patch_mask)
+        targets = batch.dense_targets
         logits = self.dense_heads(features).float().flatten(0, 2)  # (B * N * K, classes)
         losses: list[Tensor] = []
         parts = logits.split([head.classes for head in HEADS], dim=-1)
@@ -187,7 +189,7 @@ class MolmoTraining(LightningModule):
             self.log(f"train/{name}_{head.name}", right.nan_to_num())
         loss = torch.stack(losses).mean()
         self.log(f"train/{name}_loss", loss)
-        return loss
+        return features, loss
 
     def validation_step(self, batch: EvaluationBatch, _index: int, dataloader_idx: int = 0) -> None:
         """Accuracy of generated answers, one figure per data loader."""

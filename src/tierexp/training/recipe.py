@@ -155,11 +155,9 @@ def _phase(key: str, given: Mapping[str, Any]) -> Phase:
         raise ConfigError(f"{key}.shares", shares, f"one number for each of {len(tiers)} tiers")
     if tiers and sum(number(f"{key}.shares", share, 0) for share in shares) <= 0:
         raise ConfigError(f"{key}.shares", shares, "one of them above 0")
-    if not tiers:
-        for name in _NEEDS_TIERS:
-            if name in given:
-                allowed = "left out: it is for phases with tiers"
-                raise ConfigError(f"{key}.{name}", given[name], allowed)
+    for name in _NEEDS_TIERS:
+        if name in given and not tiers:
+            raise ConfigError(f"{key}.{name}", given[name], "left out: it is for phases with tiers")
     background = _several(f"{key}.background", values["background"])
     if len(background) != 2:
         raise ConfigError(f"{key}.background", background, "two shares, each from 0 to 1")
