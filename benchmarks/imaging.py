@@ -45,11 +45,13 @@ def photograph(height: int, width: int) -> bytes:
     return file.getvalue()
 
 
-def bare_resizes(image: NDArray[np.uint8], sizes: Sequence[Size]) -> None:
+def bare_resizes(image: NDArray[np.uint8], sizes: Sequence[Size]) -> list[torch.Tensor]:
     """The resizes alone, in the fastest memory layout."""
     batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    for size in sizes:
+    return [
         interpolate(batch, size, mode="bilinear", align_corners=False, antialias=True)
+        for size in sizes
+    ]
 
 
 def shown(placement: Placement) -> Size:

@@ -14,6 +14,8 @@ from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.tierqa import TierQA
+from tierexp.geometry import CropGeometry
+from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.resize import Resize
 from tierexp.loading import load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
@@ -23,19 +25,18 @@ from tierexp.tiers import Threshold
 PAD = 99
 
 
-def row(image: np.ndarray, length: int) -> PreparedRow:
+def row(image: PreprocessedImage, length: int) -> PreparedRow:
     recorded: Any = None
-    return PreparedRow(
-        image,
-        np.full((*image.shape[:1], 16), float(image[0, 0, 0, 0]), np.float32),
-        np.arange(length) + 10,
-        np.array([[1, 2, -100, 3]] * len(image)),
-        recorded,
-    )
+    positions = np.array([[1, 2, -100, 3]] * len(image.patch_mask))
+    return PreparedRow(image, np.arange(length) + 10, positions, recorded)
 
 
-def picture(value: int, views: int = 2) -> np.ndarray:
-    return np.full((views, 56, 56, 3), value, np.uint8)
+def picture(value: int, crops: int = 1) -> PreprocessedImage:
+    """Of one colour and, so that masks are told apart, masked with the same number."""
+    image = np.full((60, 80, 3), value, np.uint8)
+    geometry = CropGeometry(56, 14, (1, 1))
+    prepared = preprocess(image, (1, crops), Resize("stretch", "stretch"), geometry)
+    return dataclasses.replace(prepared, patch_mask=prepared.patch_mask * value)
 
 
 def test_prompts_are_padded_on_the_left() -> None:
@@ -56,8 +57,8 @@ def test_a_shared_image_is_there_once() -> None:
 
 
 def test_rows_of_different_crop_counts_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[2, 3\]"):
-        collate_inputs([row(picture(1), 5), row(picture(1, views=3), 5)], PAD)
+    with pytest.raises(ValueError, match=r"\[1, 2\]"):
+        collate_inputs([row(picture(1), 5), row(picture(1, crops=2), 5)], PAD)
 
 
 def test_questions_about_one_image_are_prepared_from_one() -> None:

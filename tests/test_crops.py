@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import count_actual_tokens, cut_crops, patch_masks
-from tierexp.imaging.preprocess import preprocess
-from tierexp.imaging.resize import Placement, Resize, place
+from tierexp.imaging.preprocess import preprocess, stack_crops
+from tierexp.imaging.resize import Placement, Resize, place, render
 
 GOLDEN = Path(__file__).parent / "golden" / "preprocessing.npz"
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
@@ -67,31 +67,42 @@ def seeing_tokens(crop: NDArray[np.bool_], geometry: CropGeometry) -> int:
 
 
 @settings(deadline=None)
-@given(sizes, tilings, geometries, modes)
-def test_crops_are_slices_of_the_canvas_row_by_row(image_size, tiling, geometry, mode):
-    placement = place(image_size, geometry.canvas_size(tiling), mode)
-    top, left, bottom, right = placement.visible
+@given(tilings, geometries, st.sampled_from([np.uint8, np.float32]))
+def test_crops_are_slices_of_the_canvas_row_by_row(tiling, geometry, dtype):
+    height, width = geometry.canvas_size(tiling)
     rng = np.random.default_rng(0)
-    # What is shown may be part of a larger array, and crops hold anything before they are cut.
-    larger = rng.integers(1, 256, (bottom - top + 5, right - left + 6, 3), np.uint8)
-    shown = larger[3:-2, 5:-1]
-    canvas = np.zeros((*placement.canvas_size, 3), np.uint8)
-    canvas[top:bottom, left:right] = shown
-    crops = np.full((tiling[0] * tiling[1], geometry.crop_size, geometry.crop_size, 3), 7, np.uint8)
-    cut_crops(shown, placement, tiling, geometry, crops)
+    # A canvas may be part of a larger array.
+    larger = rng.integers(1, 256, (height + 5, width + 6, 3)).astype(dtype)
+    canvas = larger[3:-2, 5:-1]
+    crops = cut_crops(canvas, tiling, geometry)
     np.testing.assert_array_equal(crops, sliced(canvas, tiling, geometry))
+
+
+def test_crops_are_where_the_canvas_is():
+    """Any copy of them would cost as much time as a small image's resampling."""
+    geometry = CropGeometry()
+    canvas = np.zeros((*geometry.canvas_size((2, 3)), 3), np.uint8)
+    crops = cut_crops(canvas, (2, 3), geometry)
+    canvas[230, 230] = 1, 2, 3  # 6 or 230 pixels into four of the crops
+    for crop, y, x in ((0, 230, 230), (1, 230, 6), (3, 6, 230), (4, 6, 6)):
+        assert crops[crop][y, x].tolist() == [1, 2, 3]
+    assert np.sum(crops) == 4 * 6
+
+
+@pytest.mark.parametrize("mode", ["fill", "letterbox", "stretch"])
+def test_nothing_is_written_to_crops_that_overlap(mode):
+    prepared = preprocess(np.zeros((30, 40, 3), np.uint8), (1, 2), Resize(mode), GEOMETRIES[0])
+    with pytest.raises(ValueError, match="read-only"):
+        prepared.crops[1][:] = 1
 
 
 def test_what_does_not_fit_the_tiling_is_not_cut():
     geometry = CropGeometry()
-    placement = place((480, 640), (560, 784), "stretch")
-    shown, crops = np.zeros((560, 784, 3), np.uint8), np.empty((6, 336, 336, 3), np.uint8)
+    canvas = np.zeros((560, 784, 3), np.uint8)
     with pytest.raises(ValueError, match="3 x 2"):
-        cut_crops(shown, placement, (3, 2), geometry, crops)
-    with pytest.raises(ValueError, match="560, 783"):
-        cut_crops(shown[:, 1:], placement, (2, 3), geometry, crops)
-    with pytest.raises(ValueError, match="zip"):
-        cut_crops(shown, placement, (2, 3), geometry, crops[1:])
+        cut_crops(canvas, (3, 2), geometry)
+    with pytest.raises(ValueError, match=r"\(560, 783\)"):
+        cut_crops(canvas[:, 1:], (2, 3), geometry)
 
 
 @settings(deadline=None)
@@ -141,25 +152,40 @@ def test_the_published_letterbox_wastes_what_fill_uses():
 
 
 @pytest.mark.parametrize(("exact", "dtype"), [(False, np.uint8), (True, np.float32)])
-def test_the_global_view_comes_first_then_the_crops(exact, dtype):
-    geometry = GEOMETRIES[0]
+def test_a_batch_has_the_global_view_of_an_image_then_its_crops(exact, dtype):
+    geometry, tilings = GEOMETRIES[0], [(2, 2), (1, 4)]
     rng = np.random.default_rng(0)
-    image = rng.integers(1, 256, (*geometry.canvas_size((2, 2)), 3), np.uint8)
-    prepared = preprocess(image, (2, 2), Resize("fill", "fill", exact), geometry)
-    assert prepared.crops.dtype == dtype
-    assert prepared.crops.flags.c_contiguous
-    expected = np.array(sliced(image, (2, 2), geometry))
+    pictures = [
+        rng.integers(1, 256, (*geometry.canvas_size(tiling), 3), np.uint8) for tiling in tilings
+    ]
+    resize = Resize("fill", "letterbox", exact)
+    prepared = [
+        preprocess(picture, tiling, resize, geometry)
+        for picture, tiling in zip(pictures, tilings, strict=True)
+    ]
+    batch = stack_crops(prepared)
+    assert batch.shape == (2, 5, 24, 24, 3)
+    assert batch.dtype == dtype
     scale = 255 if exact else 1
-    np.testing.assert_allclose(prepared.crops[1:] * scale, expected, rtol=0, atol=1e-4)
-    view = preprocess(image, (1, 1), Resize("fill", "fill", exact), geometry)
-    np.testing.assert_array_equal(prepared.crops[0], view.crops[0])
+    for picture, tiling, image, views in zip(pictures, tilings, prepared, batch, strict=True):
+        expected = np.array(sliced(picture, tiling, geometry))
+        np.testing.assert_allclose(views[1:] * scale, expected, rtol=0, atol=1e-4)
+        np.testing.assert_array_equal(views[0], render(picture, image.view_placement, exact))
+
+
+def test_images_of_different_crop_counts_are_no_batch():
+    image, geometry = np.zeros((30, 40, 3), np.uint8), GEOMETRIES[0]
+    images = [preprocess(image, tiling, Resize(), geometry) for tiling in ((1, 2), (1, 3), (2, 1))]
+    with pytest.raises(ValueError, match=r"\[2, 3\]"):
+        stack_crops(images)
+    assert len(stack_crops(images[::2])) == 2
 
 
 def test_padding_is_black_and_the_image_is_not():
     geometry = GEOMETRIES[0]
     image = np.full((30, 90, 3), 200, np.uint8)
     prepared = preprocess(image, (2, 2), Resize("letterbox"), geometry)
-    patches = prepared.crops.reshape(5, 8, 3, 8, 3, 3).transpose(0, 1, 3, 2, 4, 5)
+    patches = stack_crops([prepared]).reshape(5, 8, 3, 8, 3, 3).transpose(0, 1, 3, 2, 4, 5)
     bright = (patches == 200).reshape(5, 64, -1).mean(axis=2)
     np.testing.assert_allclose(bright, prepared.patch_mask, atol=1e-6)
 
@@ -173,7 +199,7 @@ def test_the_published_preprocessor_made_the_same_crops_and_masks():
     prepared = preprocess(image, (1, 2), resize, CropGeometry(), "shifted")
 
     np.testing.assert_array_equal(prepared.patch_mask, golden["image_masks"])
-    normalised = (prepared.crops - CLIP_MEAN) / CLIP_STD
+    normalised = (stack_crops([prepared])[0] - CLIP_MEAN) / CLIP_STD
     np.testing.assert_allclose(normalised.mean(axis=(1, 2, 3)), golden["crops_mean"], atol=1e-5)
     np.testing.assert_allclose(normalised.std(axis=(1, 2, 3)), golden["crops_std"], atol=1e-5)
     # The first 12 values (4 pixels) of the first 3 patches of every crop.

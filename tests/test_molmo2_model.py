@@ -12,7 +12,7 @@ from transformers import Molmo2ForConditionalGeneration
 from tests.molmo2_models import OLMO, PROCESSOR, small_network, write_settings
 from tests.test_latency import Counter
 from tests.test_molmo2_layout import formula_image
-from tierexp.imaging.preprocess import preprocess
+from tierexp.imaging.preprocess import preprocess, stack_crops
 from tierexp.imaging.resize import Resize
 from tierexp.imaging.tokens import layout_tokens
 from tierexp.models.block_importance import BlockImportance
@@ -64,7 +64,7 @@ def inputs_of(
     geometry = settings.geometry
     resize = Resize("stretch", "stretch", exact=False, antialias=False)
     pictures = [formula_image(90 + 70 * rows, 80 + 60 * cols) for rows, cols in images]
-    crops = [
+    prepared = [
         preprocess(picture, tiling, resize, geometry)
         for picture, tiling in zip(pictures, images, strict=True)
     ]
@@ -82,8 +82,8 @@ def inputs_of(
     return ModelInputs(
         input_ids=ids,
         attention_mask=mask,
-        crops=torch.stack([torch.from_numpy(image.crops) for image in crops]),
-        patch_mask=torch.stack([torch.from_numpy(image.patch_mask) for image in crops]),
+        crops=torch.from_numpy(stack_crops(prepared)),
+        patch_mask=torch.stack([torch.from_numpy(image.patch_mask) for image in prepared]),
         image_input_idx=torch.stack(positions),
         image_index=torch.tensor([image for image, _ in prompts]),
     )

@@ -9,6 +9,7 @@ import torch
 
 from tierexp.data.batch import EvaluationBatch, FailedSample
 from tierexp.data.prepare import PreparedRow
+from tierexp.imaging.preprocess import PreprocessedImage, stack_crops
 from tierexp.models.protocol import ModelInputs
 
 
@@ -23,15 +24,12 @@ def collate_inputs(rows: Sequence[PreparedRow], pad_id: int) -> ModelInputs:
     Raises:
         ValueError: Rows of different crop counts.
     """
-    counts = {len(row.crops) for row in rows}
-    if len(counts) != 1:
-        raise ValueError(f"a batch holds one crop count, not {sorted(counts)}")
     longest = max(len(row.input_ids) for row in rows)
     input_ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
     attention_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
     positions, image_index = [], []
-    # Rows about one image share its arrays, as `SamplePreparer` hands them out.
-    images: list[PreparedRow] = []
+    # Rows about one image share it, as `SamplePreparer` hands them out.
+    images: list[PreprocessedImage] = []
     places: dict[int, int] = {}
     for i, row in enumerate(rows):
         padding = longest - len(row.input_ids)
@@ -39,15 +37,15 @@ def collate_inputs(rows: Sequence[PreparedRow], pad_id: int) -> ModelInputs:
         attention_mask[i, padding:] = True
         idx = row.image_input_idx
         positions.append(np.where(idx < 0, idx, idx + padding))
-        if id(row.crops) not in places:
-            places[id(row.crops)] = len(images)
-            images.append(row)
-        image_index.append(places[id(row.crops)])
+        if id(row.image) not in places:
+            places[id(row.image)] = len(images)
+            images.append(row.image)
+        image_index.append(places[id(row.image)])
     return ModelInputs(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        crops=torch.from_numpy(np.stack([row.crops for row in images])),
-        patch_mask=torch.from_numpy(np.stack([row.patch_mask for row in images])),
+        crops=torch.from_numpy(stack_crops(images)),
+        patch_mask=torch.from_numpy(np.stack([image.patch_mask for image in images])),
         image_input_idx=torch.from_numpy(np.stack(positions)),
         image_index=torch.tensor(image_index),
     )

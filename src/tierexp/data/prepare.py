@@ -28,15 +28,13 @@ class PreparedRow:
     """One row of a batch before it is padded.
 
     Args:
-        crops: (N, S, S, 3) uint8, or float32 in [0, 1] for exact resizing.
-        patch_mask: (N, P) float32.
+        image: Its crops and masks; rows about one image share it.
         input_ids: (T,) int64.
-        image_input_idx: (N, K) int64.
+        image_input_idx: (N + 1, K) int64, for N crops and the global view.
         prepared: What is recorded of the sample.
     """
 
-    crops: NDArray[np.uint8] | NDArray[np.float32]
-    patch_mask: NDArray[np.float32]
+    image: PreprocessedImage
     input_ids: NDArray[np.int64]
     image_input_idx: NDArray[np.int64]
     prepared: PreparedSample
@@ -103,9 +101,7 @@ class SamplePreparer:
             content_kept=image.content_kept,
             padding_fraction=image.padding_fraction,
         )
-        return PreparedRow(
-            image.crops, image.patch_mask, layout.input_ids, layout.image_input_idx, prepared
-        )
+        return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
 
     def _preprocessed(self, index: int) -> PreprocessedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""

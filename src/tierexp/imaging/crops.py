@@ -1,14 +1,13 @@
-"""A resampled image to overlapping crops, and what share of every patch shows the image.
+"""A canvas to overlapping crops, and what share of every patch shows the image.
 
-In: a tiling, where the image lies on its canvas, and its pixels there. Out: crops, patch masks and
-counts of vision tokens that see anything. The masks are computed from the placement; no pixel is
-looked at. The global view is the one crop of a tiling of (1, 1).
+In: a tiling, a canvas, and where the image lies on it. Out: crops, patch masks and counts of vision
+tokens that see anything. No pixel is copied for the crops, and none is looked at for the masks,
+which follow from the placement. The global view is the one crop of a tiling of (1, 1).
 """
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import product
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -43,15 +42,10 @@ def patch_masks(
         (rows * cols + 1, P) float32 in [0, 1], patches row by row; -1 in the last row where
         shifted.
     """
-    crops = tiling[0] * tiling[1]
-    masks = np.empty((crops + 1, geometry.patches_per_crop), np.float32)
+    crops = _shares(placement.visible, tiling, geometry)
     if mask_order == "shifted":
-        _write_shares(placement, tiling, geometry, masks[:crops])
-        masks[crops] = -1
-    else:
-        _write_shares(view_placement, (1, 1), geometry, masks[:1])
-        _write_shares(placement, tiling, geometry, masks[1:])
-    return masks
+        return np.concatenate([crops, np.full_like(crops[:1], -1)])
+    return np.concatenate([_shares(view_placement.visible, (1, 1), geometry), crops])
 
 
 def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeometry) -> int:
@@ -64,95 +58,61 @@ def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeom
         geometry: Patch size, overlap, pooling.
     """
     top, left, bottom, right = placement.visible
-
-    def along(crops: int, first: int, end: int, pool: int) -> int:
-        window = pool * geometry.patch_size
-        spans = _spans(crops, first, end, geometry)
-        return sum(-(-stop // window) - start // window for start, stop, _ in spans if start < stop)
-
-    pool_rows, pool_cols = geometry.pooling
-    rows, cols = tiling
-    return along(rows, top, bottom, pool_rows) * along(cols, left, right, pool_cols)
+    (rows, cols), (pool_rows, pool_cols) = tiling, geometry.pooling
+    seeing_rows = _seeing_tokens(rows, top, bottom, pool_rows, geometry)
+    return seeing_rows * _seeing_tokens(cols, left, right, pool_cols, geometry)
 
 
-def cut_crops(
-    shown: Pixels, placement: Placement, tiling: Tiling, geometry: CropGeometry, crops: Pixels
-) -> None:
-    """Copy the overlapping crops of a canvas, row by row, to where they belong.
-
-    There is no canvas in between: pixels and padding go straight into the crops.
+def cut_crops(canvas: Pixels, tiling: Tiling, geometry: CropGeometry) -> list[Pixels]:
+    """The overlapping crops of a canvas, row by row, where they lie: no pixel is copied.
 
     Args:
-        shown: (h, w, 3): the visible part of the canvas, as `resample` gives it.
-        placement: Where it lies on the canvas.
+        canvas: (H, W, 3) uint8 or float32.
         tiling: (rows, cols) of crops.
         geometry: Crop size S and overlap.
-        crops: (rows * cols, S, S, 3) of the same dtype; receives the crops.
-
-    Raises:
-        ValueError: A canvas of another tiling, or arrays of other sizes.
-    """
-    if placement.canvas_size != geometry.canvas_size(tiling):
-        raise ValueError(
-            f"a canvas of {placement.canvas_size} cannot be cut into"
-            f" {tiling[0]} x {tiling[1]} crops"
-        )
-    top, left, bottom, right = placement.visible
-    if shown.shape[:2] != (bottom - top, right - left):
-        raise ValueError(f"{shown.shape[:2]} is not the size of what {placement} shows")
-    whole = 0, 0, geometry.crop_size, geometry.crop_size
-    spans = product(
-        _spans(tiling[0], top, bottom, geometry), _spans(tiling[1], left, right, geometry)
-    )
-    for crop, ((y0, y1, y), (x0, x1, x)) in zip(crops, spans, strict=True):
-        if (y0, x0, y1, x1) != whole:
-            crop[:y0] = 0
-            crop[y1:] = 0
-            crop[y0:y1, :x0] = 0
-            crop[y0:y1, x1:] = 0
-        crop[y0:y1, x0:x1] = shown[y : y + y1 - y0, x : x + x1 - x0]
-
-
-def _spans(crops: int, first: int, end: int, geometry: CropGeometry) -> list[tuple[int, int, int]]:
-    """Along one axis, what each crop shows of an image that lies on [first, end) of the canvas.
 
     Returns:
-        (start, stop, source): the crop's pixels [start, stop) show the image from `source` on.
+        rows * cols views of the canvas, (S, S, 3).
+
+    Raises:
+        ValueError: A canvas of another tiling.
     """
+    (rows, cols), size = tiling, canvas.shape[:2]
+    if size != geometry.canvas_size(tiling):
+        raise ValueError(f"a canvas of {size} cannot be cut into {rows} x {cols} crops")
     side, step = geometry.crop_size, geometry.window_size
-    spans = []
-    for origin in range(0, crops * step, step):
-        start = min(max(first - origin, 0), side)
-        stop = max(min(end - origin, side), start)
-        spans.append((start, stop, origin + start - first))
-    return spans
+    return [
+        canvas[y : y + side, x : x + side]
+        for y in range(0, rows * step, step)
+        for x in range(0, cols * step, step)
+    ]
 
 
-def _write_shares(
-    placement: Placement, tiling: Tiling, geometry: CropGeometry, shares: NDArray[np.float32]
-) -> None:
-    """Fill (rows * cols, P): a patch shows a rectangle, its pixel rows times its pixel columns."""
-    top, left, bottom, right = placement.visible
-    height, width = placement.canvas_size
-    if (top, left, bottom, right) == (0, 0, height, width):
-        shares.fill(1)
-        return
+# Along one axis of a canvas, images end at a few hundred places, far fewer than there are images.
+@lru_cache(maxsize=512)
+def _shares(
+    visible: tuple[int, int, int, int], tiling: Tiling, geometry: CropGeometry
+) -> NDArray[np.float32]:
+    """(rows * cols, P): a patch shows a rectangle, its pixel rows times its pixel columns."""
+    top, left, bottom, right = visible
     pixel_rows = _shown_pixels(tiling[0], top, bottom, geometry)[:, None, :, None]
     pixel_cols = _shown_pixels(tiling[1], left, right, geometry)[:, None]
-    side = geometry.patches_per_side
-    np.multiply(pixel_rows, pixel_cols, out=shares.reshape(*tiling, side, side))
-    shares /= geometry.patch_size**2
+    shares = (pixel_rows * pixel_cols / geometry.patch_size**2).astype(np.float32)
+    return shares.reshape(-1, geometry.patches_per_crop)
 
 
-def _shown_pixels(crops: int, first: int, end: int, geometry: CropGeometry) -> NDArray[np.float32]:
+def _shown_pixels(crops: int, first: int, end: int, geometry: CropGeometry) -> NDArray[np.int64]:
     """(crops, patches_per_side): along one axis, the pixels of each patch within [first, end)."""
-    edges = np.maximum(np.minimum(_patch_edges(crops, geometry), end), first)
-    return edges[:, 1:] - edges[:, :-1]
-
-
-@cache
-def _patch_edges(crops: int, geometry: CropGeometry) -> NDArray[np.float32]:
-    """Where patches begin and end along one axis of a canvas, (crops, patches_per_side + 1)."""
     patch_edges = np.arange(0, geometry.crop_size + 1, geometry.patch_size)
     edges = np.arange(crops)[:, None] * geometry.window_size + patch_edges
-    return edges.astype(np.float32)
+    return np.diff(edges.clip(first, end))
+
+
+@lru_cache(maxsize=4096)
+def _seeing_tokens(crops: int, first: int, end: int, pool: int, geometry: CropGeometry) -> int:
+    """Along one axis, the crops' pooling windows with a pixel within [first, end)."""
+    side, step, window = geometry.crop_size, geometry.window_size, pool * geometry.patch_size
+    spans = [
+        (max(first - origin, 0), min(end - origin, side)) for origin in range(0, crops * step, step)
+    ]
+    return sum(-(-stop // window) - start // window for start, stop in spans if start < stop)

@@ -1,19 +1,22 @@
 """An image and its tiling to everything a model needs of it.
 
 In: RGB pixels, the selected tiling, how to resize. Out: crops, patch masks, and the figures that
-results record. Choosing the tiling and laying out tokens is not its business.
+results record; many images' crops become a batch. Choosing the tiling and laying out tokens is not
+its business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
-from tierexp.imaging.resize import Pixels, Placement, Resize, place, resample
+from tierexp.imaging.resize import Pixels, Placement, Resize, place, render
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class PreprocessedImage:
     """N crops and a global view of an image, S pixels a side, P patches each.
 
     Args:
-        crops: (N + 1, S, S, 3) uint8, or float32 in [0, 1] where exact; the global view first.
+        crops: N + 1 of (S, S, 3) uint8, or float32 in [0, 1] where exact, the global view first.
+            The others are views of one canvas, on which they overlap, and so read-only; what
+            copies their pixels is `stack_crops`.
         patch_mask: (N + 1, P) float32: share of each patch's pixels that show the image, -1 in
             the row of a crop without a mask.
         tiling: (rows, cols) of crops.
@@ -31,7 +36,7 @@ class PreprocessedImage:
         actual_crop_tokens: The same of the crops alone.
     """
 
-    crops: Pixels
+    crops: Sequence[Pixels]
     patch_mask: NDArray[np.float32]
     tiling: Tiling
     placement: Placement
@@ -67,21 +72,17 @@ def preprocess(
         mask_order: Which crop a row of the mask belongs to, for this model.
     """
     image_size = image.shape[0], image.shape[1]
-    side, (rows, cols) = geometry.crop_size, tiling
+    side = geometry.crop_size
     placement = place(image_size, geometry.canvas_size(tiling), resize.crops)
     view_placement = place(image_size, (side, side), resize.global_view)
 
-    shape = rows * cols + 1, side, side, 3
-    crops: Pixels = np.empty(shape, np.float32) if resize.exact else np.empty(shape, np.uint8)
     how = resize.exact, resize.antialias
-    view = resample(image, view_placement, *how)
-    cut_crops(view, view_placement, (1, 1), geometry, crops[:1])
-    cut_crops(resample(image, placement, *how), placement, tiling, geometry, crops[1:])
-
+    view, canvas = render(image, view_placement, *how), render(image, placement, *how)
+    canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)
     return PreprocessedImage(
-        crops=crops,
+        crops=(view, *cut_crops(canvas, tiling, geometry)),
         patch_mask=patch_masks(placement, view_placement, tiling, geometry, mask_order),
         tiling=tiling,
         placement=placement,
@@ -89,3 +90,23 @@ def preprocess(
         actual_vision_tokens=crop_tokens + view_tokens,
         actual_crop_tokens=crop_tokens,
     )
+
+
+def stack_crops(images: Sequence[PreprocessedImage]) -> Pixels:
+    """What a model takes of some images: of each the global view, then its crops row by row.
+
+    Args:
+        images: B of them, at least one, all of N crops and one dtype.
+
+    Returns:
+        (B, N + 1, S, S, 3), a new array.
+
+    Raises:
+        ValueError: Images of different crop counts.
+    """
+    counts = {len(image.crops) - 1 for image in images}
+    if len(counts) != 1:
+        raise ValueError(f"a batch holds one crop count, not {sorted(counts)}")
+    crops = [crop for image in images for crop in image.crops]
+    batch = np.stack(crops).reshape(len(images), -1, *crops[0].shape)
+    return cast("Pixels", batch)

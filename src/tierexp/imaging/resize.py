@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from PIL import Image
 
 from tierexp.checks import choice, flag
 from tierexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 ResizeMode = Literal["fill", "letterbox", "stretch"]
 """`fill` covers the canvas and crops what stands out, `letterbox` shows the whole image and pads,
@@ -157,10 +160,10 @@ def place(image_size: Size, canvas_size: Size, mode: ResizeMode) -> Placement:
     return Placement(image_size, canvas_size, scaled, offset)
 
 
-def resample(
+def render(
     image: NDArray[np.uint8], placement: Placement, exact: bool = False, antialias: bool = True
 ) -> Pixels:
-    """The visible part of an image at its canvas's scale, by a bilinear filter.
+    """Resample an image onto its canvas by a bilinear filter.
 
     Args:
         image: (height, width, 3) uint8.
@@ -169,9 +172,35 @@ def resample(
         antialias: Average over all that a pixel covers; False only for a stretched image.
 
     Returns:
-        (bottom - top, right - left, 3) of `placement.visible`: uint8, or float32 in [0, 1] where
-        exact. It can be a view of a larger array.
+        The canvas, (H, W, 3), 0 where it is padding: uint8, or float32 in [0, 1] where exact.
+        It can be a view of a larger array.
     """
+    top, left, bottom, right = placement.visible
+    size = bottom - top, right - left
+    if size == placement.canvas_size:
+        return _resample(image, placement, exact, antialias)
+    shape = *placement.canvas_size, 3
+    canvas: Pixels = np.empty(shape, np.float32) if exact else np.empty(shape, np.uint8)
+    canvas[:top] = 0
+    canvas[bottom:] = 0
+    canvas[top:bottom, :left] = 0
+    canvas[top:bottom, right:] = 0
+    shown = canvas[top:bottom, left:right]
+    if size == placement.scaled_size and shown.flags.c_contiguous:
+        _resample_whole(image, size, (None, None), exact, out=shown)
+    else:
+        shown[...] = _resample(image, placement, exact, antialias)
+    return canvas
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _resample(
+    image: NDArray[np.uint8], placement: Placement, exact: bool, antialias: bool
+) -> Pixels:
+    """(bottom - top, right - left, 3): what `placement.visible` shows."""
     if not antialias:
         return _resample_plain(image, placement.scaled_size, exact)
     top, left, bottom, right = placement.visible
@@ -192,34 +221,6 @@ def resample(
         width, col_scale = _ending(end_x, image.shape[1], width)
     scaled = _resample_whole(image, (height, width), (row_scale, col_scale), exact)
     return scaled[y:end_y, x:end_x]
-
-
-def render(
-    image: NDArray[np.uint8], placement: Placement, exact: bool = False, antialias: bool = True
-) -> Pixels:
-    """Resample an image onto its canvas.
-
-    Args:
-        image: (height, width, 3) uint8.
-        placement: Where it lands; its `image_size` is the image's.
-        exact: Compute in float32.
-        antialias: See `resample`.
-
-    Returns:
-        The canvas, (H, W, 3), 0 where it is padding: uint8, or float32 in [0, 1] where exact.
-        It can be a view of a larger array.
-    """
-    shown = resample(image, placement, exact, antialias)
-    if shown.shape[:2] == placement.canvas_size:
-        return shown
-    top, left, bottom, right = placement.visible
-    canvas: Pixels = np.zeros((*placement.canvas_size, 3), shown.dtype)
-    canvas[top:bottom, left:right] = shown
-    return canvas
-
-
-def _rounded(numerator: int, denominator: int) -> int:
-    return (2 * numerator + denominator) // (2 * denominator)
 
 
 class _Sources(NamedTuple):
@@ -246,24 +247,45 @@ def _sources(length: int, scaled: int, first: int, end: int) -> _Sources:
 
 
 def _resample_whole(
-    image: NDArray[np.uint8], size: Size, scales: tuple[float | None, float | None], exact: bool
+    image: NDArray[np.uint8],
+    size: Size,
+    scales: tuple[float | None, float | None],
+    exact: bool,
+    out: Pixels | None = None,
 ) -> Pixels:
-    """All of an image, or its top left corner as large as `size` along an axis with a scale."""
+    """All of an image, or its top left corner as large as `size` along an axis with a scale.
+
+    The result goes to `out`, contiguous and of that size, where it is given.
+    """
     import torch
 
     if not image.flags.carray:
         image = np.require(image, requirements=["C", "W"])
-    # A leading axis before the permutation makes this channels-last in torch's eyes: its uint8
-    # kernel for that layout is twice as fast, and the result comes back as (H, W, 3) in memory.
-    batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
+    batch = _channels_last(image)
     if exact:
         batch = batch.float() / 255
     # `torch.nn.functional.interpolate` ends here too, but takes a size or scales, not both.
-    result = torch.ops.aten._upsample_bilinear2d_aa.default(batch, size, False, *scales)
+    resize = torch.ops.aten._upsample_bilinear2d_aa
+    if out is None:
+        result = resize.default(batch, size, False, *scales)
+    else:
+        result = _channels_last(out)
+        resize.out(batch, size, False, *scales, out=result)
     if exact:
         result.clamp_(0, 1)
-    pixels: Pixels = result[0].permute(1, 2, 0).numpy()
+    pixels: Pixels = result.numpy()[0].transpose(1, 2, 0)
     return pixels
+
+
+def _channels_last(pixels: Pixels) -> torch.Tensor:
+    """(1, 3, H, W), the memory of (H, W, 3) contiguous pixels.
+
+    With a leading axis of a proper stride, torch sees channels last: its uint8 kernel for that
+    layout is twice as fast, and what it gives is (H, W, 3) in memory again.
+    """
+    import torch
+
+    return torch.from_numpy(pixels.reshape(1, *pixels.shape).transpose(0, 3, 1, 2))
 
 
 def _ending(end: int, length: int, scaled: int) -> tuple[int, float | None]:

@@ -27,7 +27,7 @@ from tierexp.data.tierqa.render import render as draw
 from tierexp.data.tierqa.scene import Scene
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder
-from tierexp.imaging.preprocess import preprocess
+from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
 from tierexp.imaging.resize import Resize, place, render
 from tierexp.imaging.tokens import layout_tokens
 from tierexp.models.molmo.config import MolmoConfig
@@ -196,14 +196,14 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             if tiling[0] * tiling[1] == crops:
                 drawn.append((scene, tiling))
         rows = [self._row(rng, scene, tiling, phase, background) for scene, tiling in drawn]
+        images, arrays, sequences, lookups = zip(*rows, strict=True)
         stacked = {
-            name: torch.from_numpy(np.stack([arrays[name] for arrays, _, _ in rows]))
-            for name in rows[0][0]
+            name: torch.from_numpy(np.stack([row[name] for row in arrays])) for name in arrays[0]
         }
-        text = pad_sequences([sequence for _, sequence, _ in rows], self._tokenizer.pad_id)
-        looks = stack_lookups([lookups for _, _, lookups in rows], text["input_ids"].shape[1])
+        text = pad_sequences(sequences, self._tokenizer.pad_id)
+        looks = stack_lookups(lookups, text["input_ids"].shape[1])
         return TrainingBatch(
-            **stacked, **text, **looks,
+            crops=torch.from_numpy(stack_crops(images)), **stacked, **text, **looks,
             frozen_vision=phase.vision_rate == 0, rehearsed=rehearsed,
             knobs=self._knobs(rng, phase),
         )  # fmt: skip
@@ -226,7 +226,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
 
     def _row(
         self, rng: Random, scene: Scene, tiling: Tiling, phase: Phase, background: float
-    ) -> tuple[Mapping[str, np.ndarray], PackedSequence, list[Lookup]]:
+    ) -> tuple[PreprocessedImage, Mapping[str, np.ndarray], PackedSequence, list[Lookup]]:
         geometry, tokenizer = self._geometry, self._tokenizer
         image = preprocess(draw(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, [])
@@ -252,13 +252,12 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             for question, start in zip(questions, sequence.starts, strict=True)
             for lookup in lookups_of(question, start, grounding, layout.image_input_idx, tokenizer)
         ]
-        arrays = {
-            "crops": image.crops,
+        arrays: Mapping[str, np.ndarray] = {
             "patch_mask": image.patch_mask,
             "image_input_idx": layout.image_input_idx,
             "dense_targets": targets,
         }
-        return arrays, sequence, lookups
+        return image, arrays, sequence, lookups
 
 
 @lru_cache(maxsize=2500)  # a third of a megabyte each
