@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.preprocess import preprocess, stack_crops
-from tierexp.imaging.resize import Placement, Resize, place, render
+from tierexp.imaging.resample import resample
+from tierexp.imaging.resize import Placement, Resize, place
 
 GOLDEN = Path(__file__).parent / "golden" / "preprocessing.npz"
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
@@ -170,7 +171,7 @@ def test_a_batch_has_the_global_view_of_an_image_then_its_crops(exact, dtype):
     for picture, tiling, image, views in zip(pictures, tilings, prepared, batch, strict=True):
         expected = np.array(sliced(picture, tiling, geometry))
         np.testing.assert_allclose(views[1:] * scale, expected, rtol=0, atol=1e-4)
-        np.testing.assert_array_equal(views[0], render(picture, image.view_placement, exact))
+        np.testing.assert_array_equal(views[0], resample(picture, image.view_placement, exact))
 
 
 def test_images_of_different_crop_counts_are_no_batch():

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
-from tierexp.imaging.resize import Pixels, Placement, Resize, place, render
+from tierexp.imaging.resample import resample
+from tierexp.imaging.resize import Pixels, Placement, Resize, place
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def preprocess(
     view_placement = place(image_size, (side, side), resize.global_view)
 
     how = resize.exact, resize.antialias
-    view, canvas = render(image, view_placement, *how), render(image, placement, *how)
+    view, canvas = resample(image, view_placement, *how), resample(image, placement, *how)
     canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)

@@ -23,12 +23,13 @@ from torch.utils.data import Dataset
 from tierexp.data.tierqa.dataset import IMAGES
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
-from tierexp.data.tierqa.render import render as draw
+from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
 from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
-from tierexp.imaging.resize import Resize, place, render
+from tierexp.imaging.resample import resample
+from tierexp.imaging.resize import Resize, place
 from tierexp.imaging.tokens import layout_tokens
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.text import PromptTokenizer
@@ -228,7 +229,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         self, rng: Random, scene: Scene, tiling: Tiling, phase: Phase, background: float
     ) -> tuple[PreprocessedImage, Mapping[str, np.ndarray], PackedSequence, list[Lookup]]:
         geometry, tokenizer = self._geometry, self._tokenizer
-        image = preprocess(draw(scene), tiling, self._resize, geometry, self._mask_order)
+        image = preprocess(render(scene), tiling, self._resize, geometry, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, [])
         grounding = Grounding(
             TokenCanvas(image.view_placement, (1, 1), geometry),
@@ -266,6 +267,6 @@ def _crowded_crop(seed: str, geometry: CropGeometry) -> tuple[np.ndarray, np.nda
     size = geometry.crop_size
     scene = crowded_scene(Random(seed), size)
     view = place((scene.height, scene.width), (size, size), "fill")
-    return render(draw(scene), view)[None], canvas_targets(
+    return resample(render(scene), view)[None], canvas_targets(
         scene, TokenCanvas(view, (1, 1), geometry)
     )
