@@ -1,13 +1,12 @@
-"""Imaging: the whole preprocessing beside the two bare resizes that it cannot do without.
+"""Imaging: the whole preprocessing beside two bare resizes, to the canvas and the global view.
 
 Run `python benchmarks/imaging.py`. The bare resizes are the fastest antialiased uint8 ones that
-were found, torch's on channels-last memory, to the sizes of the canvas and of the global view.
-Preprocessing adds what is cropped away, padding, crops, masks and counts. Its crops are views of
-the canvas; `batch` also copies them to where a model takes them. `shown` is the ratio of
-preprocessing to resizes of the part of canvas and view that shows the image: where those are
-padded, less is resized. All on one thread. What is compared is timed in turn, in one order and in
-the other, so that whatever else the machine does disturbs all alike; times are medians, a ratio is
-the median of each turn's ratio.
+were found, torch's on channels-last memory. Preprocessing adds what is cropped away, padding,
+crops, masks and counts. Two more ratios stand beside its own: `shown`, to resizes of no more than
+the part of canvas and view that shows the image, as padding is not resized; and `batch`, with the
+crops, which are views of the canvas, copied to where a model takes them. All on one thread. What is
+compared is timed in turn, in one order and in the other, so that whatever else the machine does
+disturbs all alike; times are medians, a ratio is the median of each turn's ratio.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ def main() -> None:
     view_size = geometry.crop_size, geometry.crop_size
     ratios = []
     print(f"{'image':11} {'tier':7} {'tiling':7} {'crops':9} {'decode':>9} {'bare':>8}", end="")
-    print(f" {'preprocess':>11} {'ratio':>6} {'shown':>6} {'batch':>9}   ms")
+    print(f" {'preprocess':>11} {'ratio':>6} {'shown':>6} {'batch':>6}")
     for height, width in SIZES:
         size, file = (height, width), photograph(height, width)
         image = decode_image(file)
@@ -104,20 +103,18 @@ def main() -> None:
                     ],
                     TURNS,
                 )
-                ratios.append(np.median(times[:, 2:3] / times[:, :2], axis=0))
-                bare, _, preprocessing, batch = np.median(times, axis=0)
+                bare, shown_only, whole_time, batch = times.T
+                pairs = (whole_time, bare), (whole_time, shown_only), (batch, bare)
+                ratios.append([np.median(ours / theirs) for ours, theirs in pairs])
                 print(
-                    f"{width:4} x {height:4} {tier:7} {tiling!s:7} {mode:9} {decode:9.2f}"
-                    f" {bare:8.2f} {preprocessing:11.2f} {ratios[-1][0]:6.2f} {ratios[-1][1]:6.2f}"
-                    f" {batch:9.2f}"
+                    f"{width:4} x {height:4} {tier:7} {tiling!s:7} {mode:9} {decode:6.2f} ms"
+                    f" {np.median(bare):5.2f} ms {np.median(whole_time):8.2f} ms"
+                    + "".join(f" {ratio:6.2f}" for ratio in ratios[-1])
                 )
-    for column, what in enumerate(("the bare resizes", "those of what is shown")):
-        column_ratios = [ratio[column] for ratio in ratios]
-        met = sum(ratio <= GOAL for ratio in column_ratios)
-        print(
-            f"{met} of {len(ratios)} within {GOAL} times {what};"
-            f" {min(column_ratios):.2f} to {max(column_ratios):.2f}"
-        )
+    for name, column in zip(("ratio", "shown", "batch"), np.transpose(ratios), strict=True):
+        met = (column <= GOAL).sum()
+        spread = f"{column.min():.2f} to {column.max():.2f}"
+        print(f"{name}: {met} of {len(column)} within {GOAL}; {spread}")
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def test_what_is_cropped_away_changes_no_pixel_that_stays(image_size, canvas_siz
     image = pictures(*image_size)[name]
     placement = place(image_size, canvas_size, "fill")
     height, width = placement.scaled_size
-    assume(height * width <= 8 * canvas_size[0] * canvas_size[1])  # extreme ones: see below
+    assume(height * width <= 8 * canvas_size[0] * canvas_size[1])  # extreme ones: see above
     whole = torch.nn.functional.interpolate(
         torch.from_numpy(image).permute(2, 0, 1)[None],
         placement.scaled_size,
@@ -180,7 +180,47 @@ def test_read_only_and_strided_images_are_taken():
     np.testing.assert_array_equal(resample(half, placement), expected)
 
 
-def test_an_image_of_the_canvas_size_is_left_as_it_is():
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_an_image_of_the_canvas_size_is_copied_as_it_is(mode, exact, antialias):
     image = pictures(56, 78)["noise"]
-    for mode in MODES:
-        np.testing.assert_array_equal(resample(image, place((56, 78), (56, 78), mode)), image)
+    result = resample(image, place((56, 78), (56, 78), mode), exact, antialias)
+    np.testing.assert_allclose(result * (255 if exact else 1), image, rtol=0, atol=1e-4)
+    assert not np.shares_memory(result, image)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("image_size", [(30, 90), (90, 30), (7, 5), (1, 1), (1, 90), (200, 3)])
+def test_padding_is_black_whatever_the_memory_held(monkeypatch, image_size, exact):
+    def dirty(shape, dtype):
+        return np.full(shape, 7, dtype)
+
+    placement = place(image_size, (33, 78), "letterbox")
+    monkeypatch.setattr(np, "empty", dirty)
+    canvas = resample(np.full((*image_size, 3), 200, np.uint8), placement, exact)
+    top, left, bottom, right = placement.visible
+    expected = np.zeros((33, 78, 3))
+    expected[top:bottom, left:right] = 200 / 255 if exact else 200
+    np.testing.assert_allclose(canvas, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("image_size", [(90, 160), (160, 90)])
+def test_without_antialiasing_padded_or_not(image_size):
+    """Four pixels around a point, however the image lies: nothing else tells the two apart."""
+    image = pictures(*image_size)["noise"]
+    placement = place(image_size, (40, 40), "letterbox")
+    top, left, bottom, right = placement.visible
+    stretched = place(image_size, (bottom - top, right - left), "stretch")
+    shown = resample(image, placement, antialias=False)[top:bottom, left:right]
+    np.testing.assert_array_equal(shown, resample(image, stretched, antialias=False))
+    assert (shown != resample(image, stretched)).mean() > 0.5
+
+
+@pytest.mark.parametrize("image_size", [(480, 640), (317, 1999), (1999, 317), (250, 2000)])
+def test_what_is_cropped_away_is_not_kept(image_size):
+    canvas = resample(np.zeros((*image_size, 3), np.uint8), place(image_size, (336, 336), "fill"))
+    kept = canvas
+    while isinstance(kept, np.ndarray) and kept.base is not None:
+        kept = kept.base
+    assert kept.nbytes <= 1.5 * canvas.nbytes

@@ -26,8 +26,8 @@ class PreprocessedImage:
 
     Args:
         crops: N + 1 of (S, S, 3) uint8, or float32 in [0, 1] where exact, the global view first.
-            The others are views of one canvas, on which they overlap, and so read-only; what
-            copies their pixels is `stack_crops`.
+            The others are views of one canvas, on which they overlap; `stack_crops` copies their
+            pixels. Read-only, as many questions can share an image.
         patch_mask: (N + 1, P) float32: share of each patch's pixels that show the image, -1 in
             the row of a crop without a mask.
         tiling: (rows, cols) of crops.
@@ -37,7 +37,7 @@ class PreprocessedImage:
         actual_crop_tokens: The same of the crops alone.
     """
 
-    crops: Sequence[Pixels]
+    crops: tuple[Pixels, ...]
     patch_mask: NDArray[np.float32]
     tiling: Tiling
     placement: Placement
@@ -79,7 +79,7 @@ def preprocess(
 
     how = resize.exact, resize.antialias
     view, canvas = resample(image, view_placement, *how), resample(image, placement, *how)
-    canvas.flags.writeable = False
+    view.flags.writeable = canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)
     return PreprocessedImage(

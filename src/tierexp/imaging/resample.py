@@ -25,6 +25,9 @@ _MAX_CROPPED_AREA = 8
 """Up to this multiple of the visible area, resampling everything and cropping is faster than
 Pillow's resampling of the visible box alone."""
 
+_MAX_KEPT = 1.5
+"""Up to this multiple of the visible area stays in memory, rather than being copied from."""
+
 
 def resample(
     image: NDArray[np.uint8], placement: Placement, exact: bool = False, antialias: bool = True
@@ -52,7 +55,8 @@ def resample(
     canvas[top:bottom, :left] = 0
     canvas[top:bottom, right:] = 0
     shown = canvas[top:bottom, left:right]
-    if size == placement.scaled_size and shown.flags.c_contiguous:
+    # torch writes rows without gaps: only where none are padded is the canvas a place for them.
+    if antialias and size == placement.scaled_size and shown.flags.c_contiguous:
         _resample_whole(image, size, (None, None), exact, out=shown)
     else:
         shown[...] = _shown(image, placement, exact, antialias)
@@ -80,7 +84,9 @@ def _shown(image: NDArray[np.uint8], placement: Placement, exact: bool, antialia
     if right - left < width:
         width, col_scale = _ending(end_x, image.shape[1], width)
     scaled = _resample_whole(image, (height, width), (row_scale, col_scale), exact)
-    return scaled[y:end_y, x:end_x]
+    shown = scaled[y:end_y, x:end_x]
+    # A view would keep all of it in memory for as long as there are crops.
+    return shown.copy() if scaled.size > _MAX_KEPT * shown.size else shown
 
 
 class _Sources(NamedTuple):

@@ -191,8 +191,8 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         tier = self._tiers[name]
         drawn = [self._draw(rng, tier)]
         crops = drawn[0][1][0] * drawn[0][1][1]
-        images = max(1, phase.crops_per_batch // (crops + 1))
-        while len(drawn) < images:
+        count = max(1, phase.crops_per_batch // (crops + 1))
+        while len(drawn) < count:
             scene, tiling = self._draw(rng, tier)
             if tiling[0] * tiling[1] == crops:
                 drawn.append((scene, tiling))
@@ -267,6 +267,6 @@ def _crowded_crop(seed: str, geometry: CropGeometry) -> tuple[np.ndarray, np.nda
     size = geometry.crop_size
     scene = crowded_scene(Random(seed), size)
     view = place((scene.height, scene.width), (size, size), "fill")
-    return resample(render(scene), view)[None], canvas_targets(
-        scene, TokenCanvas(view, (1, 1), geometry)
-    )
+    # Contiguous, so that a crop alone is kept, and not what it was cropped from.
+    crop = np.ascontiguousarray(resample(render(scene), view))
+    return crop[None], canvas_targets(scene, TokenCanvas(view, (1, 1), geometry))
