@@ -79,7 +79,10 @@ def test_a_crash_anywhere_costs_nothing(
         assert float(logged[f"test/accuracy_{task}"]) == pytest.approx(expected)
 
 
-def test_a_kill_at_any_moment_costs_nothing(tmp_path: Path, whole: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_kill_at_any_moment_costs_nothing(
+    kills: int, tmp_path: Path, whole: dict[str, Any]
+) -> None:
     (tmp_path / "samples.json").write_text(json.dumps(SAMPLES))
     (tmp_path / "table.json").write_text(json.dumps(TABLE))
     command = [
@@ -89,7 +92,7 @@ def test_a_kill_at_any_moment_costs_nothing(tmp_path: Path, whole: dict[str, Any
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TIEREXP_TEST_SLOW": "0.2"}
     rng, journal = random.Random(0), tmp_path / "out" / FILE_NAME
-    for _ in range(2):
+    for _ in range(kills):
         lines = _lines(journal)
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
