@@ -218,8 +218,9 @@ def _native_tilings(
         chunk = sides[start : start + _CHUNK, None, :]  # (n, 1, 2)
         with np.errstate(divide="ignore"):
             scales = np.minimum(windows[:, 0] / chunk[..., 0], windows[:, 1] / chunk[..., 1])
-        enlarging = scales >= 1
-        least_up = np.where(enlarging, scales, np.inf).argmin(axis=-1)
-        least_down = scales.argmax(axis=-1)
-        chosen[start : start + _CHUNK] = np.where(enlarging.any(axis=-1), least_up, least_down)
+        best = scales.argmax(axis=-1)
+        (enlarged,) = np.nonzero(scales[np.arange(len(best)), best] >= 1)
+        scales = scales[enlarged]
+        best[enlarged] = np.where(scales >= 1, scales, np.inf).argmin(axis=-1)
+        chosen[start : start + _CHUNK] = best
     return candidates[chosen]
