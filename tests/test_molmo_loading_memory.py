@@ -76,7 +76,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_a_float32_checkpoint_takes_the_memory_of_its_weights(checkpoint: Path, dtype: str) -> None:
     process = subprocess.run(
         [sys.executable, "-c", LOAD, str(checkpoint), dtype],

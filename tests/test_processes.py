@@ -276,6 +276,7 @@ def _alive_in_session(number: int) -> list[int]:
     return alive
 
 
+@pytest.mark.slow
 def test_ctrl_c_writes_what_both_have_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

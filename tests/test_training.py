@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_weights(
     assert not same(trained[1], run(tmp_path / "other", "seed=1"))
 
 
-@pytest.mark.parametrize(("cut", "saved"), [(4, 3), (8, 6)])
+@pytest.mark.parametrize(("cut", "saved"), [(4, 3), pytest.param(8, 6, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     trained: tuple[Path, dict[str, torch.Tensor]],
     tmp_path: Path,
