@@ -193,6 +193,7 @@ def once_both_have_measured(folder: Path, action: Callable[[], None]) -> Iterato
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_run_in_a_line_and_costs_nothing_measured(
     tmp_path: Path, whole: Path, answered: Callable[[], Counter[str]], monkeypatch: Any
 ) -> None:
