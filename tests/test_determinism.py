@@ -13,15 +13,12 @@ import pytest
 import torch
 
 from tests.command_line import Outcome, run_eval
+from tests.parameters import slow
 from tests.test_resume import timeless
 from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.models.molmo.model import Molmo
 
 ARGUMENTS = ("tier=low", "data.max_samples=18", "logger=csv", "trainer=cpu", "data.num_workers=0")
-
-
-def slow(value: int) -> Any:
-    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def run(folder: Path, *arguments: str) -> Outcome:

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.molmo_models import MIXTURE, VISION
+from tests.parameters import slow
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig
@@ -76,7 +77,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", ["float32", slow("bfloat16")])
 def test_a_float32_checkpoint_takes_the_memory_of_its_weights(checkpoint: Path, dtype: str) -> None:
     process = subprocess.run(
         [sys.executable, "-c", LOAD, str(checkpoint), dtype],

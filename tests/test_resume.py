@@ -17,6 +17,7 @@ import pytest
 
 from tests.command_line import FAKES, run_on_fakes
 from tests.fakes import DEFECT_AT, TableModel
+from tests.parameters import slow
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.journal import FILE_NAME, Journal
 
@@ -46,15 +47,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return timeless(folder / "out")
 
 
-FAST = 0, 3, 11  # the first, one in the middle, the last
-QUESTIONS = [
-    pytest.param(n, marks=() if n in FAST else pytest.mark.slow)
-    for n in range(12)
-    if n not in (5, 6)
-]
-
-
-@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("question", [0, 3, 11, *map(slow, (1, 2, 4, 7, 8, 9, 10))])
 def test_a_crash_anywhere_costs_nothing(
     question: int, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +80,7 @@ def test_a_crash_anywhere_costs_nothing(
         assert float(logged[f"test/accuracy_{task}"]) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, slow(2)])
 def test_a_kill_at_any_moment_costs_nothing(
     kills: int, tmp_path: Path, whole: dict[str, Any]
 ) -> None:

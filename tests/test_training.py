@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from safetensors.torch import load_file
 
+from tests.parameters import slow
 from tierexp.config import build
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import PER_PICTURE
@@ -85,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights(
     assert not same(trained[1], run(tmp_path / "other", "seed=1"))
 
 
-@pytest.mark.parametrize(("cut", "saved"), [(4, 3), pytest.param(8, 6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("cut", "saved"), [(4, 3), slow(8, 6)])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     trained: tuple[Path, dict[str, torch.Tensor]],
     tmp_path: Path,
