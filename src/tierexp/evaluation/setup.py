@@ -107,7 +107,8 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     loader = _loader_settings(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
-    dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
+    of_loader = [field.name for field in fields(LoaderSettings)]
+    dataset = build(config, "data", leave_out=of_loader, prompt_format=source.prompt_format)
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     return EvaluationSetup(

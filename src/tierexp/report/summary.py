@@ -57,6 +57,8 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     table.add_column()
     table.add_row("tier", Text(f"{results.tier}, {low} to {high} crops"))
     table.add_row("samples", f"{results.num_samples} evaluated, {results.num_failed} failed")
+    if isinstance(results, EvaluationResults) and results.num_unparsed:
+        table.add_row("unparsed", f"{results.num_unparsed} answers, counted as wrong")
     if not results.num_samples:
         return table
     for index, (crops, count) in enumerate(results.selected_crops_distribution.items()):

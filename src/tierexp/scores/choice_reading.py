@@ -26,7 +26,7 @@ _LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}")
 _MARKUP = re.compile(r"\*+|`+|__+|^#+\s*", re.MULTILINE)
 _ANSWER_TAG = re.compile(r"<(?:answer|final)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z]\w+/?>")
-_STRAIGHT = str.maketrans("“”‘’\u00a0", "\"\"'' ")
+_STRAIGHT = str.maketrans("\u201c\u201d\u2018\u2019\u00a0", "\"\"'' ")
 
 _OPEN, _CLOSE = "[(\\[{\"'<]", "[)\\]}\"'>]"
 _ENCLOSED = rf"(?<!\w){_OPEN}\s?([A-Za-z])\s?{_CLOSE}"
@@ -70,7 +70,7 @@ _AFTER_DENIED = re.compile(
     r"[\s,]*(?:(?:and|or|,)\s*[(\"\[]?[A-Z][)\"\]]?\s+)*"
     r"(?:(?:is|are|was|were|can|could|would|does|do|did|has|have|seems?|looks?|must|should)\s*"
     r"(?:all\s+|both\s+|be\s+|clearly\s+|also\s+)*"
-    r"(?:not\b|n't|n’t|wrong|incorrect|false|eliminated|ruled out|excluded|rejected|too\b|"
+    r"(?:not\b|n't|wrong|incorrect|false|eliminated|ruled out|excluded|rejected|too\b|"
     r"impossible|unlikely|irrelevant)|(?:isn|aren|wasn|doesn|don|can|couldn|wouldn)'t\b|cannot\b)",
     re.IGNORECASE,
 )
@@ -81,8 +81,8 @@ _LABELLED = re.compile(
     r"types?|class|schedules?|equations?|eq\.?)\s+$",
     re.IGNORECASE,
 )
-_AMONG_NUMBERS = re.compile(r"(?:\d\s*|[=+*/^<>×]\s*)$")
-_BEFORE_OPERATOR = re.compile(r"\s*[=+*/^<>×]")
+_AMONG_NUMBERS = re.compile(r"(?:\d\s*|[=+*/^<>\u00d7]\s*)$")
+_BEFORE_OPERATOR = re.compile(r"\s*[=+*/^<>\u00d7]")
 _NO_ARTICLE = re.compile(
     r"\s+(?:is|was|are|were|because|since|as|for|and|or|but|so|in|at|on|due|given|based|would|"
     r"should|must|could|can|seems?|looks?|appears?|shows?|has|matches|represents|best|it|this|that|"
@@ -99,7 +99,7 @@ _MOST_LEADS = 4
 _INITIALS = re.compile(r"[A-Za-z]\.[A-Za-z]\b(?!\w)")
 _LEADING = re.compile(
     rf"\s*(?:{_OPEN}\s?([A-Za-z])\s?{_CLOSE}"
-    r"|([A-Z])(?=[.:),;!?\n]|\s+[-–—:|=>]|\s*$)"
+    r"|([A-Z])(?=[.:),;!?\n]|\s+[-\u2013\u2014:|=>]|\s*$)"
     r"|([a-z])(?=[.:)](?:\s|$)|\s*$)"
     r"|([A-Z])(?=\s))"
 )
@@ -306,9 +306,7 @@ class _Reader:
     def _denied(self, mention: _Mention) -> bool:
         """Whether an option is named to be ruled out."""
         before = self._text[max(0, mention.start - _NEAR) : mention.start]
-        return bool(
-            _BEFORE_DENIED.search(before) or _AFTER_DENIED.match(self._text, mention.end)
-        )
+        return bool(_BEFORE_DENIED.search(before) or _AFTER_DENIED.match(self._text, mention.end))
 
     def _joined(self, mention: _Mention) -> bool:
         """Whether another letter is named along with one: `B or C`."""
@@ -318,9 +316,7 @@ class _Reader:
         others = [other for other in before if _OR.fullmatch(self._seen, other.end, mention.start)]
         if after is not None:
             others += [other for other in self._letters if other.start == after.start()]
-        return any(
-            other.places != mention.places and not self._denied(other) for other in others
-        )
+        return any(other.places != mention.places and not self._denied(other) for other in others)
 
     def _texts_named(self) -> list[_Mention]:
         """The options whose texts stand in the prediction, in order, the longest where one holds

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from tierexp.scores.choice_reading import LETTERS, read_letter, read_places
 from tierexp.scores.exact_match import normalise_answer
 
-__all__ = ["is_read", "multiple_choice", "option_letter", "read_letter"]
+__all__ = ["is_parsed", "multiple_choice", "option_letter", "read_letter"]
 
 _LETTER = re.compile(r"\(([a-z])\)|([a-z])[.:)]?")
 _LETTER_AND_TEXT = re.compile(r"(?:\([a-z]\)[.:]?|[a-z][.:)]) (.+)")
 
 
-def multiple_choice(
-    prediction: str, answers: Sequence[str], options: Sequence[str] = ()
-) -> float:
+def multiple_choice(prediction: str, answers: Sequence[str], options: Sequence[str] = ()) -> float:
     """1.0 where the prediction chooses what the answers name, else 0.0.
 
     With options, what `read_letter` reads decides. Without them a letter decides where the answers
@@ -35,7 +33,10 @@ def multiple_choice(
         ValueError: With options, no answer is one of them.
     """
     if options:
-        return float(bool(read_places(prediction, options) & _right_places(answers, options)))
+        right = _places_named(answers, options)
+        if not right:
+            raise ValueError(f"the letter or the text of one of the {len(options)} options")
+        return float(bool(read_places(prediction, options) & right))
     letters, texts = _letters_and_texts(answers)
     said = normalise_answer(prediction)
     if said and said in texts:
@@ -48,7 +49,7 @@ def multiple_choice(
     return float(bool(text) and text in texts)
 
 
-def is_read(prediction: str, answers: Sequence[str], options: Sequence[str] = ()) -> bool:
+def is_parsed(prediction: str, answers: Sequence[str], options: Sequence[str] = ()) -> bool:
     """Whether a prediction says what it chooses.
 
     Args:
@@ -62,21 +63,24 @@ def is_read(prediction: str, answers: Sequence[str], options: Sequence[str] = ()
     )
 
 
+def names_option(answers: Sequence[str], options: Sequence[str]) -> bool:
+    """Whether answers name one of the options, by its letter or its text."""
+    return bool(_places_named(answers, options))
+
+
 def option_letter(text: str) -> str | None:
     """The capital that an answer is where it is nothing else: `B`, `b.`, `(B)`."""
     match = _LETTER.fullmatch(normalise_answer(text))
     return None if match is None else (match[1] or match[2]).upper()
 
 
-def _right_places(answers: Sequence[str], options: Sequence[str]) -> frozenset[int]:
+def _places_named(answers: Sequence[str], options: Sequence[str]) -> frozenset[int]:
     """The places of the answers' letters, or of their texts where they name no letter."""
     letters, texts = _letters_and_texts(answers)
     named = frozenset(LETTERS.index(letter) for letter in letters) & set(range(len(options)))
     if not named:
         every = {*texts, *(letter.lower() for letter in letters)}
         named = frozenset(i for i, text in enumerate(options) if normalise_answer(text) in every)
-    if not named:
-        raise ValueError(f"the letter or the text of one of the {len(options)} options")
     return named
 
 
