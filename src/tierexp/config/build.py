@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
@@ -118,7 +119,24 @@ def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offer
     target = _target(key, settings["_target_"])
     given = _match_signature(key, target, settings, offered, leave_out)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    return instantiate(settings, _partial_=True, _convert_="all")(**given)
+    return _instantiated(key, settings)(**given)
+
+
+def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """What calls the target of a group, its nested targets made already.
+
+    Raises:
+        ConfigError: A nested one cannot be.
+    """
+    try:
+        made: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        reason, _, place = str(error).rpartition("full_key:")
+        nested = place.strip()
+        value = settings.get(nested, settings)
+        allowed = f"a group with a _target_ that can be called so: {' '.join(reason.split())}"
+        raise ConfigError(f"{key}.{nested}", value, allowed) from error
+    return made
 
 
 def _target(key: str, path: object) -> Callable[..., Any]:

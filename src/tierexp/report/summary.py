@@ -105,7 +105,7 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
 
 
 def _accuracies(results: EvaluationResults) -> Table:
-    title = f"accuracy ({results.score.replace('_', ' ')})"
+    title = f"accuracy ({score_text(results.score)})"
     table = Table(title=Text(title), title_justify="left", min_width=60, box=SQUARE)
     table.add_column("task", no_wrap=True)
     table.add_column("accuracy", justify="right")
@@ -192,6 +192,11 @@ def _failures(results: EvaluationResults | ModelFreeResults) -> Table:
     if others:
         table.add_row(str(others), "other reasons; all are in the results file")
     return table
+
+
+def score_text(name: str) -> str:
+    """The name of a score as words; the import path of a user's own stays as it is."""
+    return name if "." in name else name.replace("_", " ")
 
 
 def number_text(value: float | None, digits: int = 1) -> str:
