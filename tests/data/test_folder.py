@@ -115,7 +115,7 @@ def test_answers_are_scored_as_configured(folder: Path) -> None:
     file = write(folder, line())
     assert FolderDataset(file).score is SCORES["exact_match"]
     assert FolderDataset(file, score="anls").score is SCORES["anls"]
-    own = FolderDataset(file, score="tests.scores.own_scores.starts_alike").score
+    own = FolderDataset(file, score="tests.support.own_scores.starts_alike").score
     assert own("xyz", ["x"]) == 1.0
 
 

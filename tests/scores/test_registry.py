@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from tests.scores import own_scores
+from tests.support import own_scores
 from tierexp.errors import ConfigError
 from tierexp.scores.registry import SCORES, find_question_score, find_score
 
-OWN = "tests.scores.own_scores"
+OWN = "tests.support.own_scores"
 
 
 def test_every_score_has_a_name_and_stays_between_0_and_1() -> None:
