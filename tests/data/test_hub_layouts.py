@@ -17,7 +17,7 @@ from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.hub import HubDataset
 from tierexp.data.sample import Sample
-from tierexp.evaluation.setup import LoaderSettings
+from tierexp.evaluation.setup import LoaderSettings, read_setup
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.prompt_format import PromptFormat
@@ -329,6 +329,14 @@ def test_molmo2_is_asked_as_it_was_trained(tmp_path: Path, option: str, question
     dataset = opened(option, f"data.path={tmp_path}", prompt_format=molmo2_prompt)
     assert dataset[0].question == question
     assert dataset.score("D. D" if option == "ai2d" else layout.right, dataset[0].answers)
+
+
+def test_a_run_asks_as_its_model_was_trained(tmp_path: Path) -> None:
+    layout = LAYOUTS["a_okvqa"]
+    write(tmp_path / layout.file, layout.features, [layout.row | {"image": picture()}])
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose("eval", ["data=a_okvqa", f"data.path={tmp_path}", "model=tiny"])
+    assert read_setup(config).dataset[0].question == layout.question
 
 
 def ai2d(folder: Path, options: list[str], right: int) -> tuple[Sample, HubDataset]:

@@ -26,6 +26,7 @@ _LATEX = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\s*\{([^{}]*)\}")
 _MARKUP = re.compile(r"\*+|`+|__+|^#+\s*", re.MULTILINE)
 _ANSWER_TAG = re.compile(r"<(?:answer|final)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z]\w+/?>")
+_ARROW = re.compile(r"^\s*(?:=>|->|→)")
 _STRAIGHT = str.maketrans("\u201c\u201d\u2018\u2019\u00a0", "\"\"'' ")
 
 _OPEN, _CLOSE = "[(\\[{\"'<]", "[)\\]}\"'>]"
@@ -39,7 +40,12 @@ _FILL = (
     r"(?:(?:most |very )?(?:likely|probably|clearly|definitely|certainly|simply|indeed|option|"
     r"choice|letter|answer|the|number|to be|that|it|is|be|of)\b|[:=>\s]|->){0,12}"
 )
-_NOUN = r"\b(?:answer|choice|option|solution|selection|pick|guess|response|conclusion)\b"
+_NOUN = (
+    r"\b(?:(?:answer|solution|selection|pick|guess|response|conclusion)|"
+    r"(?:correct|right|best|final|my|chosen|likely|suitable|appropriate)\s+(?:option|choice))\b"
+)
+_OPTION = r"\b(?:option|choice)\b"
+_IS = r"\b(?:is|be|was|are)\b"
 _LINK = r"(?:\b(?:is|be|was|are)\b|[:=]|->|→)"
 _SO = r"(?:\b(?:so|therefore|thus|hence)\b,?)"
 _VERB = (
@@ -48,6 +54,8 @@ _VERB = (
 )
 _CUES = (
     re.compile(rf"{_NOUN}(?P<between>[^.\n;!?]{{0,80}}?){_LINK}{_FILL}", re.IGNORECASE),
+    # Not a colon: "let us look at each option: A. ..." only begins a list.
+    re.compile(rf"{_OPTION}(?P<between>[^.\n;!?]{{0,80}}?){_IS}{_FILL}", re.IGNORECASE),
     re.compile(rf"(?P<between>){_VERB}{_FILL}", re.IGNORECASE),
     re.compile(rf"(?P<between>){_SO}\s{_FILL}", re.IGNORECASE),
 )
@@ -90,6 +98,9 @@ _NO_ARTICLE = re.compile(
 )
 """What may follow the letter A, or I, but hardly an article or the pronoun."""
 
+_ONLY = re.compile(r"\b(?:only|just|hence|thus|therefore|leaves|leaving)\s+$", re.IGNORECASE)
+_LISTED = re.compile(r"^[ \t]*[(\[]?([A-Z])[.:)\]][ \t].*$", re.MULTILINE)
+"""A line of a list of options."""
 _LEADS = re.compile(
     r"\s*(?:(?:so|thus|therefore|hence)\b,?\s*)?"
     r"(?:(?:the|my|final|correct|right|best)\s+)*(?:answer|option|choice)\b(?:\s+is\b)?\s*:?\s*",
@@ -160,7 +171,8 @@ class _Reader:
         text = _LATEX.sub(r"\1", prediction.translate(_STRAIGHT))
         text = _TAG.sub(" ", _ANSWER_TAG.sub("\nAnswer: ", text))
         text = _MARKUP.sub("", text).replace("\\(", " ").replace("\\)", " ")
-        self._text = re.sub(r"\$\s?([A-Z])\s?\$", r"\1", text).strip()
+        self._text = re.sub(r"\$\s?([A-Z])\s?\$", r"\1", _ARROW.sub("", text)).strip()
+        self._text = _without_list(self._text)
         self._options = [normalise_answer(option) for option in options]
         self._count = len(options) or len(LETTERS)
         self._named = self._texts_named()
@@ -287,6 +299,8 @@ class _Reader:
             return False
         if letter == "A" and _NO_ARTICLE.match(self._seen, end):
             return False
+        if _ONLY.search(self._seen[max(0, end - _NEAR) : end - 1]):
+            return False
         rest = normalise_answer(self._text[end:])
         text = self._options[place] if place < len(self._options) else None
         return not (text and (rest == text or rest.startswith(f"{text} ")))
@@ -347,6 +361,17 @@ class _Reader:
             for place in range(mention.start, mention.end):
                 seen[place] = "_" if seen[place].isalpha() else seen[place]
         return "".join(seen)
+
+
+def _without_list(text: str) -> str:
+    """A text without a list of options, which says nothing about any: lines that begin with A, B
+    and so on.
+    """
+    lines = list(_LISTED.finditer(text))
+    letters = "".join(line[1] for line in lines)
+    if len(letters) < 2 or not LETTERS.startswith(letters):
+        return text
+    return _LISTED.sub("", text)
 
 
 def _denies(words: str) -> bool:
