@@ -117,7 +117,7 @@ def test_a_missing_column_is_named_with_those_there_are(folder: Path) -> None:
         ("columns", COLUMNS | {"task": 3}, "data.columns.task=3"),
         ("prompt", {"opn": "vqa2"}, "data.prompt.opn='vqa2'"),
         ("prompt", {"first_line": "x"}, "data.prompt.first_line='x'"),
-        ("prompt", {"drop": ["x"]}, "data.prompt.drop=['x']"),
+        ("prompt", {"drop": "x"}, "data.prompt.drop='x'"),
         ("prune_options", 2, "data.prune_options=2"),
         ("score", "bleu", "data.score='bleu'"),
         ("answers_are", "number", "data.answers_are='number'"),

@@ -16,8 +16,9 @@ from tests.support.hub_tables import picture
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.hub import HubDataset
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.sample import Sample
-from tierexp.evaluation.setup import LoaderSettings, read_setup
+from tierexp.evaluation.setup import read_setup
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.prompt_format import PromptFormat

@@ -32,12 +32,14 @@ class Prompt:
             they are listed without letters of their own, as capitals. None gives every option a
             letter, whatever it says.
         first_line: Whether open questions end with their first line.
+        drop: Texts to be left out of questions: instructions that a style stands for.
     """
 
     open: str | None = None
     choice: str | None = None
     unlettered: str | None = None
     first_line: bool = False
+    drop: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, mapping: object) -> Prompt:
@@ -58,9 +60,12 @@ class Prompt:
                 raise ConfigError(f"data.prompt.{key}", value, allowed)
             if key == "first_line":
                 checks.flag(f"data.prompt.{key}", value)
-            elif value is not None:
+            elif key != "drop" and value is not None:
                 checks.text(f"data.prompt.{key}", value)
-        return cls(**{str(key): value for key, value in mapping.items()})
+        drop = mapping.get("drop", ())
+        if not isinstance(drop, list | tuple) or not all(isinstance(t, str) and t for t in drop):
+            raise ConfigError("data.prompt.drop", drop, "a list of texts, or []")
+        return cls(**{**{str(key): value for key, value in mapping.items()}, "drop": tuple(drop)})
 
     def parts(self, question: str, options: Sequence[str] = (), hint: str = "") -> QuestionParts:
         """What the model is asked.
@@ -73,6 +78,8 @@ class Prompt:
         Raises:
             ValueError: More options than letters.
         """
+        for dropped in self.drop:
+            question = question.replace(dropped, "")
         text = f"{hint}\n{question}" if hint else question
         style = self.choice or self.open
         if options and self.unlettered is not None and mostly_letters(options):

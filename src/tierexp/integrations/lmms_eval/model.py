@@ -84,7 +84,8 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         """
         setup = self._setup
         with refusing():
-            questions = [read_request(request, setup.prompt) for request in requests]
+            put = setup.source.prompt_format
+            questions = [read_request(request, setup.prompt, put) for request in requests]
             answered = answer_questions(
                 setup, questions, self.task_dict, self._device, self._loaded
             )
@@ -118,13 +119,14 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     def _report(self) -> None:
         setup, model = self._setup, self._loaded()
+        tier = setup.preprocessing.tier
         run = LmmsEvalRun(
             kind=KIND,
             schema_version=SCHEMA_VERSION,
             model=setup.source.name,
-            tier=setup.tier.name,
-            tier_range=TierRange(setup.tier.min_crops, setup.tier.max_crops),
-            resize_to_fill=setup.resize.crops == "fill",
+            tier=tier.name,
+            tier_range=TierRange(tier.min_crops, tier.max_crops),
+            resize_to_fill=setup.preprocessing.fills,
             top_k=model.top_k,
             num_active_blocks=model.num_active_blocks,
             tasks=task_figures(self._answered),
