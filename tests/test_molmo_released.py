@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from tests.command_line import run_eval
 from tests.molmo_models import small_config
-from tierexp.errors import ConfigError
+from tierexp.errors import CheckpointError, ConfigError
 from tierexp.geometry import CropGeometry
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
@@ -22,7 +23,6 @@ from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import VisionConfig
 from tierexp.models.molmo.weights import released_tensors
-from tierexp.models.tokenizer_training import train_tokenizer
 
 DENSE: dict[str, Any] = {
     "architectures": ["MolmoForCausalLM"],
@@ -232,17 +232,46 @@ def test_an_option_takes_its_own_release_and_refuses_the_others(
         assert "\n" not in str(error.value)
 
 
+IDS = {
+    "molmoe_1b": (50280, 50304, 50279),
+    "molmo_7b_d": (152064, 152064, 151643),
+    "molmo_7b_o": (100278, 100352, 100257),
+    "molmo_72b": (152064, 152064, 151643),
+}
+"""Published numbers of ids: of text and its fillers, where the special tokens of images begin; rows
+of the first embedding, to which the second adds 128; and the end of text."""
+
+
+def write_tokenizer(folder: Path, vocab_size: int, end_of_text: int) -> None:
+    """Laid out as the published ones: bytes, other text, the end of it, fillers, image tokens."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    text = [*alphabet, *(f"w{n}" for n in range(len(alphabet), end_of_text))]
+    tokenizer = Tokenizer(models.BPE({token: n for n, token in enumerate(text)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fill = (f"|<EXTRA_TOKENS_{n}>|" for n in range(vocab_size - end_of_text - 1))
+    images = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>", "<|image|>")
+    special = [AddedToken(token, special=True) for token in ("<|endoftext|>", *fill, *images)]
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
 def small_checkpoint(option: str, folder: Path) -> Path:
+    """With as many ids as published."""
     kind, changes = SMALL[option]
+    vocab_size, embedding_size, end_of_text = IDS[option]
     torch.manual_seed(0)
-    model = Molmo(small_config(kind, vocab_size=320, extra_vocab_size=128, **changes))
-    save_checkpoint(model, folder, torch.float32)
-    train_tokenizer(["what is it"], 320, folder / "tokenizer.json")
+    sizes = changes | {"vocab_size": embedding_size, "extra_vocab_size": 128}
+    model = Molmo(small_config(kind, **sizes))
+    save_checkpoint(model, folder, torch.float16)
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": vocab_size}))
+    write_tokenizer(folder, vocab_size, end_of_text)
     return folder
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_a_small_checkpoint_of_every_layout_answers(option: str, tmp_path: Path) -> None:
+def test_a_small_checkpoint_with_the_published_ids_answers(option: str, tmp_path: Path) -> None:
     folder = small_checkpoint(option, tmp_path / "checkpoint")
     outcome = run_eval(
         f"model={option}", f"model.checkpoint={folder}", "model.max_new_tokens=2",
@@ -254,6 +283,26 @@ def test_a_small_checkpoint_of_every_layout_answers(option: str, tmp_path: Path)
     results = json.loads(file.read_text())
     assert (results["model"], results["num_samples"]) == (option, 2)
     assert results["top_k"] == (2 if option == "molmoe_1b" else None)
+
+
+@pytest.mark.parametrize(
+    ("option", "table"), [("molmoe_1b", "embedding"), ("molmo_7b_d", "new_embedding")]
+)
+def test_image_tokens_begin_at_the_published_vocab_size(
+    option: str, table: str, tmp_path: Path
+) -> None:
+    """In spare rows of the first embedding where it is longer than the vocabulary."""
+    vocab_size, embedding_size, end_of_text = IDS[option]
+    source = MolmoCheckpoint(str(small_checkpoint(option, tmp_path)))
+    tokenizer = source.tokenizer()
+    ids = tokenizer.image_tokens
+    assert (ids.im_start, ids.im_end) == (vocab_size, vocab_size + 1)
+    assert (ids.im_patch, ids.im_col) == (vocab_size + 2, vocab_size + 3)
+    assert tokenizer.before_image == [end_of_text]
+    wte = source.load(torch.device("cpu")).transformer.wte
+    row = ids.im_patch if table == "embedding" else ids.im_patch - embedding_size
+    embedded = wte(torch.tensor([[ids.im_patch]]))[0, 0]
+    assert torch.equal(embedded, getattr(wte, table)[row])
 
 
 def test_a_folder_of_another_kind_is_one_line_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -298,6 +347,23 @@ def test_a_hub_id_is_fetched_in_two_steps(tmp_path: Path, monkeypatch: pytest.Mo
     # The weights are those of the commit whose configuration was read.
     weights = ["model.safetensors.index.json", "*.safetensors"]
     assert hub.asked == [described, ("allenai/MolmoE-1B-0924", "a1b2c3", weights)]
+
+
+def test_a_tokenizer_of_another_model_is_refused_before_weights_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_checkpoint("molmoe_1b", tmp_path / "a1b2c3")
+    write_tokenizer(folder, *IDS["molmo_7b_d"][::2])
+    (folder / "model.safetensors").unlink()
+    hub = Hub(folder)
+    use_hub(monkeypatch, hub)
+    source = MolmoCheckpoint("allenai/MolmoE-1B-0924")
+    complaint = r"'<\|image\|>' at 152068, the model's embeddings end at 50431"
+    with pytest.raises(CheckpointError, match=complaint):
+        source.load(torch.device("cpu"))
+    with pytest.raises(CheckpointError, match=complaint):
+        _ = source.weights
+    assert len(hub.asked) == 1
 
 
 def test_a_folder_goes_before_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from tierexp.imaging.resize import Resize
 from tierexp.loading import load_tier
 from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.text import IMAGE_TOKENS
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers import Tier
 from tierexp.training.recipe import Recipe
@@ -106,6 +107,10 @@ def _refuse_untrainable(architecture: MolmoConfig) -> None:
     if vocab_size <= BYTES:
         allowed = f"above {BYTES}: every byte and the end of text need an id"
         raise ConfigError("architecture.embedding_size", vocab_size, allowed)
+    extra = architecture.decoder.extra_vocab_size
+    if extra < len(IMAGE_TOKENS):
+        allowed = f"at least {len(IMAGE_TOKENS)}, the special tokens of an image"
+        raise ConfigError("architecture.additional_vocab_size", extra, allowed)
     pooling, leading = geometry.pooling, geometry.overlap_margins[0]
     if pooling[0] != pooling[1] or leading % pooling[0] or geometry.window_patches % pooling[0]:
         allowed = "square, and dividing margins and window, so that crops share a grid of tokens"

@@ -118,6 +118,8 @@ class MolmoCheckpoint:
 
     def _weight_files(self) -> list[Path]:
         if self._is_on_the_hub:
+            # Refused before gigabytes are fetched.
+            self.tokenizer()
             hub.fetch(self.checkpoint, hub.WEIGHTS, revision=self.folder.name)
         return weight_files(self.folder)
 
@@ -137,8 +139,8 @@ class MolmoCheckpoint:
         Raises:
             CheckpointError: There is none, or it does not fit.
         """
-        vocab_size = self.config.decoder.vocab_size
-        return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, vocab_size)
+        num_embeddings = self.config.decoder.num_embeddings
+        return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, num_embeddings)
 
     @property
     def weights(self) -> Hashable:

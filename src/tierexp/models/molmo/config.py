@@ -27,7 +27,6 @@ from tierexp.models.molmo.published_json import (
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
 
 _MASK_ORDER_KEY = "image_mask_order"
-_IMAGE_IDS = 4  # im_start, im_end, im_patch, im_col
 
 
 @dataclass(frozen=True)
@@ -140,11 +139,6 @@ def _refuse_misfits(config: MolmoConfig) -> None:
         (
             (decoder.top_k or 0) > (decoder.num_experts or 0),
             f"moe_top_k={decoder.top_k} is above moe_num_experts={decoder.num_experts}",
-        ),
-        (
-            decoder.extra_vocab_size < _IMAGE_IDS,
-            f"additional_vocab_size={decoder.extra_vocab_size} has no room for the "
-            f"{_IMAGE_IDS} special tokens of an image",
         ),
         (
             config.mask_order not in orders,
