@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,14 +119,73 @@ def test_a_tensor_of_another_shape_is_named(released: Path) -> None:
         MolmoCheckpoint(str(released)).load(CPU)
 
 
+def write_index(folder: Path, weight_map: dict[str, str]) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
 def test_a_tensor_in_two_shards_is_refused(released: Path) -> None:
     (released / "model.safetensors").rename(released / "a.safetensors")
-    tensors = load_file(released / "a.safetensors")
-    save_file({"lm_head.weight": tensors["lm_head.weight"]}, released / "b.safetensors")
-    weight_map = {"x": "a.safetensors", "y": "b.safetensors"}
-    index = released / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": weight_map}))
+    head = load_file(released / "a.safetensors")["lm_head.weight"]
+    save_file({"lm_head.weight": head, "more": head[:1].clone()}, released / "b.safetensors")
+    write_index(released, {"lm_head.weight": "a.safetensors", "more": "b.safetensors"})
     with pytest.raises(CheckpointError, match=r"lm_head\.weight is stored twice"):
+        MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_an_index_entry_that_its_shard_does_not_hold_is_named(released: Path) -> None:
+    tensors = load_file(released / "model.safetensors")
+    (released / "model.safetensors").rename(released / "a.safetensors")
+    save_file({"more": torch.zeros(1)}, released / "b.safetensors")
+    whole = dict.fromkeys(tensors, "a.safetensors")
+    for entry, complaint in (
+        ({"model.surplus": "a.safetensors"}, r"a\.safetensors lacks 'model\.surplus', .*index"),
+        ({"lm_head.weight": "b.safetensors"}, r"b\.safetensors lacks 'lm_head\.weight', .*index"),
+    ):
+        write_index(released, whole | entry)
+        with pytest.raises(CheckpointError, match=complaint) as error:
+            MolmoCheckpoint(str(released)).load(CPU)
+        assert "\n" not in str(error.value)
+    write_index(released, whole)
+    MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_two_sets_of_weights_in_a_folder_are_refused(released: Path) -> None:
+    tensors = load_file(released / "model.safetensors")
+    write_index(released, dict.fromkeys(tensors, "model.safetensors"))
+    assert weight_files(released) == [released / "model.safetensors"]
+    save_file(tensors, released / "a.safetensors")
+    write_index(released, dict.fromkeys(tensors, "a.safetensors"))
+    with pytest.raises(CheckpointError, match=r"two sets of weights, model\.safetensors and"):
+        MolmoCheckpoint(str(released)).load(CPU)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.vision_backbone.image_vit.pre_ln.bias"])
+def test_weights_that_are_not_finite_are_named(
+    released: Path, value: float, dtype: torch.dtype, name: str
+) -> None:
+    file = released / "model.safetensors"
+    tensors = load_file(file)
+    tensors[name] = tensors[name].to(dtype)
+    tensors[name].view(-1)[-1] = value
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=f"{re.escape(name)} holds .* not finite") as error:
+        MolmoCheckpoint(str(released)).load(CPU)
+    assert "\n" not in str(error.value)
+
+
+def test_large_weights_are_finite(released: Path) -> None:
+    """Although their sum is not; but not those beyond the dtype they are read into."""
+    file = released / "model.safetensors"
+    tensors = load_file(file)
+    tensors["lm_head.weight"].fill_(3e38)
+    save_file(tensors, file)
+    head = MolmoCheckpoint(str(released)).load(CPU).lm_head.weight
+    assert torch.equal(head, tensors["lm_head.weight"])
+    tensors["lm_head.weight"] = tensors["lm_head.weight"].double() * 10
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match="not finite"):
         MolmoCheckpoint(str(released)).load(CPU)
 
 

@@ -88,6 +88,12 @@ def test_generation_stops_when_every_row_has_ended() -> None:
     assert model.generate(inputs, NEW_TOKENS).tolist() == [[first]]
 
 
+@pytest.mark.parametrize("fixed_length", [False, True])
+def test_an_answer_of_no_tokens_has_none(fixed_length: bool) -> None:
+    answers = small_model("dense").generate(prompt(LENGTHS), 0, fixed_length=fixed_length)
+    assert (answers.shape, answers.dtype) == ((3, 0), torch.int64)
+
+
 def test_wanted_logits_are_those_of_all() -> None:
     model, inputs = small_model("mixture"), prompt(LENGTHS)
     wanted = torch.tensor([[13, 2], [5, 5], [0, 1]])

@@ -86,7 +86,7 @@ def test_it_travels_to_worker_processes(tokenizer: PromptTokenizer) -> None:
 
 def test_an_id_that_the_model_cannot_look_up_is_refused(path: Path) -> None:
     PromptTokenizer.from_file(path, VOCAB_SIZE + 4)
-    with pytest.raises(CheckpointError, match="'<im_col>' at 323.* embeddings end at 322"):
+    with pytest.raises(CheckpointError, match=r"'<im_col>' at 323.* embeddings end at 322"):
         PromptTokenizer.from_file(path, VOCAB_SIZE + 3)
 
 

@@ -77,7 +77,7 @@ def train(config: DictConfig, output_dir: Path) -> None:
 
 def _architecture(values: dict[str, Any]) -> MolmoConfig:
     try:
-        architecture = MolmoConfig.from_checkpoint_json(values)
+        architecture = MolmoConfig.from_sizes(values)
     except CheckpointError as error:
         raise ConfigError("architecture", "...", str(error)) from error
     # A released config.json has keys that nothing here reads; a configuration must not.

@@ -33,7 +33,7 @@ def generate_greedily(
         model: In the mode and precision it is to run in.
         inputs: The prompts; of their images not the pixels, which have been encoded.
         vision_features: (I, N, K, C), from `Molmo.vision_features`.
-        max_new_tokens: The longest answer.
+        max_new_tokens: The longest answer, at least 1.
         clock: Is told when prefill and decoding begin and end.
         fixed_length: Go on to `max_new_tokens` when all rows have ended.
 

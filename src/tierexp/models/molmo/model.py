@@ -171,6 +171,8 @@ class Molmo(nn.Module):
         fixed_length: bool = False,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `generate_greedily`."""
+        if max_new_tokens < 1:
+            return inputs.input_ids.new_empty(len(inputs.input_ids), 0)
         with clock.stage("vision"):
             features = self.vision_features(inputs.crops, inputs.patch_mask)
         return generate_greedily(self, inputs, features, max_new_tokens, clock, fixed_length)
