@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
 from tierexp.models.molmo.published_json import (
@@ -27,6 +26,7 @@ from tierexp.models.molmo.published_json import (
     vision_json,
 )
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
+from tierexp.tiers.geometry import CropGeometry
 
 
 @dataclass(frozen=True)
