@@ -19,6 +19,7 @@ from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo import stored_tensors
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import read_config
+from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.tokenizer_training import train_tokenizer
 
@@ -42,7 +43,7 @@ def released(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["molmoe-tiny", "molmo-dense-tiny"])
 def test_writing_a_released_checkpoint_gives_its_tensors_back(name: str, tmp_path: Path) -> None:
     source = copytree(GOLDEN / name, tmp_path / "source")
-    model = MolmoCheckpoint(str(write_tokenizer(source, 320))).load(CPU)
+    model = MolmoCheckpoint(str(write_tokenizer(source, 320))).load(CPU).network
     save_checkpoint(model, tmp_path / "copy", torch.float32)
     original = load_file(source / "model.safetensors")
     copy = load_file(tmp_path / "copy" / "model.safetensors")
@@ -63,21 +64,21 @@ def test_a_model_answers_the_same_after_a_round_trip(kind: str, tmp_path: Path) 
 
 
 def test_half_precision_on_disk_is_read_into_float32(released: Path) -> None:
-    model = MolmoCheckpoint(str(released)).load(CPU)
+    model = MolmoCheckpoint(str(released)).load(CPU).network
     save_checkpoint(model, released, torch.float16)
-    narrow = MolmoCheckpoint(str(released)).load(CPU)
+    narrow = MolmoCheckpoint(str(released)).load(CPU).network
     for wide, weight in zip(model.parameters(), narrow.parameters(), strict=True):
         assert weight.dtype == torch.float32
         torch.testing.assert_close(weight, wide, rtol=1e-3, atol=1e-6)
 
 
 def test_precision_can_be_chosen(released: Path) -> None:
-    model = MolmoCheckpoint(str(released), dtype="bfloat16").load(CPU)
+    model = MolmoCheckpoint(str(released), dtype="bfloat16").load(CPU).network
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
 def test_shards_with_an_index(released: Path) -> None:
-    whole = MolmoCheckpoint(str(released)).load(CPU).state_dict()
+    whole = MolmoCheckpoint(str(released)).load(CPU).network.state_dict()
     tensors = load_file(released / "model.safetensors")
     (released / "model.safetensors").unlink()
     names = sorted(tensors)
@@ -89,7 +90,7 @@ def test_shards_with_an_index(released: Path) -> None:
         weight_map |= dict.fromkeys(part, file)
     index = released / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": weight_map}))
-    sharded = MolmoCheckpoint(str(released)).load(CPU).state_dict()
+    sharded = MolmoCheckpoint(str(released)).load(CPU).network.state_dict()
     assert all(torch.equal(sharded[name], whole[name]) for name in whole)
 
     (released / "model-1.safetensors").unlink()
@@ -181,7 +182,7 @@ def test_large_weights_are_finite(released: Path) -> None:
     tensors = load_file(file)
     tensors["lm_head.weight"].fill_(3e38)
     save_file(tensors, file)
-    head = MolmoCheckpoint(str(released)).load(CPU).lm_head.weight
+    head = MolmoCheckpoint(str(released)).load(CPU).network.lm_head.weight
     assert torch.equal(head, tensors["lm_head.weight"])
     tensors["lm_head.weight"] = tensors["lm_head.weight"].double() * 10
     save_file(tensors, file)
@@ -208,7 +209,7 @@ def test_a_tensor_of_many_pieces_arrives_whole(
     released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_tensors, "_PIECE", 4 * 37)
-    model = MolmoCheckpoint(str(released)).load(CPU)
+    model = MolmoCheckpoint(str(released)).load(CPU).network
     stored = load_file(released / "model.safetensors")
     assert torch.equal(model.lm_head.weight, stored["lm_head.weight"])
     expert = stored["model.transformer.blocks.2.mlp.experts.5.up_proj.weight"]
@@ -249,9 +250,8 @@ def test_a_dense_model_has_no_top_k() -> None:
 def test_top_k_reaches_the_model(released: Path) -> None:
     source = MolmoCheckpoint(str(released))
     model, one = source.load(CPU), MolmoCheckpoint(str(released), top_k=1).load(CPU)
-    assert (model.top_k, one.top_k) == (3, 1)
-    ids = torch.arange(20)[None]
-    torch.testing.assert_close(one.decode(ids), model.decode(ids, top_k=1))
+    assert model.knobs == DecoderKnobs((0, 1, 2), 3)
+    assert one.knobs == DecoderKnobs((0, 1, 2), 1)
     assert model.end_of_text_id == source.tokenizer().eos_id
 
 

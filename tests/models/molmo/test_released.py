@@ -386,7 +386,7 @@ def test_image_tokens_begin_at_the_published_vocab_size(
     assert (ids.im_start, ids.im_end) == (vocab_size, vocab_size + 1)
     assert (ids.im_patch, ids.im_col) == (vocab_size + 2, vocab_size + 3)
     assert tokenizer.before_image == [end_of_text]
-    wte = source.load(torch.device("cpu")).transformer.wte
+    wte = source.load(torch.device("cpu")).network.transformer.wte
     row = ids.im_patch if table == "embedding" else ids.im_patch - embedding_size
     embedded = wte(torch.tensor([[ids.im_patch]]))[0, 0]
     assert torch.equal(embedded, getattr(wte, table)[row])
