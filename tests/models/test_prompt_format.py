@@ -70,7 +70,7 @@ def test_there_are_26_letters() -> None:
 def test_a_trailing_blank_is_part_of_the_tokens(tmp_path: Path) -> None:
     file = tmp_path / "tokenizer.json"
     train_tokenizer(["Which box is red?"] * 5, 320, file)
-    tokenizer, raw = PromptTokenizer.from_file(file, 320), Tokenizer.from_file(str(file))
+    tokenizer, raw = PromptTokenizer.from_file(file, 324), Tokenizer.from_file(str(file))
     for text in ("Which? ", "Which?", " Which?\n"):
         ids = tokenizer.encode_prompt(molmo_prompt(QuestionParts(text, style="vqa2")))
         assert raw.decode(ids) == f" User: vqa2: {text} Assistant:"
