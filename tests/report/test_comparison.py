@@ -174,7 +174,6 @@ def test_a_list_of_token_targets_is_a_multirun(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["vision_tokens_list=[432,433]"],
         ["vision_tokens_list=432"],
         ["vision_tokens_list=[]"],
         ["vision_tokens_list=[432]", "tier=low"],
