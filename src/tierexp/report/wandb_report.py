@@ -15,9 +15,10 @@ from tierexp.errors import DataError
 from tierexp.report.comparison import FILE_NAME
 from tierexp.report.varying import run_labels
 from tierexp.report.wandb_logging import TierWandbLogger
+from tierexp.report.wandb_settings import refuse_run_id
 from tierexp.results.schema import EvaluationResults
 
-_COLUMNS = [
+_COLUMNS: list[str | int] = [
     "run", "vision_tokens", "mismatch", "utilization", "accuracy", "ci95_low", "ci95_high",
 ]  # fmt: skip
 
@@ -36,6 +37,7 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
     settings = runs[0].provenance.config.get("logger", {})
     if not str(settings.get("_target_")).endswith(TierWandbLogger.__name__):
         raise DataError(f"the runs in {page.parent} were not logged to W&B: logger=wandb does that")
+    refuse_run_id("for a report, which would take the place of the run of that id")
     logger = TierWandbLogger(
         save_dir=page.parent,
         project=settings["project"],
@@ -54,8 +56,12 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
         ]
         for label, run in zip(run_labels(runs), runs, strict=True)
     ]
-    logger.log_table("runs", columns=_COLUMNS, data=rows)
-    logger.experiment.log({"report": wandb.Html(str(page), inject=False)})
+    logger.log_media(
+        {
+            "runs": wandb.Table(columns=_COLUMNS, data=rows),
+            "report": wandb.Html(str(page), inject=False),
+        }
+    )
     logger.log_file(page, "report")
     comparison = page.parent / FILE_NAME
     if comparison.exists():
