@@ -7,7 +7,6 @@ Imports torch for `process` alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -105,7 +104,7 @@ class Preprocessor:
         )  # fmt: skip
         return {self._ids_name if name == "input_ids" else name: of for name, of in arrays.items()}
 
-    def process(self, images: Sequence[ImageLike] | ImageLike, text: str) -> dict[str, Tensor]:
+    def process(self, images: list[ImageLike] | ImageLike, text: str) -> dict[str, Tensor]:
         """The same as tensors, called as the released checkpoints' processor is.
 
         Args:
@@ -117,11 +116,10 @@ class Preprocessor:
         """
         import torch
 
-        several = isinstance(images, list | tuple)
-        if several and len(images) != 1:
-            raise DataError(f"{len(images)} images: a tier is chosen for one image a prompt")
-        image: ImageLike = images[0] if isinstance(images, list | tuple) else images
-        return {name: torch.from_numpy(array) for name, array in self(image, text).items()}
+        given: list[ImageLike] = list(images) if isinstance(images, list | tuple) else [images]
+        if len(given) != 1:
+            raise DataError(f"{len(given)} images: a tier is chosen for one image a prompt")
+        return {name: torch.from_numpy(array) for name, array in self(given[0], text).items()}
 
 
 def _rule(tier: str | Path | CropRule | None, crops: int | None, max_crops: int) -> CropRule:
