@@ -28,6 +28,7 @@ from tierexp.evaluation.latency import (
 )
 from tierexp.evaluation.results import load_results
 from tierexp.evaluation.stopwatch import LatencyMeter, StageTimes
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, Stage, StageClock, StageFlops
@@ -135,6 +136,7 @@ class ScriptedModel:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> torch.Tensor:
         self.calls.append((max_new_tokens, fixed_length))
         stages: tuple[Stage, ...] = ("vision", "prefill", "decode")
