@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.protocol import MaskOrder, ModelInputs, VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.tiers.geometry import CropGeometry
@@ -66,6 +67,7 @@ class TableModel:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> torch.Tensor:
         time.sleep(float(os.environ.get("TIEREXP_TEST_SLOW", "0")))
         if inputs.crops.shape[1] * 144 * len(inputs.input_ids) > int(os.environ.get(MEMORY, 10**9)):

@@ -22,6 +22,7 @@ from tierexp.evaluation.journal import Journal, Record
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.models.confidence import Confidence, ConfidenceMeter
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 from tierexp.results.latency import (
     LatencyResults,
@@ -173,11 +174,13 @@ class TierEvaluation(LightningModule):
             if answer is None:
                 self._keep({}, {part[0].index: self._too_large(part[0])})
                 continue
-            tokens, latency = answer
+            tokens, latency, confidences = answer
             predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
             results = {
-                prepared.index: self._record(prepared, prediction, latency)
-                for prepared, prediction in zip(part, predictions, strict=True)
+                prepared.index: self._record(prepared, prediction, latency, confidence)
+                for prepared, prediction, confidence in zip(
+                    part, predictions, confidences, strict=True
+                )
             }
             self._keep(results, {})
         self._processes.check()
@@ -215,15 +218,25 @@ class TierEvaluation(LightningModule):
         """Take over what the other processes have measured so far."""
         self._restore(self._journal.others())
 
-    def _answer(self, inputs: ModelInputs) -> tuple[Tensor, SampleLatency | None]:
-        """The answers, (B, L), and what they took where they are timed."""
+    def _answer(
+        self, inputs: ModelInputs
+    ) -> tuple[Tensor, SampleLatency | None, Sequence[Confidence]]:
+        """The answers, (B, L), what they took where they are timed, and how sure each is."""
         limit = self._setup.source.max_new_tokens
+        observer = ConfidenceMeter()
+        latency = None
         if self.meter is None:
-            return self.model.generate(inputs, limit), None
-        return self.meter.measure(inputs, limit)
+            tokens = self.model.generate(inputs, limit, observer=observer)
+        else:
+            tokens, latency = self.meter.measure(inputs, limit, observer)
+        return tokens, latency, observer.answers or [Confidence(None, None)] * len(tokens)
 
     def _record(
-        self, prepared: PreparedSample, prediction: str, latency: SampleLatency | None
+        self,
+        prepared: PreparedSample,
+        prediction: str,
+        latency: SampleLatency | None,
+        confidence: Confidence,
     ) -> SampleResult:
         setup, facts = self._setup, self.facts
         sample, selection = prepared.sample, prepared.selection
@@ -261,6 +274,8 @@ class TierEvaluation(LightningModule):
             ),
             latency=latency,
             image_key=setup.dataset.image_key(prepared.index),
+            confidence=confidence.mean_log_probability,
+            first_margin=confidence.first_margin,
         )
 
     def _too_large(self, prepared: PreparedSample) -> Failure:

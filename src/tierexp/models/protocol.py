@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 from tierexp.imaging.crops import MaskOrder
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry
@@ -106,6 +107,7 @@ class VisionLanguageModel(Protocol):
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64; after the end of text a row holds
         only end-of-text ids.
@@ -115,6 +117,7 @@ class VisionLanguageModel(Protocol):
             max_new_tokens: The longest answer.
             clock: Is told when a stage begins and ends.
             fixed_length: Decode so many tokens whatever the answers say: L is `max_new_tokens`.
+            observer: Is told what every token was chosen from; a model that cannot tell does not.
         """
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:

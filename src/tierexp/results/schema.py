@@ -80,6 +80,9 @@ class SampleResult:
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
+        confidence: Mean log-probability of the answer's tokens; None where the model did not tell,
+            as of the next.
+        first_margin: Probability of the answer's first token less that of its closest rival.
     """
 
     sample_id: str
@@ -109,6 +112,8 @@ class SampleResult:
     chance: float | None
     latency: SampleLatency | None
     image_key: str
+    confidence: float | None = None
+    first_margin: float | None = None
 
     @property
     def utilization(self) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.prefill import prefill
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, StageClock
@@ -26,6 +27,7 @@ def generate_greedily(
     max_new_tokens: int,
     clock: StageClock = UNTIMED,
     fixed_length: bool = False,
+    observer: AnswerObserver = UNOBSERVED,
 ) -> Tensor:
     """The likeliest next token, again and again.
 
@@ -36,6 +38,7 @@ def generate_greedily(
         max_new_tokens: The longest answer.
         clock: Is told when prefill and decoding begin and end.
         fixed_length: Go on to `max_new_tokens` when all rows have ended.
+        observer: Is told what every token was chosen from.
 
     Returns:
         (B, L <= max_new_tokens) int64; after the end of text a row holds only end-of-text ids,
@@ -49,6 +52,7 @@ def generate_greedily(
             # Answers are never padding, so the whole mask is known before the first token is.
             mask = torch.cat([mask, mask.new_ones(batch, max_new_tokens)], dim=1)
         token = prompts.logits.argmax(dim=-1)  # (B,)
+        observer.chosen(prompts.logits, token, None)
     answers = [token]
     with clock.stage("decode"):
         finished = torch.zeros(batch, dtype=torch.bool, device=token.device)
@@ -66,5 +70,6 @@ def generate_greedily(
             token = logits[:, -1].argmax(dim=-1)
             if end is not None:
                 token = token.masked_fill(finished, end)
+            observer.chosen(logits[:, -1], token, None if end is None else ~finished)
             answers.append(token)
     return torch.stack(answers, dim=1)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Decoder
@@ -169,11 +170,14 @@ class Molmo(nn.Module):
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `generate_greedily`."""
         with clock.stage("vision"):
             features = self.vision_features(inputs.crops, inputs.patch_mask)
-        return generate_greedily(self, inputs, features, max_new_tokens, clock, fixed_length)
+        return generate_greedily(
+            self, inputs, features, max_new_tokens, clock, fixed_length, observer
+        )
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:
