@@ -88,7 +88,7 @@ def expand_token_targets(arguments: Sequence[str]) -> list[str]:
     return ["--multirun", f"tier={','.join(names)}", *rest]
 
 
-_TOLD_IN_NAMES = ("tier", "threshold", "resize", "model")
+_TOLD_IN_NAMES = ("tier", "threshold", "policy", "resize", "model")
 """Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
 
 

@@ -8,6 +8,8 @@ for, so that light groups are checked before anything heavy is loaded.
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -15,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
@@ -156,8 +159,24 @@ def require_members(key: str, value: object, made: object, kind: type) -> None:
         raise ConfigError(key, value, f"a {kind.__name__}; this one lacks {', '.join(lacking)}")
 
 
+def find_modules_beside_options() -> None:
+    """Let modules be imported that lie in the folder of `--config-dir`, beside the groups: what its
+    options name in `_target_`. They come last, so that they hide nothing.
+    """
+    if not HydraConfig.initialized():
+        return
+    for source in HydraConfig.get().runtime.config_sources:
+        folder = source.path
+        if source.provider == "command-line" and source.schema == "file" and folder not in sys.path:
+            sys.path.append(folder)
+            # Worker processes that are started anew find them there.
+            kept = os.environ.get("PYTHONPATH")
+            os.environ["PYTHONPATH"] = f"{kept}{os.pathsep}{folder}" if kept else folder
+
+
 def _target(key: str, path: object) -> Callable[..., Any]:
     module, _, name = str(path).rpartition(".")
+    find_modules_beside_options()
     try:
         target: Callable[..., Any] = getattr(import_module(module), name)
     except Exception as error:  # whatever a module that is not ours does when it is imported

@@ -126,7 +126,7 @@ class LatencyMeter:
             T_decode_per_token=decode / (new_tokens - 1) if new_tokens > 1 else None,
             T_total=total,
             new_tokens=new_tokens,
-            flops_vision=flops.vision,
-            flops_prefill=flops.prefill,
-            flops_decode=flops.decode,
+            flops_vision=None if flops is None else flops.vision,
+            flops_prefill=None if flops is None else flops.prefill,
+            flops_decode=None if flops is None else flops.decode,
         )

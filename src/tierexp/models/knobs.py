@@ -6,15 +6,23 @@ impossible is refused in one line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from tierexp.config.build import unknown_key
 from tierexp.config.checks import choice, optional_whole_number, path
 from tierexp.errors import ConfigError
 from tierexp.models.active_blocks import BlockPolicy, choose_blocks, read_importance
 
 if TYPE_CHECKING:
     import torch
+    from _typeshed import DataclassInstance
 
+    Source = TypeVar("Source", bound=DataclassInstance)
+
+KEYS = ("top_k", "num_active_blocks", "block_policy", "block_importance")
+"""Of the group `model`: those that belong to knobs."""
 Precision = Literal["auto", "float32", "bfloat16"]
 """Of weights and activations; `auto` is bfloat16 on a GPU and float32 elsewhere."""
 
@@ -83,3 +91,15 @@ def blocks_that_run(
         raise ConfigError("model.block_importance", importance, allowed)
     active = num_blocks if num_active is None else num_active
     return choose_blocks(num_blocks, active, policy, scores)
+
+
+def replace_knobs(source: Source, settings: Mapping[str, Any]) -> Source:
+    """A source with other settings of knobs.
+
+    Raises:
+        ConfigError: A key of no knob, or a value that is impossible for the model.
+    """
+    for key, value in settings.items():
+        if key not in KEYS:
+            raise unknown_key(f"model.{key}", value, KEYS)
+    return replace(source, **settings)

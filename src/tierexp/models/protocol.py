@@ -7,7 +7,7 @@ impossible settings without importing torch. Only `load` reads weights.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -120,8 +120,8 @@ class VisionLanguageModel(Protocol):
             observer: Is told what every token was chosen from; a model that cannot tell does not.
         """
 
-    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens."""
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops | None:
+        """The estimated cost of one sample's answer of so many tokens; None where nobody knows."""
 
 
 class MeasurableModel(VisionLanguageModel, Protocol):
@@ -187,6 +187,13 @@ class ModelSource(Protocol):
 
     def load(self, device: torch.device) -> VisionLanguageModel:
         """Read the weights onto `device`."""
+
+    def with_knobs(self, settings: Mapping[str, object]) -> ModelSource:
+        """The same model with some keys of the group `model` that belong to knobs set anew.
+
+        Raises:
+            ConfigError: A key of no knob, or a value that is impossible for the model.
+        """
 
     def turn_knobs(self, model: VisionLanguageModel) -> None:
         """Set a model that a source of the same `weights` has loaded to this one's knobs."""

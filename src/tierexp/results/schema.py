@@ -49,6 +49,31 @@ class TierRange:
 
 
 @dataclass(frozen=True)
+class EarlierPass:
+    """An answer to a sample that was given up for another operating point's.
+
+    Args:
+        point: Name of the operating point.
+        selected_crops: As in `SampleResult`, like the others.
+        selected_vision_tokens: See there.
+        llm_vision_tokens: See there.
+        prediction: See there.
+        confidence: See there.
+        first_margin: See there.
+        latency: See there.
+    """
+
+    point: str
+    selected_crops: int
+    selected_vision_tokens: int
+    llm_vision_tokens: int
+    prediction: str
+    confidence: float | None
+    first_margin: float | None
+    latency: SampleLatency | None
+
+
+@dataclass(frozen=True)
 class SampleResult:
     """What was measured of one sample.
 
@@ -83,6 +108,9 @@ class SampleResult:
         confidence: Mean log-probability of the answer's tokens; None where the model did not tell,
             as of the next.
         first_margin: Probability of the answer's first token less that of its closest rival.
+        point: Name of the operating point that has answered; None where no policy chose it.
+        earlier_passes: Answers of other points before, in order. `latency` is of all passes
+            together, everything else of the last.
     """
 
     sample_id: str
@@ -114,6 +142,8 @@ class SampleResult:
     image_key: str
     confidence: float | None = None
     first_margin: float | None = None
+    point: str | None = None
+    earlier_passes: tuple[EarlierPass, ...] = ()
 
     @property
     def utilization(self) -> float:

@@ -5,10 +5,13 @@ In: the name of a tier, or the path of a YAML file of the same form. Out: the ti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.policy import OperatingPoint
 from tierexp.tiers.rule import CropRule
 
 
@@ -17,11 +20,12 @@ def shipped_tiers() -> dict[str, Path]:
     return {path.stem: path for path in sorted((config_dir() / "tier").glob("*.yaml"))}
 
 
-def load_tier(name_or_path: str | Path) -> CropRule:
+def load_tier(name_or_path: str | Path, geometry: CropGeometry = CropGeometry()) -> CropRule:
     """A tier or baseline of `conf/tier`, or of a YAML file of one's own.
 
     Args:
         name_or_path: `low`, `medium`, `fixed_720`, `native` ..., or a path that ends in `.yaml`.
+        geometry: What the crops of a fixed count cost.
 
     Raises:
         ConfigError: There is no such tier or file, or its numbers cannot work.
@@ -38,5 +42,37 @@ def load_tier(name_or_path: str | Path) -> CropRule:
     tier = OmegaConf.load(path)
     if not isinstance(tier, DictConfig) or "_target_" not in tier:
         raise ConfigError("tier", str(path), "the file needs a _target_ and the tier's fields")
-    rule: CropRule = build(OmegaConf.create({"tier": tier}), "tier")
+    rule: CropRule = build(
+        OmegaConf.create({"tier": tier}), "tier", kind=CropRule, geometry=geometry
+    )
     return rule
+
+
+def read_points(values: object, geometry: CropGeometry) -> tuple[OperatingPoint, ...]:
+    """The operating points that a list in a configuration names.
+
+    Args:
+        values: Names or files of tiers, or mappings of a `tier` and of keys of the group `model`
+            that belong to knobs, such as `{tier: low, top_k: 1}`.
+        geometry: Of the model's crops.
+
+    Raises:
+        ConfigError: No such list, or a point that is there twice.
+    """
+    allowed = "a list of tiers, such as [low,high], or of {tier: low, top_k: 1}"
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise ConfigError("policy.points", values, allowed)
+    points: list[OperatingPoint] = []
+    for value in values:
+        settings = dict(value) if isinstance(value, Mapping) else {"tier": value}
+        name = settings.pop("tier", None)
+        if not isinstance(name, str):
+            raise ConfigError("policy.points", value, allowed)
+        tier = load_tier(name, geometry)
+        label = " ".join([tier.name, *(f"{key}={settings[key]}" for key in settings)])
+        points.append(OperatingPoint(label, tier, settings))
+    names = [point.name for point in points]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError("policy.points", twice, "every point once")
+    return tuple(points)

@@ -28,6 +28,7 @@ from tierexp.models.knobs import (
     blocks_that_run,
     check_precision,
     check_top_k,
+    replace_knobs,
     torch_dtype,
 )
 from tierexp.models.molmo import hub
@@ -37,7 +38,7 @@ from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     import torch
 
@@ -161,6 +162,10 @@ class MolmoCheckpoint:
         model.end_of_text_id = end_of_text_id
         self.turn_knobs(model)
         return model
+
+    def with_knobs(self, settings: Mapping[str, object]) -> MolmoCheckpoint:
+        """See `ModelSource`."""
+        return replace_knobs(self, settings)
 
     def turn_knobs(self, model: VisionLanguageModel) -> None:
         """Set the experts per token, the blocks that run, and whether code is compiled."""

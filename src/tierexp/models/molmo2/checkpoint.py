@@ -21,6 +21,7 @@ from tierexp.models.knobs import (
     blocks_that_run,
     check_precision,
     check_top_k,
+    replace_knobs,
     torch_dtype,
 )
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
@@ -28,7 +29,7 @@ from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
 
     import torch
 
@@ -127,6 +128,10 @@ class Molmo2Checkpoint:
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.turn_knobs(model.to(device))
         return model
+
+    def with_knobs(self, settings: Mapping[str, object]) -> Molmo2Checkpoint:
+        """See `ModelSource`."""
+        return replace_knobs(self, settings)
 
     def turn_knobs(self, model: VisionLanguageModel) -> None:
         """Set the blocks that run."""
