@@ -132,7 +132,11 @@ class TableSource:
     def with_knobs(self, settings: Mapping[str, Any]) -> TableSource:
         return replace(self, **settings)
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
+    @property
+    def knob_values(self) -> dict[str, int | None]:
+        return {"top_k": self.top_k, "num_active_blocks": 3}
+
+    def apply_knobs(self, model: VisionLanguageModel) -> None:
         assert isinstance(model, TableModel)
         model.top_k = self.top_k
 

@@ -109,6 +109,7 @@ def build(
     key: str,
     leave_out: Collection[str] = (),
     kind: type | None = None,
+    require_offered: bool = False,
     **offered: Any,
 ) -> Any:
     """The object that one group of the configuration describes by its `_target_`.
@@ -118,6 +119,7 @@ def build(
         key: The group.
         leave_out: Keys of the group that are settings of something else.
         kind: A protocol whose members the object has to have.
+        require_offered: Refuse a target that does not take all that is offered.
         offered: Arguments that no configuration holds, for a target that takes them.
 
     Raises:
@@ -128,8 +130,11 @@ def build(
     if not isinstance(group, DictConfig) or "_target_" not in group:
         raise ConfigError(key, group, "it has to be a group with a _target_")
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
-    target = _target(key, settings["_target_"])
+    target = target_of(f"{key}._target_", settings["_target_"])
     given = _match_signature(key, target, settings, offered, leave_out)
+    if require_offered and (left := sorted(offered.keys() - given.keys())):
+        allowed = f"something that takes {', '.join(left)}"
+        raise ConfigError(f"{key}._target_", settings["_target_"], allowed)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
     made = instantiate(settings, _partial_=True, _convert_="all")(**given)
     if kind is not None:
@@ -174,7 +179,16 @@ def find_modules_beside_options() -> None:
             os.environ["PYTHONPATH"] = f"{kept}{os.pathsep}{folder}" if kept else folder
 
 
-def _target(key: str, path: object) -> Callable[..., Any]:
+def target_of(key: str, path: object) -> Callable[..., Any]:
+    """The class or function at a dotted path.
+
+    Args:
+        key: That names it.
+        path: Of it, such as `tierexp.tiers.tier.Tier`.
+
+    Raises:
+        ConfigError: There is none, or its module cannot be imported.
+    """
     module, _, name = str(path).rpartition(".")
     find_modules_beside_options()
     try:
@@ -184,12 +198,12 @@ def _target(key: str, path: object) -> Callable[..., Any]:
             isinstance(error, ModuleNotFoundError) and str(path).startswith(f"{error.name}.")
         )
         if unknown:
-            raise ConfigError(f"{key}._target_", path, "the path of a class or function") from error
+            raise ConfigError(key, path, "the path of a class or function") from error
         if module.partition(".")[0] == __package__.partition(".")[0]:
             raise  # a module of ours that lacks one of its own imports is a defect
         reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         allowed = f"something that can be imported; {module} cannot ({reason})"
-        raise ConfigError(f"{key}._target_", path, allowed) from error
+        raise ConfigError(key, path, allowed) from error
     return target
 
 

@@ -6,7 +6,7 @@ which has the answer that counts. Knows nothing of scores, records or files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError
 from tierexp.models.confidence import Confidence
+from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.protocol import ModelInputs, ModelSource, VisionLanguageModel
 from tierexp.results.latency import SampleLatency
 from tierexp.runtime.out_of_memory import FittingParts
@@ -34,16 +35,14 @@ class Pass:
         text: The answer.
         confidence: How sure the model is of it.
         latency: What it took; None where it was not timed.
-        num_active_blocks: Decoder blocks that ran.
-        top_k: Experts per token; None for a dense model.
+        knobs: What they came to, by name.
     """
 
     prepared: PreparedSample
     text: str
     confidence: Confidence
     latency: SampleLatency | None
-    top_k: int | None
-    num_active_blocks: int
+    knobs: Mapping[str, KnobValue]
 
 
 Outcome = tuple[Pass, ...] | FailedSample | PreparedSample
@@ -91,7 +90,7 @@ class PointAsker:
     def turn_to(self, point: int) -> None:
         """Set the model's knobs to a point's."""
         if point != self._turned_to:
-            self._sources[point].turn_knobs(self._model)
+            self._sources[point].apply_knobs(self._model)
             self._turned_to = point
 
     def __call__(self, batch: EvaluationBatch) -> Iterator[list[Outcome]]:
@@ -136,9 +135,9 @@ class PointAsker:
                 yield part[0]
                 continue
             tokens, latency, confidences = answers
-            knobs = self._model.top_k, self._model.num_active_blocks
+            knobs = self._sources[batch.prepared[0].point].knob_values
             yield [
-                Pass(prepared, self._decode(row), confidence, latency, *knobs)
+                Pass(prepared, self._decode(row), confidence, latency, knobs)
                 for prepared, row, confidence in zip(
                     part, tokens.tolist(), confidences, strict=True
                 )

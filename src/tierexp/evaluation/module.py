@@ -40,6 +40,7 @@ from tierexp.results.schema import (
     decoded,
     mme_totals,
     task_accuracy,
+    whole,
 )
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.processes.group import Processes
@@ -165,8 +166,7 @@ class TierEvaluation(LightningModule):
             tier=policy.name,
             tier_range=TierRange(*crop_range(policy)),
             resize_to_fill=setup.preprocessing.fills,
-            top_k=self.model.top_k,
-            num_active_blocks=self.model.num_active_blocks,
+            knobs=setup.source.knob_values,
             score=setup.dataset.score,
         )
 
@@ -280,8 +280,9 @@ class TierEvaluation(LightningModule):
             resize_to_fill=setup.preprocessing.fills,
             content_kept=prepared.content_kept,
             padding_fraction=prepared.padding_fraction,
-            top_k=last.top_k,
-            num_active_blocks=last.num_active_blocks,
+            top_k=whole(last.knobs, "top_k"),
+            num_active_blocks=whole(last.knobs, "num_active_blocks"),
+            knobs=dict(last.knobs),
             question=sample.question,
             prediction=last.text,
             answers=sample.answers,

@@ -18,6 +18,7 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.tiers.policy import Policy, StaticPolicy
@@ -70,7 +71,7 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     """
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
-    source = build(config, "model")
+    source = read_source(config)
     preprocessing = Preprocessing.from_config(config, source.geometry)
     policy = (
         _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)

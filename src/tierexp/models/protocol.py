@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry
@@ -92,14 +93,6 @@ class ModelInputs:
 class VisionLanguageModel(Protocol):
     """A model on its device, ready to answer."""
 
-    @property
-    def top_k(self) -> int | None:
-        """Experts per token; None for a dense model."""
-
-    @property
-    def num_active_blocks(self) -> int:
-        """Transformer blocks of the decoder that run."""
-
     def generate(
         self,
         inputs: ModelInputs,
@@ -175,6 +168,10 @@ class ModelSource(Protocol):
         """The order of patch-mask rows the model was trained on."""
 
     @property
+    def knob_values(self) -> Mapping[str, KnobValue]:
+        """What results record of every knob, by name."""
+
+    @property
     def max_new_tokens(self) -> int:
         """The longest answer that is generated."""
 
@@ -195,5 +192,5 @@ class ModelSource(Protocol):
             ConfigError: A key of no knob, or a value that is impossible for the model.
         """
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
+    def apply_knobs(self, model: VisionLanguageModel) -> None:
         """Set a model that a source of the same `weights` has loaded to this one's knobs."""

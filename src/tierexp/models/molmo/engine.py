@@ -37,6 +37,14 @@ class MolmoEngine:
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
 
+    def run_blocks(self, numbers: Sequence[int]) -> None:
+        """Leave out the other decoder blocks, which then cost neither time nor cache.
+
+        Args:
+            numbers: Of the blocks that run, ascending.
+        """
+        self.active_blocks = tuple(numbers)
+
     @property
     def num_active_blocks(self) -> int:
         """Decoder blocks that run."""
