@@ -17,13 +17,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from typing_extensions import get_protocol_members
 
 from tierexp.config.credentials import refuse_credentials
+from tierexp.config.location import own_config_dirs
 from tierexp.errors import ConfigError
 
 _MISSING = object()
@@ -168,11 +168,8 @@ def find_modules_beside_options() -> None:
     """Let modules be imported that lie in the folder of `--config-dir`, beside the groups: what its
     options name in `_target_`. They come last, so that they hide nothing.
     """
-    if not HydraConfig.initialized():
-        return
-    for source in HydraConfig.get().runtime.config_sources:
-        folder = source.path
-        if source.provider == "command-line" and source.schema == "file" and folder not in sys.path:
+    for folder in map(str, own_config_dirs()):
+        if folder not in sys.path:
             sys.path.append(folder)
             # Worker processes that are started anew find them there.
             kept = os.environ.get("PYTHONPATH")

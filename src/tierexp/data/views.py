@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.data.sample import QuestionDataset
-from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import place
 
 
@@ -36,6 +35,8 @@ class DatasetView:
 
     def thumbnail(self, side: int) -> NDArray[np.uint8]:
         """See `SampleView`; decodes the image every time."""
+        from tierexp.imaging.resample import resample  # torch, which choosing a tier does without
+
         pixels = self._dataset.image(self._index)
         size = pixels.shape[0], pixels.shape[1]
         scale = min(1.0, side / max(size))
