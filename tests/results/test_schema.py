@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE, results_of
+from tests.support.results import FACTS, KNOBS, LANDSCAPE, PROVENANCE, SQUARE, results_of
 from tierexp.errors import DataError, MachineError
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.schema import (

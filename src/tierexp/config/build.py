@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
@@ -136,7 +137,7 @@ def build(
         allowed = f"something that takes {', '.join(left)}"
         raise ConfigError(f"{key}._target_", settings["_target_"], allowed)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    made = instantiate(settings, _partial_=True, _convert_="all")(**given)
+    made = _instantiated(key, settings)(**given)
     if kind is not None:
         require_members(f"{key}._target_", settings["_target_"], made, kind)
     return made
@@ -174,6 +175,23 @@ def find_modules_beside_options() -> None:
             # Worker processes that are started anew find them there.
             kept = os.environ.get("PYTHONPATH")
             os.environ["PYTHONPATH"] = f"{kept}{os.pathsep}{folder}" if kept else folder
+
+
+def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """What calls the target of a group, its nested targets made already.
+
+    Raises:
+        ConfigError: A nested one cannot be.
+    """
+    try:
+        made: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        reason, _, place = str(error).rpartition("full_key:")
+        nested = place.strip()
+        value = settings.get(nested, settings)
+        allowed = f"a group with a _target_ that can be called so: {' '.join(reason.split())}"
+        raise ConfigError(f"{key}.{nested}", value, allowed) from error
+    return made
 
 
 def target_of(key: str, path: object) -> Callable[..., Any]:

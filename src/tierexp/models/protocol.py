@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.knob import KnobValue
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry
@@ -170,6 +171,10 @@ class ModelSource(Protocol):
     @property
     def knob_values(self) -> Mapping[str, KnobValue]:
         """What results record of every knob, by name."""
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
 
     @property
     def max_new_tokens(self) -> int:

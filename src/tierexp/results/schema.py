@@ -117,6 +117,8 @@ class SampleResult:
         earlier_passes: Answers of other points before, in order. `latency` is of all passes
             together, everything else of the last.
         knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
+        is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
+            score takes any text.
     """
 
     sample_id: str
@@ -151,6 +153,7 @@ class SampleResult:
     point: str | None = None
     earlier_passes: tuple[EarlierPass, ...] = ()
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
+    is_parsed: bool | None = None
 
     @property
     def utilization(self) -> float:
@@ -238,7 +241,9 @@ class RunFacts:
 class EvaluationResults:
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures.
+    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
+    have a prediction that does not say what it chooses, and count as wrong; None where the score
+    takes any text.
     """
 
     schema_version: int
@@ -279,6 +284,7 @@ class EvaluationResults:
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
+    num_unparsed: int | None = None
 
     @property
     def other_knobs(self) -> dict[str, KnobValue]:
@@ -376,6 +382,7 @@ def aggregate(
         failures=tuple(failures),
         per_sample_results=tuple(samples),
         provenance=provenance,
+        num_unparsed=num_unparsed(samples),
     )
 
 
@@ -388,6 +395,12 @@ def whole(knobs: Mapping[str, KnobValue], name: str) -> int | None:
     """
     value = knobs.get(name)
     return value if isinstance(value, int) else None
+
+
+def num_unparsed(samples: Sequence[SampleResult]) -> int | None:
+    """How many predictions do not say what they choose; None where their score takes any text."""
+    read = [sample.is_parsed for sample in samples if sample.is_parsed is not None]
+    return read.count(False) if read else None
 
 
 def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:

@@ -26,8 +26,10 @@ from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
+from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.precision import Precision, check_precision, torch_dtype
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
 
@@ -117,6 +119,11 @@ class MolmoCheckpoint(KnobbedSource):
     def mask_order(self) -> MaskOrder:
         """The order of patch-mask rows the model was trained on."""
         return self.config.mask_order
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
+        return molmo_prompt
 
     def tokenizer(self) -> PromptTokenizer:
         """The tokenizer that goes with the weights.

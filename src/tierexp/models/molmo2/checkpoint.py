@@ -18,8 +18,10 @@ from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
+from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.models.precision import Precision, check_precision, torch_dtype
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ class Molmo2Checkpoint(KnobbedSource):
     def mask_order(self) -> MaskOrder:
         """Of no consequence: Molmo2 takes no patch mask."""
         return "aligned"
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
+        return molmo2_prompt
 
     def tokenizer(self) -> Molmo2Tokenizer:
         """The tokenizer that goes with the weights.
