@@ -96,7 +96,9 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     )
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
-        table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
+        others = [f"{name} {value}" for name, value in results.other_knobs.items()]
+        blocks = f"{results.num_active_blocks} blocks"
+        table.add_row("model", ", ".join([blocks, experts, *others]))
         if results.samples_per_second is not None:
             table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
     else:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
@@ -35,6 +36,14 @@ class MolmoEngine:
         self.top_k = network.config.decoder.top_k
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def run_blocks(self, numbers: Sequence[int]) -> None:
+        """Leave out the other decoder blocks, which then cost neither time nor cache.
+
+        Args:
+            numbers: Of the blocks that run, ascending.
+        """
+        self.active_blocks = tuple(numbers)
 
     @property
     def num_active_blocks(self) -> int:
@@ -82,6 +91,7 @@ class MolmoEngine:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`."""
         if max_new_tokens < 1:
@@ -97,6 +107,7 @@ class MolmoEngine:
             self.end_of_text_id,
             clock,
             fixed_length,
+            observer,
         )
 
     @torch.inference_mode()
