@@ -20,9 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.cli.arguments import prepare
 from tierexp.cli.overrides import describe_composition_error
-from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError, TierexpError
+from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 
 _BY_MODEL_TYPE = {"molmo": "molmo", "molmo2": "molmo2_4b"}
@@ -100,7 +100,7 @@ def model_source(model: str | Path, settings: Mapping[str, object]) -> ModelSour
         chosen, beside = _option_for(folder), {"checkpoint": folder, **beside}
     overrides = as_overrides({f"model.{key}": value for key, value in beside.items()})
     with composed("eval", [f"model={chosen}", *overrides]) as config:
-        source: ModelSource = build(config, "model")
+        source: ModelSource = read_source(config)
     return source
 
 

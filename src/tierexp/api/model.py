@@ -83,7 +83,7 @@ class Model:
 
     @overload
     def answer(
-        self, image: Sequence[ImageLike], question: str | Sequence[str], *,
+        self, image: list[ImageLike], question: str | Sequence[str], *,
         tier: str | Path | CropRule = ..., threshold: Threshold = ...,
         resize: ResizeMode | Resize = ..., max_new_tokens: int | None = ...,
         batch_size: int = ..., latency: bool = ...,
@@ -91,7 +91,7 @@ class Model:
 
     def answer(
         self,
-        image: ImageLike | Sequence[ImageLike],
+        image: ImageLike | list[ImageLike],
         question: str | Sequence[str],
         *,
         tier: str | Path | CropRule = "medium",
@@ -120,8 +120,7 @@ class Model:
         Raises:
             TierexpError: A tier that does not exist, or an image that cannot be read.
         """
-        several = isinstance(image, list | tuple)
-        images: list[ImageLike] = list(image) if isinstance(image, list | tuple) else [image]
+        images = image if isinstance(image, list) else [image]
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         limit = self.source.max_new_tokens if max_new_tokens is None else max_new_tokens
         whole_number("max_new_tokens", limit, 1)
@@ -135,7 +134,7 @@ class Model:
             on_error="raise",
         )  # fmt: skip
         answers = self._answers(data, limit, latency)
-        return answers if several else answers[0]
+        return answers if isinstance(image, list) else answers[0]
 
     def _answers(self, data: TierDataModule, limit: int, latency: bool) -> list[Answer]:
         meter = LatencyMeter(LatencySettings(), self._model, self.device) if latency else None
