@@ -71,7 +71,7 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     """
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
-    source = read_source(config)
+    source = read_source(config, kind=ModelSource)
     preprocessing = Preprocessing.from_config(config, source.geometry)
     policy = (
         _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
@@ -86,7 +86,11 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
     dataset = build(
-        config, "data", leave_out=LoaderSettings.names(), prompt_format=source.prompt_format
+        config,
+        "data",
+        leave_out=LoaderSettings.names(),
+        kind=QuestionDataset,
+        prompt_format=source.prompt_format,
     )
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")

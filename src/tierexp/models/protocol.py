@@ -7,7 +7,7 @@ impossible settings without importing torch. Only `load` reads weights.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
@@ -89,6 +89,11 @@ class ModelInputs:
         return ModelInputs(
             **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)}
         )
+
+
+Reduction = Callable[[ModelInputs, "Tensor"], tuple[ModelInputs, "Tensor"]]
+"""Prompts and the vision tokens (I, N, K, C) of their images to fewer of them: what a knob that
+throws vision tokens away puts between encoder and decoder."""
 
 
 class VisionLanguageModel(Protocol):

@@ -167,10 +167,11 @@ def _latencies(latency: LatencyResults) -> Table:
     ):
         if name in latency.stages:
             times = latency.stages[name]
+            operations = None if flops is None else latency.flops_mean.get(flops)
             table.add_row(
                 label,
                 *(number_text(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
-                number_text(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
+                number_text(None if operations is None else operations / 1e9, 2),
             )
     megabytes = latency.peak_memory_bytes / 2**20
     table.caption = (

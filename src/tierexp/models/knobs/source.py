@@ -80,39 +80,47 @@ class KnobbedSource:
                 undo.append(back)
 
 
-def read_source(config: DictConfig) -> Any:
+def read_source(config: DictConfig, kind: type | None = None) -> Any:
     """The source that the group `model` describes.
 
     Args:
         config: As composed.
+        kind: A protocol whose members it has to have.
 
     Raises:
         ConfigError: A key that nothing reads, a value that cannot work, or a knob that is none.
     """
     group = config.get("model")
     if not isinstance(group, DictConfig) or "knobs" not in group:
-        return build(config, "model")
+        return build(config, "model", kind=kind)
     settings = resolved(group)
-    knobs: list[Knob] = []
-    owned: set[str] = set()
-    for name, path in dict(settings["knobs"]).items():
-        key = f"model.knobs.{name}"
-        kind = target_of(key, path)
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-            raise ConfigError(key, path, "the path of a dataclass, the settings of a knob")
-        fields = [field.name for field in dataclasses.fields(kind)]
-        lacking = [field for field in fields if field not in settings]
-        if lacking:
-            raise ConfigError(f"model.{lacking[0]}", None, f"the knob {name} needs it")
-        if missing := sorted(getattr(kind, "__abstractmethods__", ())):
-            raise ConfigError(key, path, f"a Knob; this one lacks {', '.join(missing)}")
-        knob: Any = kind(**{field: settings[field] for field in fields})
-        require_members(key, path, knob, Knob)
-        knobs.append(knob)
-        owned |= set(fields)
+    knobs = [_read_knob(name, path, settings) for name, path in dict(settings["knobs"]).items()]
+    owned = [field for knob in knobs for field in _fields(knob)]
     return build(
-        config, "model", leave_out=["knobs", *owned], require_offered=True, knobs=tuple(knobs)
+        config,
+        "model",
+        leave_out=["knobs", *owned],
+        kind=kind,
+        require_offered=True,
+        knobs=tuple(knobs),
     )
+
+
+def _read_knob(name: str, path: object, settings: Mapping[str, Any]) -> Knob:
+    """The knob that a key of `model.knobs` names, with its settings from the group."""
+    key = f"model.knobs.{name}"
+    made: Any = target_of(key, path)
+    if not (isinstance(made, type) and dataclasses.is_dataclass(made)):
+        raise ConfigError(key, path, "the path of a dataclass, the settings of a knob")
+    if missing := sorted(getattr(made, "__abstractmethods__", ())):
+        raise ConfigError(key, path, f"a Knob; this one lacks {', '.join(missing)}")
+    fields = [field.name for field in dataclasses.fields(made)]
+    for field in fields:
+        if field not in settings:
+            raise ConfigError(f"model.{field}", None, f"it needs a value for the knob {name}")
+    knob: Any = made(**{field: settings[field] for field in fields})
+    require_members(key, path, knob, Knob)
+    return knob  # type: ignore[no-any-return]
 
 
 def _data(knob: Knob) -> Any:
