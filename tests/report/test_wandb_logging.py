@@ -20,6 +20,7 @@ from tests.support.wandb_records import records
 from tierexp import CropGeometry
 from tierexp.cli.overrides import sweep_group
 from tierexp.errors import ConfigError
+from tierexp.evaluation import running_figures
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report.command import main as report
 from tierexp.report.tiling_figure import draw_tiling
@@ -229,6 +230,27 @@ def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None
         ("q1", "no", 0),
     ]
     assert rows[0]["answers"] == "yes | ja"
+
+
+def test_a_run_that_goes_on_says_how_it_is_doing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_figures, "SECONDS", 0.0)
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "data.batch_size=1"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    rows = [keyed(record.history.item) for record in records(path) if record.HasField("history")]
+    rows = [row for row in rows if "progress/accuracy" in row]
+    # q0 and q2 are answered right.
+    assert [row["progress/accuracy"] for row in rows] == pytest.approx([1, 1 / 2, 2 / 3])
+    assert [row["trainer/global_step"] for row in rows] == [1, 2, 3]
+    assert {row["progress/selected_vision_tokens_mean"] for row in rows} == {1008}
+    for row in rows:
+        speed, tokens = row["progress/samples_per_second"], row["progress/llm_vision_tokens_mean"]
+        assert row["progress/vision_tokens_per_second"] == pytest.approx(speed * tokens)
+        assert speed > 0
 
 
 def test_two_runs_of_a_multirun_are_two_runs_of_wandb(tmp_path: Path) -> None:

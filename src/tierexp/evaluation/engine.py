@@ -28,6 +28,7 @@ from tierexp.evaluation.finished import finished_run, records_of, worth_another_
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
+from tierexp.evaluation.running_figures import RunningFigures
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
@@ -70,7 +71,7 @@ def run_evaluation(
         several=True,
         use_distributed_sampler=False,  # it would repeat samples
         logger=False,
-        callbacks=[progress, EndedBySigterm()],
+        callbacks=[progress, RunningFigures(), EndedBySigterm()],
         default_root_dir=output_dir,
         enable_checkpointing=False,
         enable_model_summary=False,
