@@ -29,6 +29,8 @@ _COLUMNS: list[str | int] = [
     "sample_id", "task", "tiling", "crops", "mismatch", "question", "prediction", "answers",
     "accuracy",
 ]  # fmt: skip
+_MOST_SAMPLES = 1000
+"""Each is drawn and uploaded."""
 _NO_PROJECT = re.compile(r"[/\\#?%:]")
 _LONGEST_PROJECT = 128
 _LONGEST_TAG = 64
@@ -69,7 +71,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         notes: str | None = None,
         job_type: str | None = None,
     ) -> None:
-        self.table_samples = whole_number("logger.table_samples", table_samples, 0)
+        self.table_samples = whole_number("logger.table_samples", table_samples, 0, _MOST_SAMPLES)
         _check_project(project)
         labels = {
             "name": name, "group": group, "entity": entity, "job_type": job_type, "notes": notes

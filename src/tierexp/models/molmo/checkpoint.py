@@ -30,6 +30,7 @@ from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
+from tierexp.models.protocol import MAX_NEW_TOKENS
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
 
@@ -84,7 +85,7 @@ class MolmoCheckpoint(KnobbedSource):
         object.__setattr__(self, "config", config)
         self._refuse_another_model()
         self.check_knobs()
-        whole_number("model.max_new_tokens", self.max_new_tokens, 1)
+        whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
         check_compile(self.compile)
 

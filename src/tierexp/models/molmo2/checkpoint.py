@@ -22,6 +22,7 @@ from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
+from tierexp.models.protocol import MAX_NEW_TOKENS
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Molmo2Checkpoint(KnobbedSource):
             ) from None
         object.__setattr__(self, "settings", settings)
         self.check_knobs()
-        whole_number("model.max_new_tokens", self.max_new_tokens, 1)
+        whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
 
     @property
