@@ -32,5 +32,5 @@ def wandb_of_this_test() -> None:
         import wandb
         from wandb.sdk import wandb_setup
 
-        if wandb_setup.singleton().did_environment_change():
+        if wandb_setup.singleton().settings_if_loaded is not None:
             wandb.teardown()

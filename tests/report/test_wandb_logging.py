@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,16 +33,13 @@ KEY = "0123456789abcdef" * 2 + "01234567"
 
 
 @pytest.fixture(autouse=True)
-def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A user whom W&B does not know."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
-    wandb.teardown()  # it reads its settings once per process
-    yield
-    wandb.teardown()
 
 
 def login(tmp_path: Path, machine: str) -> None:
