@@ -1,0 +1,98 @@
+"""Ovis2 ("Ovis", 2024): the fewest crops that show nine tenths of an image at their own resolution, the
+global view first.
+
+The processor of transformers 5.24.0 computes the covering grid as (rows, cols) and reads it as
+(cols, rows): a banner that three crops side by side cover is resized to three crops one above the
+other. The number of crops, and so of tokens, is the same; the plan follows the processor, since
+that is what the model sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.models.plans.crops import CropFamily, grids_by_count
+from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
+
+_COVERED = 0.9
+"""Share of an image that its crops have to show at their own resolution."""
+
+
+def _covered_area(tall: Sides, wide: Sides, crop_size: int) -> NDArray[np.float64]:
+    """(N,): what a square crop shows of a part of an image, in pixels of the image."""
+    longer = np.maximum(tall, wide)
+    shorter = np.minimum(tall, wide).astype(np.float64)
+    shrunk = shorter / np.maximum(longer, 1) * crop_size * crop_size
+    return np.where(longer > crop_size, shrunk, longer * shorter)
+
+
+def _covered_share(heights: Sides, widths: Sides, grid: Grid, crop_size: int) -> NDArray[np.float64]:
+    """(N,): the same of all parts of an image, the last row and column the larger ones."""
+    rows, cols = grid
+    height, width = heights // rows, widths // cols
+    last_height, last_width = heights - (rows - 1) * height, widths - (cols - 1) * width
+    inner = _covered_area(height, width, crop_size)
+    right = _covered_area(height, last_width, crop_size)
+    below = _covered_area(last_height, width, crop_size)
+    corner = _covered_area(last_height, last_width, crop_size)
+    total = np.zeros(len(heights))
+    for row in range(rows):
+        middle, end = (inner, right) if row < rows - 1 else (below, corner)
+        for col in range(cols):
+            total += middle if col < cols - 1 else end
+    return total / (widths * heights)
+
+
+@dataclass(frozen=True)
+class Ovis2Geometry(CropFamily):
+    """The fewest crops that cover an image.
+
+    Args:
+        max_patches: Most crops; the global view comes on top.
+    """
+
+    max_patches: int = 9
+
+    @cached_property
+    def _candidates(self) -> list[Grid]:
+        # As the processor lists them: the first number ascends among grids of one count.
+        return [(first, second) for second, first in grids_by_count(1, self.max_patches)]
+
+    def all_grids(self) -> Iterable[Grid]:
+        return self._candidates
+
+    def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
+        count = len(heights)
+        sufficient, best = np.zeros(count, np.bool_), np.full(count, -1.0)
+        crops, winner = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        for index, grid in enumerate(self._candidates):
+            share = _covered_share(heights, widths, grid, self.crop_size)
+            enough = share > _COVERED
+            same = crops == grid[0] * grid[1]
+            # Fewest crops among the sufficient, then the largest share; largest share otherwise.
+            better = np.where(
+                sufficient, enough & same & (share > best), enough | (share > best)
+            )
+            sufficient |= enough
+            np.copyto(best, share, where=better)
+            np.copyto(crops, grid[0] * grid[1], where=better)
+            np.copyto(winner, index, where=better)
+        chosen = np.array(self._candidates, np.int64)[winner]
+        return chosen[:, ::-1]  # read as (cols, rows)
+
+    def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
+        plans = super().plan_sides(heights, widths)
+        crops = plans.grids[:, 0] * plans.grids[:, 1]
+        # Start, grid and end; a mark between neighbours and between rows.
+        marks = crops + 2
+        return ImagePlans(plans.grids, plans.images, plans.vision_tokens, marks, plans.refused)
+
+
+PRESETS = (
+    Preset("ovis2", "448, max 9 patches", Ovis2Geometry(crop_size=448, tokens_per_image=256)),
+)
