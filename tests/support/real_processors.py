@@ -23,6 +23,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torchvision.transforms.v2 import functional as shapes
 from transformers import PreTrainedTokenizerFast
+from transformers.image_utils import ChannelDimension
 from transformers.processing_utils import ProcessorMixin
 
 warnings.filterwarnings("ignore")
@@ -423,9 +424,13 @@ def _load(dotted: str, folder: str) -> Any:
     return getattr(found, name)
 
 
-def _resize_array(image: Any, size: tuple[int, int], **_: Any) -> Any:
+def _resize_array(
+    image: Any, size: tuple[int, int], input_data_format: ChannelDimension, **_: Any
+) -> Any:
     shapes.resized.append(size)
-    return np.zeros((*size, 3), np.uint8)
+    if input_data_format is ChannelDimension.FIRST:
+        return np.zeros((image.shape[0], *size), np.uint8)
+    return np.zeros((*size, image.shape[-1]), np.uint8)
 
 
 class Reference:

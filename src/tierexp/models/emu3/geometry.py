@@ -1,5 +1,8 @@
 """Emu3 ("Emu3: Next-Token Prediction is All You Need", 2024): Qwen2-VL's rule with cells of 8 pixels; the
 language model reads a line break after every row, and marks that spell the grid out.
+
+The processor of transformers 5.24.0 takes an image 1 or 3 pixels high for an array whose channels come
+first, and its columns and colours for rows and columns. The plan follows the processor.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from numpy.typing import NDArray
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset, Sides
 
+_COLOURS = 3
+
 
 def _digits(numbers: Sides) -> NDArray[np.int64]:
     return np.floor(np.log10(np.maximum(numbers, 1)) + 1e-9).astype(np.int64) + 1
@@ -20,6 +25,14 @@ def _digits(numbers: Sides) -> NDArray[np.int64]:
 @dataclass(frozen=True)
 class Emu3Geometry(PixelRangeFamily):
     """One image of whole cells, a line break after every row."""
+
+    def cells(
+        self, heights: Sides, widths: Sides
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        misread = (heights == 1) | (heights == _COLOURS)
+        return super().cells(
+            np.where(misread, widths, heights), np.where(misread, _COLOURS, widths)
+        )
 
     def tokens(self, rows: Sides, cols: Sides) -> Sides:
         return rows * (cols + 1)
