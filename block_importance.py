@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.cli import launch
+from tierexp.cli.launch import launch
 from tierexp.evaluation.block_importance import measure_block_importance
 
 if __name__ == "__main__":

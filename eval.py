@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.cli import launch
+from tierexp.cli.launch import launch
 from tierexp.evaluation.run import evaluate
 from tierexp.report.comparison import finish
 

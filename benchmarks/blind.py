@@ -13,18 +13,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tierexp.config import build
+from tierexp.config.build import build
+from tierexp.config.location import config_dir
 from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa import TierQA
-from tierexp.evaluation.metrics import wilson_interval
 from tierexp.imaging.resize import Resize
-from tierexp.loading import config_dir, load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.results.intervals import wilson_interval
 from tierexp.scores.exact_match import exact_match
-from tierexp.tiers import Threshold
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.tier import Threshold
 
 QUESTIONS, BATCH = 2450, 14
 

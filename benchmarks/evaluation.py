@@ -29,9 +29,8 @@ import tierexp
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
-from tierexp.evaluation.stopwatch import StageTimes
+from tierexp.evaluation.latency_meter import StageTimes
 from tierexp.imaging.resize import Resize
-from tierexp.loading import load_tier
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
@@ -40,7 +39,8 @@ from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
 from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import StageClock
-from tierexp.tiers import Threshold
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.tier import Threshold
 
 TINY = Path(tierexp.__file__).parent / "assets" / "tiny"
 QUESTIONS, BATCH, NEW_TOKENS = 49, 14, 16

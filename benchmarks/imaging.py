@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.decode import decode_image
 from tierexp.imaging.preprocess import preprocess, stack_crops
 from tierexp.imaging.resize import Placement, Resize, ResizeMode, Size, place
-from tierexp.loading import load_tier
-from tierexp.tiling import select_crops
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.selection import select_crops
 
 SIZES: Sequence[Size] = ((480, 640), (640, 480), (960, 1280), (1600, 600), (3024, 4032))
 TURNS, TURNS_OF_DECODING = 100, 10

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tierexp.data.size_columns import measure
 from tierexp.data.sizes import read_sizes
-from tierexp.evaluation.model_free.columns import measure
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.resize import Resize
-from tierexp.loading import load_tier
-from tierexp.tiers import Threshold
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.tier import Threshold
 
 IMAGES = 1_000_000
 TIERS = ("low", "medium", "high", "native")

@@ -12,11 +12,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from tierexp.geometry import CropGeometry
-from tierexp.loading import load_tier
-from tierexp.selection_table import compiled, winning_tiling
-from tierexp.tiers import CropPolicy, Threshold
-from tierexp.tiling import select_crops, select_crops_many
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.selection import select_crops, select_crops_many
+from tierexp.tiers.table import compiled, winning_tiling
+from tierexp.tiers.tier import CropPolicy, Threshold
 
 IMAGES = 1_000_000
 

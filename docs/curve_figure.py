@@ -12,8 +12,8 @@ from pathlib import Path
 
 from matplotlib import rc_context
 
-from tierexp.evaluation.results import load_results
 from tierexp.report.accuracy_curve import accuracy_curve
+from tierexp.results.schema import load_results
 
 
 def main(folder: str, target: str) -> None:

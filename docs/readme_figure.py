@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
-from tierexp.evaluation.results import EvaluationResults, SampleResult, load_results
-from tierexp.evaluation.tiling_figure import draw_tiling
-from tierexp.geometry import CropGeometry
+from tierexp.report.tiling_figure import draw_tiling
+from tierexp.results.schema import EvaluationResults, SampleResult, load_results
+from tierexp.tiers.geometry import CropGeometry
 
 PANEL, MARGIN, LINE = 430, 18, 25
 RIGHT, WRONG, INK = (22, 128, 60), (200, 40, 40), (30, 30, 36)

@@ -1,9 +1,9 @@
 """tierexp: the number of vision tokens of a vision-language model as a control knob."""
 
-from tierexp.geometry import CropGeometry
-from tierexp.loading import load_tier
-from tierexp.tiers import Threshold, Tier
-from tierexp.tiling import Selection, select_crops, select_tiling
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.selection import Selection, select_crops, select_tiling
+from tierexp.tiers.tier import Threshold, Tier
 
 __all__ = [
     "CropGeometry",

@@ -1,7 +1,7 @@
 """The errors a user or a machine can cause, each worth exactly one line on the terminal.
 
-`tierexp.cli` prints them without a traceback and exits with code 2 after a user's and with code 1
-after a machine's; anything else that escapes is a defect of tierexp and keeps its traceback.
+`tierexp.cli.launch` prints them without a traceback and exits with code 2 after a user's and with
+code 1 after a machine's; anything else that escapes is a defect of tierexp and keeps its traceback.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tierexp.data.sample import Sample
 from tierexp.models.protocol import ModelInputs
-from tierexp.tiling import Selection
+from tierexp.tiers.selection import Selection
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ from tierexp.data.sample import OnError, QuestionDataset, Sample
 from tierexp.errors import DataError
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
-from tierexp.tiers import CropPolicy, Threshold
+from tierexp.tiers.tier import CropPolicy, Threshold
 
 
 class TierDataModule(LightningDataModule):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp import checks
+from tierexp.config import checks
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import decode_image, read_image_size

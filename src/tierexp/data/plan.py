@@ -18,9 +18,9 @@ import numpy as np
 
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.geometry import CropGeometry
-from tierexp.tiers import CropPolicy, Threshold
-from tierexp.tiling import Selection, select_crops_many
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.selection import Selection, select_crops_many
+from tierexp.tiers.tier import CropPolicy, Threshold
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.resize import Resize
-from tierexp.imaging.tokens import layout_tokens
 from tierexp.models.protocol import QuestionTokenizer
+from tierexp.models.token_layout import layout_tokens
+from tierexp.tiers.geometry import CropGeometry
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp import checks
+from tierexp.config import checks
 from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ConfigError, DataError, ImageDecodeError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from tierexp.config import resolved
+from tierexp.config.build import resolved
 from tierexp.errors import ConfigError
 from tierexp.evaluation.setup import read_setup
 from tierexp.machine import writing
@@ -47,10 +47,10 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     from rich.table import Table
 
     from tierexp.data.datamodule import TierDataModule
-    from tierexp.evaluation.progress import quiet_lightning
-    from tierexp.evaluation.provenance import digest_inputs, gather_provenance
-    from tierexp.evaluation.trainer import build_trainer
     from tierexp.models.block_importance import BlockImportance
+    from tierexp.results.provenance import digest_inputs, gather_provenance
+    from tierexp.runtime.progress import quiet_lightning
+    from tierexp.runtime.trainer import build_trainer
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.

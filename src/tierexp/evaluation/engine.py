@@ -19,23 +19,23 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config import build, resolved
+from tierexp.config.build import build, resolved
+from tierexp.config.settings import logged_settings, measured_by
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
-from tierexp.evaluation.processes.group import Processes
-from tierexp.evaluation.processes.run import processes_of
-from tierexp.evaluation.progress import progress_callback, quiet_lightning
-from tierexp.evaluation.provenance import digest_inputs, gather_provenance
-from tierexp.evaluation.results import EvaluationResults, aggregate, write_results
-from tierexp.evaluation.sample_table import SampleTableLogger, closing, sample_rows
-from tierexp.evaluation.settings import logged_settings, measured_by
 from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
-from tierexp.evaluation.summary import print_summary
-from tierexp.evaluation.trainer import EndedBySigterm, build_trainer, interruptible
+from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
+from tierexp.report.summary import print_summary
+from tierexp.results.provenance import digest_inputs, gather_provenance
+from tierexp.results.schema import EvaluationResults, aggregate, write_results
+from tierexp.runtime.processes.group import Processes
+from tierexp.runtime.processes.run import processes_of
+from tierexp.runtime.progress import progress_callback, quiet_lightning
+from tierexp.runtime.trainer import EndedBySigterm, build_trainer, interruptible
 
 
 def run_evaluation(

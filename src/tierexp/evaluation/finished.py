@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tierexp.config.settings import measured_by
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
 from tierexp.evaluation.journal import Record
 from tierexp.evaluation.latency_pass import PEAK
-from tierexp.evaluation.results import EvaluationResults, complete_results, load_results
-from tierexp.evaluation.settings import measured_by
+from tierexp.results.schema import EvaluationResults, complete_results, load_results
 
 
 def finished_run(

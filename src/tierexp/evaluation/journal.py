@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tierexp.config.settings import flat
 from tierexp.errors import ConfigError, DataError, MachineError
-from tierexp.evaluation.settings import flat
 from tierexp.machine import machine_trouble, writing
 
 FILE_NAME = "unfinished.jsonl"

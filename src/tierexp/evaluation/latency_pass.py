@@ -14,15 +14,15 @@ from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
 from tierexp.evaluation.journal import Journal
-from tierexp.evaluation.latency import (
+from tierexp.evaluation.latency_meter import LatencyMeter
+from tierexp.models.protocol import VisionLanguageModel
+from tierexp.results.latency import (
     LatencyResults,
     LatencySettings,
     SampleLatency,
     aggregate_latency,
     latency_metrics,
 )
-from tierexp.evaluation.stopwatch import LatencyMeter
-from tierexp.models.protocol import VisionLanguageModel
 
 _log = logging.getLogger(__name__)
 

@@ -18,18 +18,18 @@ from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
 from tierexp.errors import MachineError
-from tierexp.evaluation.fitting import FittingParts
 from tierexp.evaluation.journal import Journal, Record
-from tierexp.evaluation.latency import (
+from tierexp.evaluation.latency_meter import LatencyMeter
+from tierexp.evaluation.latency_pass import PEAK, peak_before
+from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.results.latency import (
     LatencyResults,
     SampleLatency,
     aggregate_latency,
     latency_metrics,
 )
-from tierexp.evaluation.latency_pass import PEAK, peak_before
-from tierexp.evaluation.loaded_model import load_once
-from tierexp.evaluation.processes.group import Processes
-from tierexp.evaluation.results import (
+from tierexp.results.schema import (
     Failure,
     RunFacts,
     SampleResult,
@@ -38,9 +38,9 @@ from tierexp.evaluation.results import (
     mme_totals,
     task_accuracy,
 )
-from tierexp.evaluation.setup import EvaluationSetup
-from tierexp.evaluation.stopwatch import LatencyMeter
-from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.runtime.loaded_model import load_once
+from tierexp.runtime.out_of_memory import FittingParts
+from tierexp.runtime.processes.group import Processes
 from tierexp.scores.registry import SCORES
 
 _MEANS = {

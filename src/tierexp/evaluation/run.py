@@ -10,12 +10,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from tierexp.config import describes
-from tierexp.evaluation.model_free.run import run_model_free
+from tierexp.cli.multirun import Helped
+from tierexp.cli.overrides import written_overrides
+from tierexp.config.build import describes
+from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
-from tierexp.multirun import Helped
-from tierexp.overrides import written_overrides
 
 
 def evaluate(config: DictConfig, output_dir: Path) -> float | Helped | None:

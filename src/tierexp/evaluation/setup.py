@@ -12,15 +12,15 @@ from typing import get_args
 
 from omegaconf import DictConfig
 
-from tierexp.checks import MAX_SEED, choice, flag, whole_number
-from tierexp.config import build, describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.build import build, describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.checks import MAX_SEED, choice, flag, whole_number
 from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
-from tierexp.evaluation.latency import LatencySettings, NoLatency
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
-from tierexp.tiers import CropPolicy, Threshold
+from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.tiers.tier import CropPolicy, Threshold
 
 KEYS = (
     "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.resize import Pixels, Placement
+from tierexp.tiers.geometry import CropGeometry, Tiling
 
 MaskOrder = Literal["aligned", "shifted"]
 """Which crop a row of the patch mask belongs to: its own (`aligned`), or, as in the published

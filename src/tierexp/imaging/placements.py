@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.resize import ResizeMode, Size
+from tierexp.tiers.geometry import CropGeometry, Tiling
 
 Column = NDArray[np.int64]
 """(N,) pixels or counts."""

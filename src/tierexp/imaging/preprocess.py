@@ -14,10 +14,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Pixels, Placement, Resize, place
+from tierexp.tiers.geometry import CropGeometry, Tiling
 
 
 @dataclass(frozen=True)

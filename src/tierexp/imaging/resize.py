@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.checks import choice, flag
+from tierexp.config.checks import choice, flag
 from tierexp.errors import ConfigError
 
 ResizeMode = Literal["fill", "letterbox", "stretch"]

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from tierexp.checks import flag
+from tierexp.config.checks import flag
 from tierexp.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tierexp.checks import choice, optional_whole_number, path
+from tierexp.config.checks import choice, optional_whole_number, path
 from tierexp.errors import ConfigError
 from tierexp.models.active_blocks import BlockPolicy, choose_blocks, read_importance
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tierexp.geometry import CropGeometry
+from tierexp.tiers.geometry import CropGeometry
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
-from tierexp.imaging.tokens import ImageTokens
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
+from tierexp.models.token_layout import ImageTokens
+from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
-from tierexp.evaluation.results import EvaluationResults
 from tierexp.report.figures import pareto_frontier
 from tierexp.report.varying import varying
+from tierexp.results.schema import EvaluationResults
 
 _STYLES = {"tiers": ("#148f68", "o"), "fixed counts": ("#cc5a3f", "s"), "native": ("#7a7aa8", "D")}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tierexp.cli.refusal import refusing
 from tierexp.errors import DataError
-from tierexp.evaluation.older_results import EXPECTED, PATTERN, read_older_results
-from tierexp.evaluation.results import complete_results, load_results
-from tierexp.refusal import refusing
 from tierexp.report.comparison import FILE_NAME, compare
 from tierexp.report.varying import Run
+from tierexp.results.older import EXPECTED, PATTERN, read_older_results
+from tierexp.results.schema import complete_results, load_results
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tierexp.evaluation.results import EvaluationResults, complete_results, load_results
-from tierexp.evaluation.summary import number_text, percent_text
-from tierexp.evaluation.validation.check import Check
-from tierexp.evaluation.validation.sweep_checks import check_sweep
-from tierexp.evaluation.validation.table import checks_table
 from tierexp.machine import writing
+from tierexp.report.summary import number_text, percent_text
+from tierexp.report.targets_table import checks_table
 from tierexp.report.varying import Run, comparable, varying
+from tierexp.results.schema import EvaluationResults, complete_results, load_results
+from tierexp.results.targets.check import Check
+from tierexp.results.targets.sweep_checks import check_sweep
 
 FILE_NAME = "comparison.json"
 MISSED = 3

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
-from tierexp.evaluation.results import EvaluationResults
 from tierexp.report.varying import run_labels
+from tierexp.results.schema import EvaluationResults
 
 _COLORS = (
     "#148f68", "#c1762f", "#5b6fd0", "#c7475f", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",

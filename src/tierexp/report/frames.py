@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tierexp.config.settings import flat
 from tierexp.errors import DataError
-from tierexp.evaluation.results import EvaluationResults, SampleResult
-from tierexp.evaluation.settings import flat
-from tierexp.evaluation.validation.bootstrap import combined_interval
 from tierexp.report.comparison import runs_below
 from tierexp.report.varying import run_labels, varying
+from tierexp.results.bootstrap import combined_interval
+from tierexp.results.schema import EvaluationResults, SampleResult
 
 _OF_SAMPLES = ("per_sample_results", "failures", "validation", "provenance")
 OVERALL = "all"

@@ -14,10 +14,10 @@ from PIL import Image
 
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import TierexpError
-from tierexp.evaluation.results import EvaluationResults, SampleResult
-from tierexp.evaluation.tiling_figure import draw_tiling
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.resize import ResizeMode
+from tierexp.report.tiling_figure import draw_tiling
+from tierexp.results.schema import EvaluationResults, SampleResult
+from tierexp.tiers.geometry import CropGeometry
 
 _PICTURE_SIDE = 300
 

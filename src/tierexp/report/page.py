@@ -17,13 +17,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
-from tierexp.config import build
+from tierexp.config.build import build
 from tierexp.errors import DataError, TierexpError
-from tierexp.evaluation.results import EvaluationResults
 from tierexp.evaluation.setup import LoaderSettings
-from tierexp.evaluation.validation.check import Check
-from tierexp.evaluation.validation.sweep_checks import check_sweep
-from tierexp.geometry import CropGeometry
 from tierexp.machine import writing
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
@@ -31,6 +27,10 @@ from tierexp.report.comparison import runs_below
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
 from tierexp.report.trust import trusted_config
 from tierexp.report.varying import comparable, run_labels
+from tierexp.results.schema import EvaluationResults
+from tierexp.results.targets.check import Check
+from tierexp.results.targets.sweep_checks import check_sweep
+from tierexp.tiers.geometry import CropGeometry
 
 PAGE, FIGURES = "report.html", "figures"
 _INK = "#123457"

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from tierexp.config.location import config_dir
 from tierexp.errors import DataError
-from tierexp.loading import config_dir
 
 _WAY_OUT = "--trust builds it all the same"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tierexp.evaluation.older_results import OlderResults
-from tierexp.evaluation.results import EvaluationResults
-from tierexp.evaluation.settings import flat, measured_by
+from tierexp.config.settings import flat, measured_by
+from tierexp.results.older import OlderResults
+from tierexp.results.schema import EvaluationResults
 
 _FACTS = ("dataset", "model", "score", "top_k", "num_active_blocks")
 """What results say of themselves, whatever the settings were called."""

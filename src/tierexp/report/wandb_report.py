@@ -12,10 +12,10 @@ from pathlib import Path
 import wandb
 
 from tierexp.errors import DataError
-from tierexp.evaluation.results import EvaluationResults
-from tierexp.evaluation.wandb_logging import TierWandbLogger
 from tierexp.report.comparison import FILE_NAME
 from tierexp.report.varying import run_labels
+from tierexp.report.wandb_logging import TierWandbLogger
+from tierexp.results.schema import EvaluationResults
 
 _COLUMNS = [
     "run", "vision_tokens", "mismatch", "utilization", "accuracy", "ci95_low", "ci95_high",

@@ -18,13 +18,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tierexp.data.size_columns import by_tiling
 from tierexp.data.sizes import ImageSizes
-from tierexp.evaluation.model_free.columns import by_tiling
-from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.placements import place_many
-from tierexp.selection_table import Breakpoints, ExactMetric, candidate_tilings
-from tierexp.tiers import Threshold
-from tierexp.tiling import inner_aspects, mismatches
+from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.selection import inner_aspects, mismatches
+from tierexp.tiers.table import Breakpoints, ExactMetric, candidate_tilings
+from tierexp.tiers.tier import Threshold
 
 Objective = Literal["mismatch", "content_loss"]
 """What is to become small on average: the recorded mismatch of aspect ratios, or the share of an

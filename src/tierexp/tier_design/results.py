@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tierexp.errors import DataError
-from tierexp.evaluation.results import Failure, Provenance, read_results
+from tierexp.results.schema import Failure, Provenance, read_results
 from tierexp.tier_design.classes import Objective
-from tierexp.tiers import Tier
+from tierexp.tiers.tier import Tier
 
 KIND = "tier_design"
 SCHEMA_VERSION = 1
@@ -137,7 +137,7 @@ def tier_yaml(tier: Tier, comment: str) -> str:
     """
     return (
         f"# {comment}\n"
-        "_target_: tierexp.tiers.Tier\n"
+        "_target_: tierexp.tiers.tier.Tier\n"
         f'name: "{tier.name}"\n'
         f"min_crops: {tier.min_crops}\n"
         f"max_crops: {tier.max_crops}\n"

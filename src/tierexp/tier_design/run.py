@@ -15,16 +15,14 @@ from typing import get_args
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.checks import choice, text, whole_number
-from tierexp.config import build, refuse_unknown_keys, resolved
+from tierexp.cli.overrides import written_overrides
+from tierexp.config.build import build, refuse_unknown_keys, resolved
+from tierexp.config.checks import choice, text, whole_number
 from tierexp.data.sizes import ImageSizes
 from tierexp.errors import ConfigError
-from tierexp.evaluation.model_free.run import read_image_sizes, refuse_unread, require_a_size
-from tierexp.evaluation.provenance import gather_provenance
-from tierexp.evaluation.results import Failure, write_results, write_text
-from tierexp.geometry import CropGeometry
-from tierexp.loading import load_tier, shipped_tiers
-from tierexp.overrides import written_overrides
+from tierexp.evaluation.model_free import read_image_sizes, refuse_unread, require_a_size
+from tierexp.results.provenance import gather_provenance
+from tierexp.results.schema import Failure, write_results, write_text
 from tierexp.tier_design.classes import Objective, divide, losses
 from tierexp.tier_design.results import (
     KIND,
@@ -37,8 +35,10 @@ from tierexp.tier_design.results import (
 )
 from tierexp.tier_design.search import count_tiers, find_frontier
 from tierexp.tier_design.summary import print_design
-from tierexp.tiers import CropPolicy, Threshold, Tier
-from tierexp.tiling import select_crops_many
+from tierexp.tiers.files import load_tier, shipped_tiers
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.selection import select_crops_many
+from tierexp.tiers.tier import CropPolicy, Threshold, Tier
 
 KEYS = (
     "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "output_dir",

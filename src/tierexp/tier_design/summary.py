@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tierexp.evaluation.summary import number_text, percent_text
+from tierexp.report.summary import number_text, percent_text
 from tierexp.tier_design.results import FrontierPoint, TierDesign, TierFigures
 
 _MOST_REASONS = 5

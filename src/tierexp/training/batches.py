@@ -25,16 +25,16 @@ from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
-from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
 from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Resize, place
-from tierexp.imaging.tokens import layout_tokens
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.text import PromptTokenizer
-from tierexp.tiers import Tier
-from tierexp.tiling import select_crops
+from tierexp.models.token_layout import layout_tokens
+from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.selection import select_crops
+from tierexp.tiers.tier import Tier
 from tierexp.training.crowded import crowded_scene
 from tierexp.training.dense_targets import canvas_targets, dense_targets
 from tierexp.training.grounding import Grounding, TokenCanvas

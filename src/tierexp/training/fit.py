@@ -13,19 +13,19 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.checks import path
-from tierexp.config import build
+from tierexp.config.build import build
+from tierexp.config.checks import path
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa.dataset import TierQA
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.evaluation.progress import quiet_lightning
-from tierexp.evaluation.sample_table import closing
-from tierexp.evaluation.trainer import build_trainer, interruptible
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
-from tierexp.tiers import Threshold, Tier
+from tierexp.report.sample_table import closing
+from tierexp.runtime.progress import quiet_lightning
+from tierexp.runtime.trainer import build_trainer, interruptible
+from tierexp.tiers.tier import Threshold, Tier
 from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule
 from tierexp.training.kept_memory import keep_freed_memory

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.data.tierqa.scene import Box, center
-from tierexp.geometry import CropGeometry, Tiling
 from tierexp.imaging.resize import Placement
+from tierexp.tiers.geometry import CropGeometry, Tiling
 
 _LEGIBLE = 10.0
 """Letter height in pixels from which the global view is as good to read from as the crops."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tierexp.checks import number, path, whole_number
+from tierexp.config.checks import number, path, whole_number
 from tierexp.errors import ConfigError
 
 

@@ -16,17 +16,17 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from tierexp.checks import MAX_SEED, flag, whole_number
-from tierexp.config import build, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.build import build, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
-from tierexp.loading import load_tier
 from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
-from tierexp.tiers import Tier
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.tier import Tier
 from tierexp.training.recipe import Recipe
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_PER_BLOCK
 

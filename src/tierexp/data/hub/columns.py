@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
-from tierexp import checks
+from tierexp.config import checks
 from tierexp.errors import ConfigError, DataError
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp import checks
+from tierexp.config import checks
 from tierexp.data.hub.answers import AnswerKind, answers_of, texts_of
 from tierexp.data.hub.columns import Columns
 from tierexp.data.hub.prompt import Prompt

@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from tierexp import checks
+from tierexp.config import checks
 from tierexp.data.hub.answers import lettered
 from tierexp.errors import ConfigError
 

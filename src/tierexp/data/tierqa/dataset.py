@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.checks import choice, optional_whole_number
+from tierexp.config.checks import choice, optional_whole_number
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa.generator import generate_scene, scene_size, stream
 from tierexp.data.tierqa.guess import blind_guess

@@ -40,7 +40,8 @@ class Gemma4Geometry(CellFamily):
         budget = self.max_soft_tokens
         factor = np.sqrt(budget * self.cell_size**2 / (heights * widths))
         rows, cols = (
-            np.floor(factor * sides / self.cell_size).astype(np.int64) for sides in (heights, widths)
+            np.floor(factor * sides / self.cell_size).astype(np.int64)
+            for sides in (heights, widths)
         )
         flat, thin = rows == 0, cols == 0
         # A side without a whole cell gets one, the other what the whole ratio of the sides allows.

@@ -7,9 +7,7 @@ from __future__ import annotations
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
 
-_GRIDS = tuple(
-    (rows, cols) for rows in range(1, 11) for cols in range(1, 11) if rows * cols <= 10
-)
+_GRIDS = tuple((rows, cols) for rows in range(1, 11) for cols in range(1, 11) if rows * cols <= 10)
 
 PRESETS = (
     Preset(

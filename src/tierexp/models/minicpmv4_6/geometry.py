@@ -98,7 +98,9 @@ class MiniCpmGeometry(FamilyGeometry):
         return grids_by_count(1, self.max_slice_nums)
 
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
-        return [(self.scale_resolution * rows, self.scale_resolution * cols) for rows, cols in grids]
+        return [
+            (self.scale_resolution * rows, self.scale_resolution * cols) for rows, cols in grids
+        ]
 
 
 PRESETS = (Preset("minicpmv4_6", "class defaults", MiniCpmGeometry()),)

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.checks import choice, path, whole_number
+from tierexp.config.checks import choice, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.active_blocks import BlockPolicy
 from tierexp.models.checkpoint_files import (
@@ -35,6 +34,7 @@ from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.text import PromptTokenizer
+from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
 from tierexp.models.molmo.published_json import (
@@ -25,6 +24,7 @@ from tierexp.models.molmo.published_json import (
     vision_json,
 )
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
+from tierexp.tiers.geometry import CropGeometry
 
 _MASK_ORDER_KEY = "image_mask_order"
 _IMAGE_IDS = 4  # im_start, im_end, im_patch, im_col

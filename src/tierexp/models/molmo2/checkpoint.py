@@ -11,9 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.checks import path, whole_number
+from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.geometry import CropGeometry
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.active_blocks import BlockPolicy
 from tierexp.models.checkpoint_files import weight_files
@@ -26,6 +25,7 @@ from tierexp.models.knobs import (
 )
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
+from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

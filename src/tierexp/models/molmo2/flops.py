@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tierexp.geometry import CropGeometry
 from tierexp.models.stages import StageFlops
+from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
     from transformers import Molmo2Config

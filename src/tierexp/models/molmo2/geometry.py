@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tierexp.geometry import CropGeometry
 from tierexp.models.plans.overlapping import OverlappingCrops
 from tierexp.models.plans.plan import Preset
+from tierexp.tiers.geometry import CropGeometry
 
 PRESETS = (
     Preset(

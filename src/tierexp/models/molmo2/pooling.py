@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tierexp.geometry import CropGeometry
 from tierexp.models.protocol import ModelInputs
+from tierexp.tiers.geometry import CropGeometry
 
 
 def pooled_patches(inputs: ModelInputs, geometry: CropGeometry) -> list[Tensor]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.geometry import CropGeometry
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
+from tierexp.tiers.geometry import CropGeometry
 
 PROCESSOR_FILE = "processor_config.json"
 IMAGE_PROCESSOR_FILE = "preprocessor_config.json"

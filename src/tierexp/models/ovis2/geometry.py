@@ -31,7 +31,9 @@ def _covered_area(tall: Sides, wide: Sides, crop_size: int) -> NDArray[np.float6
     return np.where(longer > crop_size, shrunk, longer * shorter)
 
 
-def _covered_share(heights: Sides, widths: Sides, grid: Grid, crop_size: int) -> NDArray[np.float64]:
+def _covered_share(
+    heights: Sides, widths: Sides, grid: Grid, crop_size: int
+) -> NDArray[np.float64]:
     """(N,): the same of all parts of an image, the last row and column the larger ones."""
     rows, cols = grid
     height, width = heights // rows, widths // cols
@@ -75,9 +77,7 @@ class Ovis2Geometry(CropFamily):
             enough = share > _COVERED
             same = crops == grid[0] * grid[1]
             # Fewest crops among the sufficient, then the largest share; largest share otherwise.
-            better = np.where(
-                sufficient, enough & same & (share > best), enough | (share > best)
-            )
+            better = np.where(sufficient, enough & same & (share > best), enough | (share > best))
             sufficient |= enough
             np.copyto(best, share, where=better)
             np.copyto(crops, grid[0] * grid[1], where=better)

@@ -65,9 +65,7 @@ class PerceptionLmGeometry(CropFamily):
             chosen[members] = self._largest(heights[members], widths[members], holding)
         return chosen
 
-    def _largest(
-        self, heights: Sides, widths: Sides, holding: list[Grid]
-    ) -> NDArray[np.int64]:
+    def _largest(self, heights: Sides, widths: Sides, holding: list[Grid]) -> NDArray[np.int64]:
         """(N, 2): the canvas whose shorter side of the image is longest; the last of equal ones."""
         wide = widths > heights
         shape = widths / heights

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.geometry import CropGeometry
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
-from tierexp.tiers import NativeRule
-from tierexp.tiling import inner_aspects, select_crops_many
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.selection import inner_aspects, select_crops_many
+from tierexp.tiers.tier import NativeRule
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Commands: composed by Hydra, a user's mistake worth one line."""

@@ -1,0 +1,157 @@
+"""From a composed configuration to objects, refusing what cannot work in one line.
+
+In: the `DictConfig` that Hydra composed. Out: the object of a group, or a `ConfigError` that names
+the key, the value and what is allowed. Knows no group by name; imports only what a `_target_` asks
+for, so that light groups are checked before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+
+from tierexp.config.credentials import refuse_credentials
+from tierexp.errors import ConfigError
+
+OmegaConf.register_new_resolver(
+    "tierexp.asset", lambda name: str(files("tierexp") / "assets" / name), replace=True
+)
+OmegaConf.register_new_resolver(
+    "tierexp.folder_name", lambda folder: Path(folder).resolve().name, replace=True
+)
+
+
+def unknown_key(key: str, value: object, known: Iterable[str]) -> ConfigError:
+    """The complaint about a key that nothing would read.
+
+    Args:
+        key: The full key.
+        value: What it was to be set to.
+        known: The keys that exist beside it, without their parents.
+    """
+    parent, _, name = key.rpartition(".")
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1)
+    guess = f"; did you mean {close[0]}?" if close else ""
+    where = f"the keys of {parent}" if parent else "the keys"
+    beside = f"{where} are {', '.join(known)}{guess}" if known else f"{parent} has none"
+    return ConfigError(key, value, f"no such key; {beside}")
+
+
+def refuse_unknown_keys(config: DictConfig, known: Iterable[str]) -> None:
+    """Refuse top-level keys that `+key=value` can add and nothing would read.
+
+    Args:
+        config: The whole configuration.
+        known: Its top-level keys.
+
+    Raises:
+        ConfigError: There is another one, or one is missing.
+    """
+    known = tuple(known)
+    for key, value in config.items_ex(resolve=False):
+        if key not in known:
+            raise unknown_key(str(key), value, known)
+    for key in known:
+        if key not in config:
+            raise ConfigError(key, None, "it has been deleted, and nothing runs without it")
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """A configuration, or a group of one, as plain Python with interpolations replaced.
+
+    Raises:
+        ConfigError: A value is missing or a secret, or an interpolation leads nowhere.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        raise ConfigError(key, "???", f"it needs a value, {key}=...") from error
+    except InterpolationResolutionError as error:
+        key, reason = str(error.full_key), str(error.msg).splitlines()[0]
+        raise ConfigError(key, "${...}", reason) from error
+    values = cast(dict[str, Any], container)
+    refuse_credentials(values)
+    return values
+
+
+def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
+    """Whether a group describes an object of one kind, without making it.
+
+    Args:
+        config: The whole configuration.
+        key: The group.
+        kind: The class or function, named by `_target_` where it is defined.
+    """
+    group = config.get(key)
+    target = group.get("_target_") if isinstance(group, DictConfig) else None
+    return bool(target == f"{kind.__module__}.{kind.__qualname__}")
+
+
+def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offered: Any) -> Any:
+    """The object that one group of the configuration describes by its `_target_`.
+
+    Args:
+        config: The whole configuration.
+        key: The group.
+        leave_out: Keys of the group that are settings of something else.
+        offered: Arguments that no configuration holds, for a target that takes them.
+
+    Raises:
+        ConfigError: A key that the target does not take, or lacks; a value it refuses.
+        TierexpError: Whatever else of a user's doing the target complains about.
+    """
+    group = config.get(key)
+    if not isinstance(group, DictConfig) or "_target_" not in group:
+        raise ConfigError(key, group, "it has to be a group with a _target_")
+    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
+    target = _target(key, settings["_target_"])
+    given = _match_signature(key, target, settings, offered, leave_out)
+    # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
+    return instantiate(settings, _partial_=True, _convert_="all")(**given)
+
+
+def _target(key: str, path: object) -> Callable[..., Any]:
+    module, _, name = str(path).rpartition(".")
+    try:
+        target: Callable[..., Any] = getattr(import_module(module), name)
+    except (AttributeError, ModuleNotFoundError, ValueError) as error:
+        # A module that exists but lacks one of its own imports is a defect, not a wrong value.
+        if isinstance(error, ModuleNotFoundError) and not str(path).startswith(f"{error.name}."):
+            raise
+        raise ConfigError(f"{key}._target_", path, "the path of a class or function") from error
+    return target
+
+
+def _match_signature(
+    key: str,
+    target: Callable[..., Any],
+    settings: Mapping[str, Any],
+    offered: Mapping[str, Any],
+    others: Collection[str],
+) -> dict[str, Any]:
+    """Refuse settings that the target does not take; return what it takes of the offered."""
+    parameters = inspect.signature(target).parameters.values()
+    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name, value in settings.items():
+        if name == "_target_":
+            continue
+        if name in offered or not (name in named or takes_any):
+            known = {*named, *others} - offered.keys()
+            raise unknown_key(f"{key}.{name}", value, known)
+    for name, parameter in named.items():
+        needed = parameter.default is parameter.empty
+        if needed and name not in settings and name not in offered:
+            raise ConfigError(f"{key}.{name}", None, f"it needs a value, {key}.{name}=...")
+    return {name: value for name, value in offered.items() if name in named or takes_any}

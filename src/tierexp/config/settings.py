@@ -1,0 +1,69 @@
+"""Settings as results, loggers and comparisons want them.
+
+In: resolved configurations, as results keep them. Out: the part that decides what is measured, and
+flat keys. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.tier import CropPolicy, Tier
+
+_BESIDE = (
+    "output_dir", "resume", "run_name", "logger", "validate", "data.num_workers",
+    # How many processes; the kind of device is told beside the settings.
+    "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
+)  # fmt: skip
+
+
+def measured_by(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that measurements depend on: those a run has to share to go on.
+
+    Args:
+        settings: A resolved configuration.
+    """
+    part = {key: value for key, value in settings.items() if key not in _BESIDE}
+    for group in ("data", "trainer"):
+        if group in part:
+            values = part[group].items()
+            part[group] = {k: v for k, v in values if f"{group}.{k}" not in _BESIDE}
+    return part
+
+
+def flat(settings: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
+    """Nested settings by one key each.
+
+    Args:
+        settings: Of any depth.
+        separator: Between the names of a key; with `.` it is the command line's, `model.top_k`.
+    """
+    keys: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            below = flat(value, separator)
+            keys |= {f"{name}{separator}{key}": below[key] for key in below}
+        else:
+            keys[name] = value
+    return keys
+
+
+def logged_settings(
+    settings: Mapping[str, Any], tier: CropPolicy, geometry: CropGeometry
+) -> dict[str, Any]:
+    """What a logger keeps of a run's settings: flat keys to filter on, such as `model/top_k`, as
+    metrics have them, and `tier_ordered`, which sorts tiers by their tokens.
+
+    Args:
+        settings: A resolved configuration.
+        tier: That it describes.
+        geometry: Of the model.
+    """
+    if isinstance(tier, Tier):
+        tokens = tier.typical_vision_tokens
+    else:
+        tokens = geometry.selected_vision_tokens(tier.max_crops)
+    kept = {k: v for k, v in flat(settings, "/").items() if not k.endswith("_target_")}
+    return {"tier_ordered": f"{tokens:05d} {tier.name}"} | kept

@@ -1,0 +1,121 @@
+"""Timing one sample's stages on its device.
+
+In: a model and the inputs of one sample. Out: the answer and what it took. The device is waited
+for wherever a clock starts or stops, so that a stage's time is its own.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.models.stages import Stage
+from tierexp.results.latency import LatencySettings, SampleLatency
+
+
+class StageTimes:
+    """A `StageClock` that adds up what each stage takes.
+
+    Args:
+        device: To wait for.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[Stage, float] = {"vision": 0.0, "prefill": 0.0, "decode": 0.0}
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Time a stage."""
+        start = self.now()
+        yield
+        self.seconds[name] += self.now() - start
+
+    def now(self) -> float:
+        """Seconds, once the device has done all that it was told."""
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
+        return perf_counter()
+
+
+class LatencyMeter:
+    """Answers samples one at a time and times it.
+
+    Args:
+        settings: How often.
+        model: That answers.
+        device: It runs on.
+        peak_before: Peak memory of the part of the run that was measured earlier, in bytes.
+    """
+
+    def __init__(
+        self,
+        settings: LatencySettings,
+        model: VisionLanguageModel,
+        device: torch.device,
+        peak_before: int = 0,
+    ) -> None:
+        self._settings = settings
+        self._peak_before = peak_before
+        self._model = model
+        self._device = device
+        self._warm: set[int] = set()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """See `LatencyResults`."""
+        if self._device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self._device)
+        else:
+            unit = 1 if sys.platform == "darwin" else 1024
+            peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return max(peak, self._peak_before)
+
+    def measure(self, inputs: ModelInputs, max_new_tokens: int) -> tuple[Tensor, SampleLatency]:
+        """The answer to one sample, (1, L), and what it took.
+
+        Args:
+            inputs: Of one sample.
+            max_new_tokens: The longest answer; `output_tokens`, where it is set, instead.
+        """
+        if len(inputs.input_ids) != 1:
+            raise ValueError(f"{len(inputs.input_ids)} samples cannot be timed as one")
+        settings, views = self._settings, inputs.crops.shape[1]
+        fixed = settings.output_tokens is not None
+        length = max_new_tokens if settings.output_tokens is None else settings.output_tokens
+        if views not in self._warm:
+            self._warm.add(views)
+            for _ in range(settings.warmup):
+                self._model.generate(inputs, length, fixed_length=fixed)
+        runs = []
+        for _ in range(settings.repeats):
+            times = StageTimes(self._device)
+            start = times.now()
+            tokens = self._model.generate(inputs, length, clock=times, fixed_length=fixed)
+            spent = times.seconds
+            total = times.now() - start
+            runs.append((spent["vision"], spent["prefill"], spent["decode"], total))
+        vision, prefill, decode, total = (1e3 * median(stage) for stage in zip(*runs, strict=True))
+        new_tokens = tokens.shape[1]
+        flops = self._model.stage_flops(inputs, new_tokens)
+        return tokens, SampleLatency(
+            T_vision_total=vision,
+            T_LLM_prefill=prefill,
+            T_LLM_decode=decode,
+            T_decode_per_token=decode / (new_tokens - 1) if new_tokens > 1 else None,
+            T_total=total,
+            new_tokens=new_tokens,
+            flops_vision=flops.vision,
+            flops_prefill=flops.prefill,
+            flops_decode=flops.decode,
+        )

@@ -1,1 +1,0 @@
-"""`model=none`: selection and preprocessing statistics alone, from image sizes, without torch."""

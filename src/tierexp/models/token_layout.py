@@ -1,0 +1,138 @@
+"""The token sequence of an image and its question.
+
+In: a tiling, the ids of the image's special tokens, and the ids of the prompt. Out: what the
+language model reads, and where in it every vision token belongs. Follows Molmo and Molmo2: the
+global view first, then the whole canvas row by row, in which every patch appears once. Knows no
+pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.tiers.geometry import CropGeometry, Tiling
+
+DROPPED = -100
+"""The position of a vision token that the language model does not receive."""
+
+
+class ImageTokens(Protocol):
+    """Ids of the special tokens around an image (`tierexp.models.text.ImageTokenIds`)."""
+
+    @property
+    def im_start(self) -> int:
+        """Opens the canvas's grid of patches."""
+
+    @property
+    def view_start(self) -> int:
+        """Opens the global view's."""
+
+    @property
+    def im_end(self) -> int:
+        """Closes either."""
+
+    @property
+    def im_patch(self) -> int:
+        """Stands where a vision token is added."""
+
+    @property
+    def im_col(self) -> int | None:
+        """Ends a row of the canvas; None where nothing does."""
+
+    @property
+    def view_col(self) -> int | None:
+        """Ends a row of the global view; None where nothing does."""
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """The sequence of one sample, T tokens, for N crops and a global view of K tokens each; or,
+    where the canvas is pooled as a whole, of K patches each.
+
+    Args:
+        input_ids: (T,) int64.
+        image_input_idx: (N + 1, K) int64: positions in `input_ids`, `DROPPED` for tokens, or
+            patches, of an overlap that a neighbouring crop already gives. Patches that are pooled
+            into one token share its position.
+    """
+
+    input_ids: NDArray[np.int64]
+    image_input_idx: NDArray[np.int64]
+
+
+def layout_tokens(
+    tiling: Tiling,
+    geometry: CropGeometry,
+    image_tokens: ImageTokens,
+    before_image: Sequence[int],
+    prompt_ids: Sequence[int],
+) -> TokenLayout:
+    """Lay out a sample: what comes before the image, the global view, the canvas, the prompt.
+
+    Args:
+        tiling: (rows, cols) of crops.
+        geometry: Overlap and pooling.
+        image_tokens: Ids of the image's special tokens.
+        before_image: Ids that begin every sequence.
+        prompt_ids: The question, tokenized.
+    """
+    tokens, end = image_tokens, image_tokens.im_end
+    grid, canvas = geometry.token_grid, geometry.llm_grid(tiling)
+    view_ids, view_at = _grid(grid, tokens.view_start, tokens.im_patch, tokens.view_col, end)
+    canvas_ids, canvas_at = _grid(canvas, tokens.im_start, tokens.im_patch, tokens.im_col, end)
+    before, prompt = np.array(before_image, np.int64), np.array(prompt_ids, np.int64)
+    input_ids = np.concatenate([before, view_ids, canvas_ids, prompt])
+    view = _crop_positions((1, 1), view_at + len(before), geometry)
+    crops = _crop_positions(tiling, canvas_at + len(before) + len(view_ids), geometry)
+    return TokenLayout(input_ids, np.concatenate([view, crops]))
+
+
+def _grid(
+    grid: tuple[int, int], start: int, patch: int, row_end: int | None, end: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ids of a grid of vision tokens, and the (rows, cols) places of the tokens in them."""
+    rows, cols = grid
+    length = cols if row_end is None else cols + 1
+    ids = np.full((rows, length), patch, np.int64)
+    if row_end is not None:
+        ids[:, -1] = row_end
+    places = 1 + np.arange(rows)[:, None] * length + np.arange(cols)
+    return np.concatenate([[start], ids.ravel(), [end]]), places
+
+
+def _crop_positions(
+    tiling: Tiling, positions: NDArray[np.int64], geometry: CropGeometry
+) -> NDArray[np.int64]:
+    """(rows * cols, K): where the tokens, or patches, of each crop go, from the positions (h, w)
+    of the canvas's tokens.
+    """
+    rows = _canvas_index(tiling[0], 0, geometry)
+    cols = _canvas_index(tiling[1], 1, geometry)
+    down, across = rows[:, None, :, None], cols[None, :, None, :]  # (rows, cols, h, w)
+    kept = (down >= 0) & (across >= 0)
+    return np.where(kept, positions[down, across], DROPPED).reshape(tiling[0] * tiling[1], -1)
+
+
+def _canvas_index(crops: int, axis: int, geometry: CropGeometry) -> NDArray[np.int64]:
+    """Along one axis, (crops, tokens or patches): the canvas row or column of the token that each
+    becomes, -1 if dropped.
+    """
+    pool = geometry.pooling[axis]
+    per_crop = geometry.patches_per_side if geometry.pool_canvas else geometry.token_grid[axis]
+    index = np.full((crops, per_crop), -1, np.int64)
+    placed = 0
+    for crop in range(crops):
+        start, stop = geometry.kept_patches(crop, crops)
+        if geometry.pool_canvas:
+            patches = crop * geometry.window_patches + np.arange(start, stop)
+            index[crop, start:stop] = patches // pool
+            continue
+        kept = -(-(stop - start) // pool)
+        index[crop, start // pool : start // pool + kept] = np.arange(placed, placed + kept)
+        placed += kept
+    return index

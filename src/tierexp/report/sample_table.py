@@ -1,0 +1,94 @@
+"""Some samples of a run to look at, and what a logger needs to be able to show them."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from lightning.pytorch.loggers import Logger
+from numpy.typing import NDArray
+
+from tierexp.errors import ImageDecodeError
+from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.report.tiling_figure import draw_tiling
+from tierexp.results.schema import SampleResult
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """One sample to look at.
+
+    Args:
+        figure: (h, w, 3) uint8: the image with its tiling drawn over it.
+        result: What was measured of it.
+    """
+
+    figure: NDArray[np.uint8]
+    result: SampleResult
+
+
+class SampleTableLogger(ABC):
+    """A logger of runs that have to be closed and can show samples.
+
+    Args:
+        table_samples: How many it wants.
+    """
+
+    table_samples: int
+
+    @abstractmethod
+    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
+        """Show samples, in the order given."""
+
+    @abstractmethod
+    def log_file(self, file: Path, kind: str) -> None:
+        """Keep a file with the run, such as its `results`."""
+
+    @abstractmethod
+    def whereabouts(self) -> str:
+        """Where the run is to be found, for the user; to be asked before `finish`."""
+
+    @abstractmethod
+    def finish(self, exit_code: int) -> None:
+        """Write what is left and close the run, so that a next one in this process is its own."""
+
+
+@contextmanager
+def closing(logger: Logger) -> Iterator[Logger]:
+    """Close a W&B run whatever happens, so that the next run of a multirun is not added to it."""
+    try:
+        yield logger
+    except BaseException:
+        if isinstance(logger, SampleTableLogger):
+            logger.finish(exit_code=1)
+        raise
+    if isinstance(logger, SampleTableLogger):
+        logger.finish(exit_code=0)
+
+
+def sample_rows(
+    setup: EvaluationSetup, results: Sequence[tuple[int, SampleResult]]
+) -> Iterator[SampleRow]:
+    """Samples with their tilings drawn; those are left out whose image has become unreadable since.
+
+    Args:
+        setup: That the results come from.
+        results: Indices into its data set, and what was measured there.
+    """
+    for index, result in results:
+        try:
+            image = setup.dataset.image(index)
+        except ImageDecodeError as error:
+            _log.warning("sample %s is not shown: %s", result.sample_id, error)
+            continue
+        figure = draw_tiling(
+            image, result.selected_tiling, setup.resize.crops, setup.source.geometry
+        )
+        yield SampleRow(figure, result)

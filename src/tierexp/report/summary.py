@@ -1,0 +1,206 @@
+"""The console summary at the end of a run, readable at 80 columns and in a pipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.box import SQUARE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tierexp.report.targets_table import checks_table
+from tierexp.results.latency import LatencyResults
+from tierexp.results.model_free import ModelFreeResults
+from tierexp.results.schema import EvaluationResults, TaskAccuracy
+
+_BAR = 30
+_MOST_REASONS = 5
+
+
+def print_summary(
+    results: EvaluationResults | ModelFreeResults,
+    path: Path,
+    logger_line: str | None,
+    console: Console,
+) -> None:
+    """Print what a run found and where it is kept.
+
+    Args:
+        results: Of the run.
+        path: Of the results file.
+        logger_line: Where the logger keeps the metrics; None where it keeps none.
+        console: To print to.
+    """
+    console.print(_figures(results))
+    if isinstance(results, EvaluationResults) and results.num_samples:
+        console.print(_accuracies(results))
+        if results.latency is not None:
+            console.print(_latencies(results.latency))
+        console.print(checks_table(results.validation))
+    if results.num_failed:
+        console.print(_failures(results))
+    # No wrapping: a path is to be copied.
+    console.print(Text(f"results  {path}"), soft_wrap=True)
+    if logger_line is not None:
+        console.print(Text(f"metrics  {logger_line}"), soft_wrap=True)
+
+
+def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
+    low, high = results.tier_range.min_crops, results.tier_range.max_crops
+    table = Table(
+        title=Text(f"{results.dataset} · tier {results.tier} · model {results.model}"),
+        title_justify="left", show_header=False, min_width=60, box=SQUARE,
+    )  # fmt: skip
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("tier", Text(f"{results.tier}, {low} to {high} crops"))
+    table.add_row("samples", f"{results.num_samples} evaluated, {results.num_failed} failed")
+    if not results.num_samples:
+        return table
+    for index, (crops, count) in enumerate(results.selected_crops_distribution.items()):
+        share = count / results.num_samples
+        table.add_row(
+            "" if index else "crops",
+            f"{crops:>2}  {'█' * max(1, round(_BAR * share))} {count} ({share:.0%})",
+        )
+    table.add_row("crops, mean", _with_std(results.selected_crops_mean, results.selected_crops_std))
+    table.add_row(
+        "tokens selected",
+        _with_std(results.selected_vision_tokens_mean, results.selected_vision_tokens_std),
+    )
+    table.add_row(
+        "tokens actual",
+        f"{number_text(results.actual_vision_tokens_mean)} that see the image",
+    )
+    table.add_row(
+        "tokens to the LLM", f"{number_text(results.llm_vision_tokens_mean)} without overlap"
+    )
+    table.add_row(
+        "utilization",
+        f"{percent_text(results.utilization_mean)} mean, "
+        f"{percent_text(results.crop_utilization_mean)} of the crops alone",
+    )
+    table.add_row(
+        "mismatch",
+        f"{number_text(results.aspect_ratio_mismatch_mean, 3)} mean, "
+        f"{number_text(results.aspect_ratio_mismatch_p95, 3)} at the 95th percentile",
+    )
+    table.add_row(
+        "resizing",
+        f"{percent_text(results.content_kept_mean)} of the image kept, "
+        f"{percent_text(results.padding_fraction_mean)} of the canvas padded",
+    )
+    if isinstance(results, EvaluationResults):
+        experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
+        table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
+        if results.samples_per_second is not None:
+            table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
+    else:
+        table.add_row("speed", f"{number_text(results.images_per_second)} images per second")
+    return table
+
+
+def _accuracies(results: EvaluationResults) -> Table:
+    title = f"accuracy ({results.score.replace('_', ' ')})"
+    table = Table(title=Text(title), title_justify="left", min_width=60, box=SQUARE)
+    table.add_column("task", no_wrap=True)
+    table.add_column("accuracy", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("n", justify="right")
+    with_chance = results.chance is not None
+    if with_chance:
+        table.add_column("chance", justify="right")
+
+    def add(name: str, accuracy: TaskAccuracy, style: str | None = None) -> None:
+        low, high = accuracy.accuracy_ci95
+        table.add_row(
+            Text(name),
+            percent_text(accuracy.accuracy),
+            f"{percent_text(low)} to {percent_text(high)}",
+            str(accuracy.num_samples),
+            *([percent_text(accuracy.chance)] if with_chance else []),
+            style=style,
+        )
+
+    tasks = results.accuracy_by_task
+    if len(tasks) > 1:
+        for name, accuracy in tasks.items():
+            add(name, accuracy)
+        table.add_section()
+    assert results.accuracy is not None
+    assert results.accuracy_ci95 is not None
+    overall = TaskAccuracy(
+        results.accuracy, results.accuracy_ci95, results.num_samples, results.chance
+    )
+    add("all", overall, style="bold")
+    if results.mme is not None:
+        table.caption = (
+            f"MME perception {number_text(results.mme.perception)} of 2000, cognition "
+            f"{number_text(results.mme.cognition)} of 800; {results.mme.num_images} images"
+        )
+        table.caption_justify = "left"
+    return table
+
+
+def _latencies(latency: LatencyResults) -> Table:
+    answers = "the answers above" if latency.passes == "one" else "a pass of its own"
+    length = "" if latency.output_tokens is None else f", {latency.output_tokens} tokens each"
+    table = Table(
+        title=f"latency in ms, one sample at a time ({answers}{length})",
+        title_justify="left", min_width=60, box=SQUARE,
+    )  # fmt: skip
+    table.add_column("stage", no_wrap=True)
+    for column in ("mean", "p50", "p95", "p99", "GFLOP"):
+        table.add_column(column, justify="right")
+    for name, label, flops in (
+        ("T_vision_total", "vision", "flops_vision"),
+        ("T_LLM_prefill", "prefill", "flops_prefill"),
+        ("T_LLM_decode", "decode", "flops_decode"),
+        ("T_decode_per_token", "decode, a token", None),
+        ("T_total", "total", None),
+    ):
+        if name in latency.stages:
+            times = latency.stages[name]
+            table.add_row(
+                label,
+                *(number_text(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
+                number_text(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
+            )
+    megabytes = latency.peak_memory_bytes / 2**20
+    table.caption = (
+        f"{latency.num_samples} samples, {latency.new_tokens_mean:.1f} tokens an answer, "
+        f"{latency.repeats} repeats; peak memory {megabytes:.0f} MiB"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _failures(results: EvaluationResults | ModelFreeResults) -> Table:
+    table = Table(
+        title=f"{results.num_failed} failed", title_justify="left", min_width=60, box=SQUARE
+    )
+    table.add_column("n", justify="right")
+    table.add_column("reason", overflow="fold")
+    reasons = Counter(failure.reason for failure in results.failures).most_common()
+    for reason, count in reasons[:_MOST_REASONS]:
+        table.add_row(str(count), Text(reason))
+    others = sum(count for _, count in reasons[_MOST_REASONS:])
+    if others:
+        table.add_row(str(others), "other reasons; all are in the results file")
+    return table
+
+
+def number_text(value: float | None, digits: int = 1) -> str:
+    """A number to so many digits, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _with_std(mean: float | None, std: float | None) -> str:
+    return f"{number_text(mean)} ± {number_text(std)}"
+
+
+def percent_text(value: float | None) -> str:
+    """A share as a percentage, or a dash where there is none."""
+    return "-" if value is None else f"{value:.1%}"

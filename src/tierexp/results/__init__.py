@@ -1,0 +1,1 @@
+"""What a run found: its schema, its aggregates and its files."""

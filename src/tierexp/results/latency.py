@@ -1,0 +1,172 @@
+"""How long the stages of answering take: what is to be measured, and what was.
+
+In: the settings of the group `latency`, and the measurements of every sample. Out: statistics per
+stage. Times are in milliseconds and named as in the results. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from tierexp.config.checks import choice, optional_whole_number, whole_number
+
+Passes = Literal["one", "two"]
+
+TIMES = ("T_vision_total", "T_LLM_prefill", "T_LLM_decode", "T_decode_per_token", "T_total")
+FLOPS = ("flops_vision", "flops_prefill", "flops_decode")
+
+
+@dataclass(frozen=True)
+class NoLatency:
+    """Nothing is timed."""
+
+
+@dataclass(frozen=True)
+class LatencySettings:
+    """How latency is measured; always one sample at a time.
+
+    Args:
+        passes: `two` answers for accuracy first, in batches, and then once more for latency;
+            `one` takes both from the same answers, one sample at a time.
+        warmup: Answers before the clock counts, anew for every crop count.
+        repeats: Answers to a sample; of each figure the median is kept.
+        output_tokens: Every answer is decoded to so many tokens, whatever it says; null: as long
+            as it is.
+
+    Raises:
+        ConfigError: Another word, or a number that cannot be.
+    """
+
+    passes: Passes = "two"
+    warmup: int = 2
+    repeats: int = 3
+    output_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        choice("latency.passes", self.passes, get_args(Passes))
+        whole_number("latency.warmup", self.warmup, 0)
+        whole_number("latency.repeats", self.repeats, 1)
+        optional_whole_number("latency.output_tokens", self.output_tokens, 1)
+
+
+@dataclass(frozen=True)
+class SampleLatency:
+    """What one sample took.
+
+    Args:
+        T_vision_total: Crops to vision tokens.
+        T_LLM_prefill: The prompt, up to the answer's first token.
+        T_LLM_decode: The answer's tokens after that.
+        T_decode_per_token: The same for one of them; None for an answer of a single token.
+        T_total: From crops on the device to the answer's ids.
+        new_tokens: Of the answer, the end of text included.
+        flops_vision: Estimated operations of that stage, as of the next two.
+        flops_prefill: See `flops_vision`.
+        flops_decode: See `flops_vision`.
+    """
+
+    T_vision_total: float
+    T_LLM_prefill: float
+    T_LLM_decode: float
+    T_decode_per_token: float | None
+    T_total: float
+    new_tokens: int
+    flops_vision: int
+    flops_prefill: int
+    flops_decode: int
+
+
+@dataclass(frozen=True)
+class StageStatistics:
+    """Milliseconds over the samples that have the stage; the standard deviation is that of the
+    population.
+    """
+
+    mean: float
+    std: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class LatencyResults:
+    """The latency of one configuration.
+
+    Args:
+        passes: Whether accuracy comes from the same answers (`one`) or from earlier ones (`two`).
+        warmup: As in `LatencySettings`, like the next two.
+        repeats: See `warmup`.
+        output_tokens: See `warmup`.
+        batch_size: 1: samples are timed alone.
+        num_samples: That were timed.
+        new_tokens_mean: Of the answers.
+        stages: By name of `TIMES`; a stage that no sample had is missing.
+        flops_mean: By name of `FLOPS`.
+        peak_memory_bytes: Of the device while timing, weights included; on a CPU the most that the
+            process has had since it began, data loading and earlier runs included.
+    """
+
+    passes: Passes
+    warmup: int
+    repeats: int
+    output_tokens: int | None
+    batch_size: int
+    num_samples: int
+    new_tokens_mean: float
+    stages: dict[str, StageStatistics]
+    flops_mean: dict[str, float]
+    peak_memory_bytes: int
+
+
+def aggregate_latency(
+    settings: LatencySettings, samples: Sequence[SampleLatency], peak_memory_bytes: int
+) -> LatencyResults:
+    """Statistics over samples, at least one.
+
+    Args:
+        settings: How they were measured.
+        samples: What each took.
+        peak_memory_bytes: See `LatencyResults`.
+    """
+
+    def column(name: str) -> list[float]:
+        values = (getattr(sample, name) for sample in samples)
+        return [float(value) for value in values if value is not None]
+
+    stages = {}
+    for name in TIMES:
+        values = column(name)
+        if values:
+            p50, p95, p99 = np.percentile(values, [50, 95, 99])
+            stages[name] = StageStatistics(
+                float(np.mean(values)), float(np.std(values)), float(p50), float(p95), float(p99)
+            )
+    return LatencyResults(
+        passes=settings.passes,
+        warmup=settings.warmup,
+        repeats=settings.repeats,
+        output_tokens=settings.output_tokens,
+        batch_size=1,
+        num_samples=len(samples),
+        new_tokens_mean=float(np.mean(column("new_tokens"))),
+        stages=stages,
+        flops_mean={name: float(np.mean(column(name))) for name in FLOPS},
+        peak_memory_bytes=peak_memory_bytes,
+    )
+
+
+def latency_metrics(results: LatencyResults) -> dict[str, float]:
+    """What is logged: `test/T_total_mean`, `_p50`, `_p95` and `_p99` in milliseconds, the same of
+    the other stages, `test/flops_..._mean` and `test/peak_memory_bytes`.
+    """
+    logged = {"test/peak_memory_bytes": float(results.peak_memory_bytes)}
+    for stage, statistics in results.stages.items():
+        for name in ("mean", "p50", "p95", "p99"):
+            logged[f"test/{stage}_{name}"] = getattr(statistics, name)
+    logged |= {f"test/{name}_mean": flops for name, flops in results.flops_mean.items()}
+    return logged

@@ -1,0 +1,84 @@
+"""Which code, versions, device and inputs a result came from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tierexp.config.location import checkout
+from tierexp.data.plan import readable_sizes
+from tierexp.data.sample import QuestionDataset
+from tierexp.models.protocol import ModelSource
+from tierexp.results.schema import Provenance
+
+_OPTIONAL = ("transformers",)
+"""Recorded where they are installed: some models come from them."""
+
+_PACKAGES = (
+    "torch", "numpy", "pillow", "tokenizers", "safetensors", "lightning", "torchmetrics", "tierexp",
+)  # fmt: skip
+
+
+def gather_provenance(
+    config: dict[str, Any], seed: int | None, device: str, inputs: dict[str, str] | None = None
+) -> Provenance:
+    """What a reader needs to repeat a run.
+
+    Args:
+        config: The resolved configuration.
+        seed: Of everything random; None where nothing is.
+        device: The model ran on, in words.
+        inputs: As from `digest_inputs`; None without a model.
+    """
+    root = checkout()
+    commit = None if root is None else _git(root, "rev-parse", "HEAD")
+    changes = None if root is None else _git(root, "status", "--porcelain")
+    return Provenance(
+        config=config,
+        git_commit=commit,
+        git_dirty=None if commit is None or changes is None else bool(changes),
+        versions={
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+            **{package: version(package) for package in _OPTIONAL if find_spec(package)},
+        },
+        seed=seed,
+        device=device,
+        inputs=inputs or {},
+    )
+
+
+def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, str]:
+    """What would go unnoticed in a configuration: other weights or samples under the same names.
+
+    Args:
+        dataset: Read from it: every sample's id, question, answers and image key, and the size of
+            every image; no pixels.
+        source: Read from it: the names of the weight files, when they were last changed, and the
+            blocks that run, where some can be skipped.
+    """
+    samples, sizes = hashlib.sha256(), readable_sizes(dataset)
+    for index in range(len(dataset)):
+        sample = dataset[index]
+        size = sizes[0].get(index) or sizes[1][index]
+        values = sample.sample_id, sample.question, sample.answers, dataset.image_key(index), size
+        samples.update(repr(values).encode())
+    blocks = getattr(source, "active_blocks", None)
+    weights = hashlib.sha256(repr((source.weights, blocks)).encode())
+    return {"weights": weights.hexdigest()[:16], "samples": samples.hexdigest()[:16]}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git prints, None where there is no git or no repository."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Lightning, processes and devices: how a model runs, whatever it runs for."""

@@ -1,0 +1,88 @@
+"""Lightning's trainer from the configuration, for evaluation and training alike.
+
+In: the configuration and what the run itself decides. Out: a trainer, or one line about a setting
+that cannot work.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from typing_extensions import override
+
+from tierexp.config.build import build, resolved
+from tierexp.errors import ConfigError
+
+
+class EndedBySigterm(Callback):
+    """Lets SIGTERM end an evaluation, as it does other programs.
+
+    Lightning would note it for a training loop to see, and tell other processes in a collective
+    operation, which an evaluation never answers.
+    """
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Replace Lightning's handler, which it removes in the end."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def interruptible(trainer: Trainer) -> Iterator[None]:
+    """Turn the exit that Lightning makes of Ctrl-C back into a `KeyboardInterrupt`."""
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+
+
+def build_trainer(config: DictConfig, several: bool = False, **decided: Any) -> Trainer:
+    """The trainer that the group `trainer` describes.
+
+    Args:
+        config: The whole configuration.
+        several: Whether it may have several devices, with a process for each.
+        decided: Arguments that are not the configuration's to set.
+
+    Raises:
+        ConfigError: There is no such accelerator, more than one device where there can be only one,
+            another number of them than of processes that SLURM or torchrun have started, a limit on
+            the samples, or whatever else Lightning refuses.
+    """
+    accelerator = config.trainer.get("accelerator")
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ConfigError("trainer.accelerator", accelerator, "cpu or auto: there is no GPU here")
+    for key in ("fast_dev_run", "limit_test_batches", "limit_train_batches", "limit_val_batches"):
+        if key in config.trainer:
+            allowed = "nothing: data.max_samples and recipe.steps make a run shorter"
+            raise ConfigError(f"trainer.{key}", config.trainer[key], allowed)
+    strategy = config.trainer.get("strategy", "auto")
+    if strategy not in ("auto", "ddp"):
+        allowed = "auto or ddp: every process has the whole model"
+        raise ConfigError("trainer.strategy", strategy, allowed)
+    try:
+        trainer: Trainer = build(config, "trainer", **decided)
+        environment = getattr(trainer.strategy, "cluster_environment", None)
+        if environment is not None:
+            environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+        chosen = resolved(config.trainer)
+        del chosen["_target_"]
+        raise ConfigError("trainer", chosen, str(error)) from error
+    if trainer.world_size != 1 and not several:
+        devices = config.trainer.get("devices")
+        raise ConfigError("trainer.devices", devices, "1: only an evaluation can have several")
+    created = environment is not None and environment.creates_processes_externally
+    if trainer.num_nodes != 1 and not created:
+        allowed = "1, or processes that srun or torchrun have started: docs/multi_device.md"
+        raise ConfigError("trainer.num_nodes", trainer.num_nodes, allowed)
+    return trainer

@@ -1,0 +1,1 @@
+"""Crop geometry, tiers, and which tiling an image gets."""

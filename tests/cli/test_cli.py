@@ -1,0 +1,208 @@
+"""A user's mistake is one line that names key, value and what is allowed, and exit code 2, before
+any model is loaded."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from tests.support.command_line import TESTS, Outcome, run_eval, run_on_fakes
+from tests.support.fakes import DEFECT
+from tierexp.cli.launch import launch
+
+ROOT = TESTS.parent
+SAMPLES = [[[480, 640], "which?", ["this"], "read"]]
+TABLE = {"which?": "this"}
+
+
+def assert_refused(outcome: Outcome, words: list[str]) -> None:
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert outcome.err.startswith("error: ")
+    for word in words:
+        assert word in outcome.err, outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("tier=foo", ["tier='foo'", "low, medium", "fixed_1440", "native"]),
+        ("tier=", ["tier=''", "low, medium"]),
+        ("tier=null", ["tier=None", "low, medium"]),
+        ("tiers=low", ["tiers='low'", "no such key", "did you mean tier?"]),
+        ("seeds=1", ["seeds=1", "no such key", "output_dir", "did you mean seed?"]),
+        ("tier.min_crop=5", ["tier.min_crop=5", "the keys of tier", "did you mean min_crops?"]),
+        ("+tier.minimum=5", ["tier.minimum=5", "the keys of tier", "max_crops"]),
+        ("hydra.job.nam=x", ["hydra.job.nam='x'", "did you mean name?"]),
+        ("seed.x=1", ["seed.x=1", "seed has no keys"]),
+        ("+tier=low", ["tier", "without the +"]),
+        ("~data.batch_size", ["data.batch_size", "deleted"]),
+        ("tier.preferred_crops=[4,6", ["'tier.preferred_crops=[4,6'", "KEY=VALUE"]),
+        ("tier=low,high", ["tier=low,high", "-m runs each", "[low,high]"]),
+        ("tier.name=${nothing}", ["tier.name", "'nothing' not found"]),
+        ("output_dir=${nothing}", ["'nothing' not found"]),
+        ("tier.min_crops=9", ["tier.min_crops=9", "at most tier.max_crops (8)"]),
+        ("tier.preferred_crops=[4,9]", ["tier.preferred_crops=9", "4 to 8"]),
+        ("tier.preferred_crops=[]", ["tier.preferred_crops=[]", "at least one"]),
+        ("threshold.value=-0.1", ["threshold.value=-0.1", ">= 0"]),
+        ("data.path=nowhere.json", ["data.path='nowhere.json'", "existing"]),
+        ("tier.name=[a]", ["tier.name=['a']", "text"]),
+        ("threshold.value=soon", ["threshold.value='soon'", ">= 0"]),
+        ("+trainer.limit_test_batches=0", ["trainer.limit_test_batches=0", "data.max_samples"]),
+        ("trainer.accelerator=abacus", ["trainer", "abacus"]),
+        ("+trainer.strategy=fsdp", ["trainer.strategy=", "fsdp", "auto or ddp"]),
+        ("logger.mode=on", ["logger.mode='on'", "auto, online, offline, disabled"]),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert_refused(run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", override), words)
+    assert not (tmp_path / "loaded").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{broken", ["line 2", "JSON"]),
+        ('{"id": "b", "image": "no.png", "question": "?", "answers": ["a"]}', ["line 2", "no.png"]),
+    ],
+)
+def test_a_broken_data_file_names_its_line(tmp_path: Path, line: str, words: list[str]) -> None:
+    (tmp_path / "a.png").touch()
+    good = '{"id": "a", "image": "a.png", "question": "?", "answers": ["a"]}'
+    path = tmp_path / "data.jsonl"
+    path.write_text(f"{good}\n{line}\n")
+    folder = ["data=folder", f"data.path={path}"]
+    outcome = run_eval(*folder, f"output_dir={tmp_path / 'out'}")
+    assert_refused(outcome, ["data.jsonl", *words])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data=folder", "data.path=null"], ["data.path=None", "text"]),
+        (["data=folder", "data.path=5"], ["data.path=5", "text"]),
+        (
+            ["data=folder", "data.path=x", "data.score=mme"],
+            ["data.score='mme'", "exact_match, vqa"],
+        ),
+        (["data.split=[test]"], ["data.split=['test']", "train, validation, test"]),
+        (
+            ["data=folder", "data.split=test"],
+            ["data.split='test'", "no such key", "on_error, path"],
+        ),
+        (["data.max_samples=0"], ["data.max_samples=0", ">= 1, or null"]),
+        (["model.checkpoint=5"], ["model.checkpoint=5", "text"]),
+        (["model.checkpoint=/nowhere"], ["model.checkpoint='/nowhere'", "Molmo"]),
+        (["model.top_k=9"], ["model.top_k=9", "from 1 to 8"]),
+        (["seed=-1"], ["seed=-1", "from 0"]),
+    ],
+)
+def test_settings_of_real_data_and_models_are_checked(
+    tmp_path: Path, overrides: list[str], words: list[str]
+) -> None:
+    assert_refused(run_eval(*overrides, f"output_dir={tmp_path}"), words)
+
+
+def test_a_key_without_a_value_is_refused() -> None:
+    assert_refused(run_eval("data.batch_size"), ["'data.batch_size'", "KEY=VALUE"])
+
+
+def test_an_empty_data_set_is_refused(tmp_path: Path) -> None:
+    assert_refused(run_on_fakes(tmp_path, [], TABLE), ["plain_images", "no samples"])
+
+
+def test_a_multirun_is_refused_before_its_first_run(tmp_path: Path) -> None:
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "-m", "tier=low,foo")
+    assert outcome.code == 2
+    assert "tier='foo'" in outcome.err
+    assert not (tmp_path / "loaded").exists()
+
+
+def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="a defect"):
+        run_on_fakes(tmp_path, SAMPLES, {"which?": DEFECT}, "logger=none")
+
+
+def test_a_configuration_error_inside_a_task_is_a_defect(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def task(config: DictConfig, output_dir: Path) -> object:
+        return config.tier.misspelt_by_the_programmer
+
+    monkeypatch.setattr(sys, "argv", ["eval.py", f"output_dir={tmp_path}"])
+    with pytest.raises(Exception, match="misspelt_by_the_programmer"):
+        launch(task, "eval")
+
+
+def test_a_task_gets_the_output_folder_and_ctrl_c_is_130(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+
+    def task(config: DictConfig, output_dir: Path) -> None:
+        folders.append(output_dir)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["eval.py", f"output_dir={tmp_path / 'here'}"])
+    with pytest.raises(SystemExit) as end:
+        launch(task, "eval")
+    assert end.value.code == 130
+    assert folders == [tmp_path / "here"]
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_overrides_may_stand_on_both_sides_of_an_option() -> None:
+    outcome = run_eval("tier=low", "--cfg", "job", "seed=7")
+    assert outcome.code == 0
+    assert "name: low" in outcome.out
+    assert "seed: 7" in outcome.out
+
+
+def test_help_explains_every_option_of_every_group() -> None:
+    outcome = run_eval("--help")
+    assert outcome.code == 0
+    assert max(len(line) for line in outcome.out.splitlines()) <= 80
+    defaults = (ROOT / "conf" / "eval.yaml").read_text()
+    for group in ("tier", "threshold", "resize", "model", "data", "trainer", "logger"):
+        assert f"\n{group}: " in outcome.out
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            # On a line of its own or in a list of names.
+            named = rf"^  (?:[a-z0-9_]+, )*{path.stem}(?:,|$| (\*?))"
+            marked = re.search(named, outcome.out, re.MULTILINE)
+            assert marked, f"{group}={path.stem} is not explained"
+            assert bool(marked[1]) == (f"- {group}: {path.stem}\n" in defaults)
+
+
+def test_composing_imports_nothing_heavy() -> None:
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = ['eval.py', 'tier=high', '--cfg', 'job']\n"
+        "runpy.run_path('eval.py', run_name='__main__')\n"
+        "heavy = {'torch', 'lightning', 'wandb', 'torchmetrics'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "name: high" in done.stdout
+
+
+def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "eval.py", "threshold.value=-1", f"output_dir={tmp_path}"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: threshold.value=-1 is not possible: a finite number >= 0, or null for no limit\n"
+    )
+    assert done.stdout == ""

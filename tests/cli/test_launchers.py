@@ -1,0 +1,241 @@
+"""Runs in processes of their own give what runs in one process give, and end the command as those
+would: joblib, Ray on a cluster of this machine, submitit with and without SLURM."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
+
+from tests.support.command_line import TESTS, run_command, run_eval, run_on_fakes
+from tests.support.fakes import CTRL_C, DEFECT, TableModel
+from tests.support.launched_tasks import note_process
+from tierexp.cli.multirun import RunError
+from tierexp.config.location import config_dir
+
+LANDSCAPE, SQUARE = [480, 640], [512, 512]
+SAMPLES = [[LANDSCAPE, "q0", ["a"], "read"], [SQUARE, "q1", ["a"], "read"]]
+TABLE = {"q0": "a", "q1": "b"}
+TIERS = ("-m", "tier=low,medium")
+JOBLIB = (*TIERS, "hydra/launcher=joblib", "logger=none", "trainer=cpu")
+MODEL_FREE = (*TIERS, "model=none", "data.max_samples=4")
+
+
+@pytest.fixture(autouse=True)
+def importable_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS.parent), before]).strip(":"))
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """The results below a folder by run, without what time and place change."""
+    found = {}
+    for file in folder.glob("*/*_tier-*.json"):
+        content = json.loads(file.read_text())
+        for name in ("provenance", "samples_per_second", "images_per_second"):
+            content.pop(name, None)
+        found[file.parent.name] = content
+    return found
+
+
+def processes(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*/process.json"))]
+
+
+def assert_nothing_left_behind(folder: Path) -> None:
+    assert not list(folder.glob(".outcomes*"))
+
+
+def test_other_processes_give_the_same_numbers_and_one_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = (*TIERS, "logger=none", "trainer=cpu", "data.num_workers=0")
+    plain = run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep, f"output_dir={tmp_path / 'plain'}")
+    assert (plain.code, plain.err) == (0, "")
+    with monkeypatch.context() as patched:
+        # Nothing is answered in this process.
+        patched.setattr(TableModel, "generate", None)
+        # With data workers, which each of joblib's processes starts.
+        elsewhere = ("hydra/launcher=joblib", "data.num_workers=1")
+        outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep[:-1], *elsewhere)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert figures(tmp_path / "out") == figures(tmp_path / "plain")
+    assert list(figures(tmp_path / "out")) != []
+    assert outcome.out.count("comparison ") == plain.out.count("comparison ")
+    compared, expected = (
+        json.loads((tmp_path / folder / "comparison.json").read_text())
+        for folder in ("out", "plain")
+    )
+    assert [run["tier"] for run in compared["runs"]] == ["low", "medium"]
+    assert compared["validation"] == expected["validation"] != []
+    assert_nothing_left_behind(tmp_path / "out")
+
+    def speeds() -> list[float]:
+        files = sorted((tmp_path / "out").glob("*/*_tier-*.json"))
+        return [json.loads(file.read_text())["samples_per_second"] for file in files]
+
+    before = speeds()
+    again = run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep, "hydra/launcher=joblib", "resume=true")
+    assert (again.code, again.err) == (0, "")
+    assert speeds() == before  # nothing was answered again
+
+
+def test_a_strict_multirun_is_strict_elsewhere_too(tmp_path: Path) -> None:
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *JOBLIB, "validate.strict=true")
+    assert outcome.code == 3
+    assert "mismatch_p95 (low)" in outcome.err
+
+
+def test_a_mistake_elsewhere_is_one_line(tmp_path: Path) -> None:
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *JOBLIB, "data.path=nowhere.json")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "error: data.path='nowhere.json' is not possible: an existing JSON file\n"
+    )
+    assert_nothing_left_behind(tmp_path / "out")
+
+
+def test_a_mistake_in_one_run_leaves_the_others_whole(tmp_path: Path) -> None:
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, *JOBLIB[2:], "-m", "tier=low", "threshold.value=0.3,-1"
+    )
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "threshold.value=-1" in outcome.err
+    assert list(figures(tmp_path / "out")) == ["0_tier-low"]
+
+
+def test_a_run_without_any_sample_ends_the_command(tmp_path: Path) -> None:
+    outcome = run_on_fakes(tmp_path, [[[0, 1], "q0", ["a"], "read"]], TABLE, *JOBLIB)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: all 1 samples failed, the first, s0")
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_defect_elsewhere_keeps_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"fakes.py(.|\n)*RuntimeError: a defect"):
+        run_on_fakes(tmp_path, SAMPLES, TABLE | {"q1": DEFECT}, *JOBLIB)
+
+
+def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE | {"q1": CTRL_C}, *JOBLIB)
+    assert (outcome.code, outcome.err) == (130, "interrupted\n")
+
+
+def test_joblib_shares_the_cores_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    outcome = run_command(note_process, "eval", *JOBLIB, f"output_dir={tmp_path}")
+    assert (outcome.code, outcome.err) == (0, "")
+    noted = processes(tmp_path)
+    cores = len(os.sched_getaffinity(0))
+    assert [int(run["threads"]) for run in noted] == [max(cores // 2, 1)] * 2
+    assert os.getpid() not in {run["pid"] for run in noted}
+
+
+def test_ray_on_a_cluster_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="warning", log_to_driver=False)
+    try:
+        launched = ("hydra/launcher=ray", *TIERS)
+        noting = run_command(note_process, "eval", *launched, f"output_dir={tmp_path / 'noted'}")
+        outcome = run_eval(*MODEL_FREE, "hydra/launcher=ray", f"output_dir={tmp_path / 'ray'}")
+        refused = run_eval(
+            *MODEL_FREE, "hydra/launcher=ray", "threshold.value=-1", f"output_dir={tmp_path / 'no'}"
+        )
+    finally:
+        ray.shutdown()
+    assert (noting.code, noting.err) == (0, "")
+    assert [run["threads"] for run in processes(tmp_path / "noted")] == ["1", "1"]
+    assert (outcome.code, outcome.err) == (0, "")
+    run_eval(*MODEL_FREE, f"output_dir={tmp_path / 'plain'}")
+    assert len(figures(tmp_path / "ray")) == 2
+    assert figures(tmp_path / "ray") == figures(tmp_path / "plain")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert "threshold.value=-1" in refused.err
+
+
+def test_submitit_without_a_cluster(tmp_path: Path) -> None:
+    local = (*MODEL_FREE, "hydra/launcher=submitit_local")
+    outcome = run_eval(*local, f"output_dir={tmp_path / 'local'}")
+    assert (outcome.code, outcome.err) == (0, "")
+    run_eval(*MODEL_FREE, f"output_dir={tmp_path / 'plain'}")
+    assert len(figures(tmp_path / "local")) == 2
+    assert figures(tmp_path / "local") == figures(tmp_path / "plain")
+    refused = run_eval(*local, "threshold.value=-1", f"output_dir={tmp_path / 'no'}")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert_nothing_left_behind(tmp_path / "no")
+
+
+def test_what_is_submitted_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs, script = tmp_path / "bin", tmp_path / "submitted.sh"
+    programs.mkdir()
+    # As on a login node, but for a queue that takes nothing.
+    refuse = f'cp "$1" {script}; echo "sbatch: error: invalid partition" >&2; exit 1'
+    for name, line in {"srun": "exit 0", "sbatch": refuse}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    outcome = run_eval(
+        *MODEL_FREE, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu",
+        "hydra.launcher.cpus_per_task=6", f"output_dir={tmp_path / 'out'}",
+    )  # fmt: skip
+    assert outcome.code == 2
+    line = "error: SLURM did not take the runs: sbatch: error: invalid partition"
+    assert outcome.err.splitlines()[-1] == line
+    lines = set(script.read_text().splitlines())
+    assert {
+        "#SBATCH --array=0-1%2", "#SBATCH --cpus-per-task=6", "#SBATCH --gpus-per-node=1",
+        "#SBATCH --mem=32GB", "#SBATCH --nodes=1", "#SBATCH --ntasks-per-node=1",
+        "#SBATCH --partition=gpu", "#SBATCH --time=60", "export OMP_NUM_THREADS=6",
+    } <= lines  # fmt: skip
+
+
+def test_slurm_needs_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    outcome = run_eval(*MODEL_FREE, "hydra/launcher=submitit_slurm", f"output_dir={tmp_path}")
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-1].startswith("error: hydra/launcher=submitit_slurm needs")
+    assert outcome.err.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("launcher", "extra"),
+    [("joblib", "joblib"), ("submitit_local", "slurm"), ("submitit_slurm", "slurm")],
+)
+def test_a_launcher_that_is_not_installed(
+    launcher: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = OmegaConf.load(config_dir() / "hydra" / "launcher" / f"{launcher}.yaml")
+    known = Plugins.instance().class_name_to_class
+    monkeypatch.delitem(known, OmegaConf.to_container(config)["_target_"])  # type: ignore[index,call-overload]
+    outcome = run_eval(*MODEL_FREE, f"hydra/launcher={launcher}", f"output_dir={tmp_path}")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert f"pip install 'tierexp[{extra}]'" in outcome.err
+
+
+def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    outcome = run_eval(*MODEL_FREE, "hydra/launcher=ray", f"output_dir={tmp_path}")
+    assert outcome.code == 2
+    assert outcome.err == "error: this launcher needs ray: pip install 'tierexp[ray]'\n"
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local", "submitit_slurm"])
+def test_an_unknown_key_of_a_launcher(launcher: str, tmp_path: Path) -> None:
+    outcome = run_eval(
+        *MODEL_FREE, f"hydra/launcher={launcher}", "hydra.launcher.jobs=3", f"output_dir={tmp_path}"
+    )
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "hydra.launcher.jobs=3" in outcome.err

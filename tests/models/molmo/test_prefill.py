@@ -1,0 +1,131 @@
+"""Prefill of images that several prompts share against reading every prompt alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.support.molmo_models import KINDS, prompt, row_of, small_model
+from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.prefill import prefill
+from tierexp.models.protocol import ModelInputs
+
+LENGTHS = [14, 10, 12, 14, 11]
+IMAGE_END = 9
+"""Of `prompt`: one token and the image's eight."""
+
+
+def sharing(lengths: list[int], image_index: list[int], before: list[int]) -> ModelInputs:
+    """Prompts of which those about one image begin alike, with `before[i]` more tokens in front of
+    image i.
+    """
+    index = torch.tensor(image_index)
+    extra = torch.tensor(before)[index]
+    lengths = [length + int(more) for length, more in zip(lengths, extra, strict=True)]
+    inputs = prompt(lengths)
+    images = int(index.max()) + 1
+    ids, longest = inputs.input_ids, max(lengths)
+    places = torch.where(
+        inputs.image_input_idx < 0, -100, inputs.image_input_idx + extra[:, None, None]
+    )
+    for row, image in enumerate(image_index):
+        first = image_index.index(image)
+        length, start = IMAGE_END + before[image], longest - lengths[row]
+        of_first = longest - lengths[first]
+        ids[row, start : start + length] = ids[first, of_first : of_first + length]
+    return replace(
+        inputs,
+        crops=inputs.crops[:images],
+        patch_mask=inputs.patch_mask[:images],
+        image_input_idx=places,
+        image_index=index,
+    )
+
+
+@torch.inference_mode()
+def tokens_read(model: Molmo, inputs: ModelInputs) -> list[int]:
+    """Tokens, padding included, of each pass through the decoder that a prefill takes."""
+    passes: list[int] = []
+    hook = model.transformer.blocks[0].register_forward_hook(
+        lambda _, args, __: passes.append(args[0].shape[:2].numel())
+    )
+    prefill(model, inputs, model.vision_features(inputs.crops, inputs.patch_mask), new_tokens=1)
+    hook.remove()
+    return passes
+
+
+@torch.inference_mode()
+def check(model: Molmo, inputs: ModelInputs) -> None:
+    """Logits and answers are those of every prompt alone, without padding and in one pass."""
+    features = model.vision_features(inputs.crops, inputs.patch_mask)
+    logits = prefill(model, inputs, features, new_tokens=1).logits
+    generated = model.generate(inputs, 5)
+    for row in range(len(inputs.input_ids)):
+        alone = row_of(inputs, row)
+        torch.testing.assert_close(logits[row], model(alone)[0, -1], rtol=1e-4, atol=1e-4)
+        assert generated[row].tolist() == model.generate(alone, 5)[0].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompts_that_share_an_image(kind: str) -> None:
+    check(small_model(kind), sharing(LENGTHS, [0, 0, 1, 1, 1], [0, 0]))
+
+
+def test_beginnings_of_unequal_length() -> None:
+    check(small_model("mixture"), sharing(LENGTHS, [0, 0, 1, 1, 2], [0, 3, 1]))
+
+
+def test_questions_of_equal_length() -> None:
+    check(small_model("dense"), sharing([12, 12, 12], [0, 0, 0], [0]))
+
+
+def test_images_in_any_order() -> None:
+    check(small_model("mixture"), sharing(LENGTHS, [1, 0, 1, 2, 0], [2, 0, 0]))
+
+
+def test_an_image_is_read_once() -> None:
+    inputs = sharing([14, 10, 12], [0, 0, 1], [0, 0])
+    assert tokens_read(small_model("dense"), inputs) == [2 * IMAGE_END, 3 * (14 - IMAGE_END)]
+
+
+def test_images_that_are_not_shared_save_the_mask_alone() -> None:
+    """Of equal length they are read first and the questions behind them; otherwise all at once."""
+    model = small_model("dense")
+    for before, expected in (([0, 0], [2 * IMAGE_END, 2 * (14 - IMAGE_END)]), ([0, 3], [2 * 14])):
+        inputs = sharing([14, 10], [0, 1], before)
+        assert tokens_read(model, inputs) == expected
+        check(model, inputs)
+
+
+@pytest.mark.parametrize("lengths", [[14, IMAGE_END, 10], [IMAGE_END] * 3])
+def test_prompts_that_end_with_their_image(lengths: list[int]) -> None:
+    check(small_model("dense"), sharing(lengths, [0, 0, 0], [0]))
+
+
+@pytest.mark.parametrize(("block", "top_k"), [(0, 1), (1, 3)])
+def test_the_knobs_hold_for_both_parts(block: int, top_k: int) -> None:
+    model = small_model("mixture")
+    model.active_blocks, model.top_k = (block,), top_k
+    check(model, sharing(LENGTHS, [0, 0, 1, 1, 1], [0, 2]))
+
+
+def test_a_prompt_alone_is_read_in_one_pass() -> None:
+    assert tokens_read(small_model("dense"), prompt([12])) == [12]
+
+
+def test_prompts_that_begin_differently_are_read_whole() -> None:
+    inputs = sharing([14, 10, 12], [0, 0, 0], [0])
+    inputs.input_ids[1, -10] = (inputs.input_ids[1, -10] + 1) % 40
+    model = small_model("mixture")
+    assert tokens_read(model, inputs) == [3 * 14]
+    check(model, inputs)
+
+
+def test_prompts_without_a_place_for_their_image() -> None:
+    inputs = sharing(LENGTHS, [0, 0, 1, 1, 1], [0, 0])
+    check(
+        small_model("dense"),
+        replace(inputs, image_input_idx=torch.full_like(inputs.image_input_idx, -100)),
+    )

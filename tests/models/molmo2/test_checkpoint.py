@@ -1,0 +1,239 @@
+"""Molmo2 folders: as released, as saved, damaged; and evaluated from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support.command_line import run_command, run_eval
+from tests.support.molmo2_models import PROCESSOR, SIZES, small_network, write_checkpoint
+from tierexp.errors import CheckpointError, ConfigError
+from tierexp.evaluation.block_importance import measure_block_importance
+from tierexp.models.molmo2 import checkpoint as checkpoint_module
+from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
+from tierexp.models.molmo2.settings import read_settings
+from tierexp.results.schema import load_results
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.tier import fixed_tier
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("molmo2"))
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(saved, tmp_path / "checkpoint")
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    values = json.loads(file.read_text())
+    change(values)
+    file.write_text(json.dumps(values))
+
+
+def test_released_words_and_saved_ones_mean_the_same(folder: Path) -> None:
+    expected = read_settings(folder)
+    assert expected.geometry == CropGeometry(70, 14, (1, 1), pool_canvas=True)
+    assert expected.num_blocks == SIZES["text_config"]["num_hidden_layers"]
+
+    def as_released(values: dict[str, Any]) -> None:
+        vision = values.pop("vision_config")
+        vision["image_default_input_size"] = vision.pop("image_size")
+        vision["image_patch_size"] = vision.pop("patch_size")
+        values["vit_config"] = vision
+
+    edit(folder / "config.json", as_released)
+    images = PROCESSOR["image_processor"]
+    (folder / "preprocessor_config.json").write_text(json.dumps(images))
+    edit(folder / "processor_config.json", lambda values: values.pop("image_processor"))
+    assert read_settings(folder) == expected
+
+
+def test_what_the_files_leave_out_is_as_the_library_has_it(folder: Path) -> None:
+    (folder / "processor_config.json").write_text('{"image_processor": {}}')
+    edit(
+        folder / "config.json",
+        lambda values: values["vision_config"].update(image_size=[378, 378]),
+    )
+    settings = read_settings(folder)
+    assert settings.geometry == CropGeometry(crop_size=378, pool_canvas=True)
+    assert settings.image_mean == settings.image_std == (0.5, 0.5, 0.5)
+    assert settings.canvas_cols
+    assert settings.view_cols
+    assert settings.own_view_start
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "complaint"),
+    [
+        ("config.json", {"model_type": "molmo"}, "model_type='molmo' is not molmo2"),
+        ("config.json", {"text_config": None}, "text_config is not an object"),
+        ("config.json", {"image_patch_id": "322"}, "image_patch_id='322' is not a whole number"),
+        (
+            "processor_config.json",
+            {"image_processor": {"size": {"height": 84, "width": 84}}},
+            "cuts crops of (84, 84) pixels in patches of 14, the model takes (70, 70)",
+        ),
+        (
+            "processor_config.json",
+            {"image_processor": PROCESSOR["image_processor"] | {"overlap_margins": [3, 2]}},
+            "geometry.overlap_margins=(3, 2) is not possible",
+        ),
+        (
+            "processor_config.json",
+            {"image_processor": PROCESSOR["image_processor"] | {"image_mean": 0.5}},
+            "image_mean=0.5 is not three numbers",
+        ),
+        ("processor_config.json", {"image_use_col_tokens": 1}, "image_use_col_tokens=1 is not"),
+    ],
+)
+def test_a_folder_that_is_no_molmo2_is_refused_in_one_line(
+    folder: Path, file: str, change: dict[str, Any], complaint: str
+) -> None:
+    edit(folder / file, lambda values: values.update(change))
+    with pytest.raises(ConfigError) as refused:
+        Molmo2Checkpoint(str(folder))
+    assert complaint in str(refused.value)
+    assert refused.value.key == "model.checkpoint"
+
+
+@pytest.mark.parametrize("file", ["config.json", "processor_config.json"])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(ConfigError, match=f"{file} cannot be read: No such file"):
+        Molmo2Checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ({"top_k": 2}, r"model\.top_k=2 is not possible: only null, this model has no experts"),
+        ({"num_active_blocks": 5}, "a whole number from 1 to 4"),
+        ({"block_policy": "importance"}, r"model\.block_importance=None"),
+        ({"block_importance": "scores.json"}, "only model.block_policy=importance reads it"),
+        ({"max_new_tokens": 0}, r"model\.max_new_tokens=0"),
+        ({"dtype": "int8"}, r"model\.dtype='int8'"),
+    ],
+)
+def test_an_impossible_setting_is_refused(
+    saved: Path, setting: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Molmo2Checkpoint(str(saved), **setting)
+
+
+@pytest.mark.parametrize("missing", ["transformers", "jinja2"])
+def test_the_missing_extra_costs_one_line(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    kept = checkpoint_module.find_spec
+    monkeypatch.setattr(
+        checkpoint_module, "find_spec", lambda name: None if name == missing else kept(name)
+    )
+    with pytest.raises(ConfigError, match=r"pip install 'tierexp\[molmo2\]'"):
+        Molmo2Checkpoint(str(saved))
+
+
+def test_every_tensor_is_read_and_none_made_up(folder: Path) -> None:
+    source = Molmo2Checkpoint(str(folder), num_active_blocks=2, block_policy="first")
+    model = source.load(CPU)
+    assert model.active_blocks == (0, 1)
+    model.run_blocks(range(4))
+    loaded = model.network.state_dict()
+    for key, weight in small_network().state_dict().items():
+        assert torch.equal(loaded[key], weight), key
+    # What transformers saves is in the released names: split embeddings, fused projections.
+    stored = load_file(folder / "model.safetensors")
+    assert any(key.endswith("wte.new_embedding") for key in stored)
+    assert any(key.endswith("self_attn.att_proj.weight") for key in stored)
+    name = next(name for name in stored if name.endswith(("norm.weight", "ln_f.weight")))
+    rest = {key: value for key, value in stored.items() if key != name}
+    save_file(rest, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="lacks model"):
+        source.load(CPU)
+    extra = stored | {"model.language_model.surplus": torch.zeros(2)}
+    save_file(extra, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"has tensors left over: .*surplus"):
+        source.load(CPU)
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        source.load(CPU)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="has neither"):
+        source.load(CPU)
+
+
+def test_a_fixed_tier_counts_the_models_own_tokens() -> None:
+    geometry = CropGeometry(crop_size=378, pool_canvas=True)
+    tier = fixed_tier(1008, geometry)
+    assert (tier.min_crops, tier.max_crops) == (4, 4)  # 5 x 196 = 980
+    assert tier.typical_vision_tokens == 980
+
+
+def test_it_answers_from_the_command_line(saved: Path, tmp_path: Path) -> None:
+    common = [
+        "model=molmo2_4b", f"model.checkpoint={saved}", "model.max_new_tokens=3",
+        "resize=molmo2", "data.max_samples=3", "data.num_workers=0", "logger=none",
+    ]  # fmt: skip
+    outcome = run_eval(
+        *common, "tier=medium", "model.num_active_blocks=3", "latency=on", "latency.repeats=1",
+        f"output_dir={tmp_path / 'medium'}",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    (file,) = (tmp_path / "medium").glob("*.json")
+    assert file.name.endswith("_topknone_blocks3.json")
+    results = load_results(file)
+    geometry = Molmo2Checkpoint(str(saved)).geometry
+    assert results.num_samples == 3
+    for sample in results.per_sample_results:
+        tiling = tuple(sample.selected_tiling)
+        assert sample.selected_vision_tokens == (sample.selected_crops + 1) * 9
+        assert sample.llm_vision_tokens == geometry.llm_vision_tokens(tiling)
+        assert sample.actual_vision_tokens == sample.selected_vision_tokens
+        assert sample.latency is not None
+        assert sample.latency.T_vision_total > 0
+    assert "transformers" in results.provenance.versions
+    outcome = run_eval(
+        *common, "tier=fixed_432", "tier.vision_tokens=54", f"output_dir={tmp_path / 'fixed'}"
+    )
+    assert outcome.code == 0, outcome.err
+    (file,) = (tmp_path / "fixed").glob("*.json")
+    assert {s.selected_crops for s in load_results(file).per_sample_results} == {5}
+
+
+def test_block_importance_is_measured_on_it_too(saved: Path, tmp_path: Path) -> None:
+    outcome = run_command(
+        measure_block_importance, "block_importance", "model=molmo2_o_7b",
+        f"model.checkpoint={saved}", "tier=low", "data.max_samples=2", "data.num_workers=0",
+        f"output_dir={tmp_path}",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    scores = json.loads((tmp_path / "block_importance.json").read_text())["block_importance"]
+    assert len(scores) == 4
+    source = Molmo2Checkpoint(
+        str(saved),
+        num_active_blocks=2,
+        block_policy="importance",
+        block_importance=str(tmp_path / "block_importance.json"),
+    )
+    assert len(source.active_blocks) == 2
+
+
+def test_the_knob_that_dense_models_lack_costs_one_line(saved: Path) -> None:
+    outcome = run_eval("model=molmo2_8b", f"model.checkpoint={saved}", "model.top_k=2")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "error: model.top_k=2 is not possible: only null, this model has no experts to choose\n"
+    )

@@ -1,0 +1,49 @@
+"""The curve shows the numbers of the results, and refuses to join what cannot be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.results.test_schema import FACTS, LANDSCAPE, PROVENANCE, SQUARE
+from tierexp.errors import DataError
+from tierexp.report.accuracy_curve import accuracy_curve
+from tierexp.results.schema import EvaluationResults, aggregate
+
+
+def results(tier: str, tokens: int, **facts: str | int) -> EvaluationResults:
+    samples = [
+        dataclasses.replace(sample, selected_vision_tokens=tokens) for sample in (LANDSCAPE, SQUARE)
+    ]
+    return aggregate(samples, [], dataclasses.replace(FACTS, tier=tier, **facts), 1.0, PROVENANCE)
+
+
+def test_points_and_bars_are_those_of_the_results() -> None:
+    runs = [results("medium", 1008), results("low", 432), results("fixed_288", 288)]
+    (axes,) = accuracy_curve(runs, chance=0.25).axes
+    tiers, fixed = axes.containers
+    assert tiers.get_label() == "tiers"
+    assert tiers.lines[0].get_xydata().tolist() == [[432, 50], [1008, 50]]
+    assert fixed.lines[0].get_xydata().tolist() == [[288, 50]]
+    bars = tiers.lines[2][0].get_segments()
+    low, high = runs[0].accuracy_ci95 or (0, 0)
+    assert bars[0][:, 1].tolist() == pytest.approx([100 * low, 100 * high])
+    assert [text.get_text() for text in axes.texts] == ["low", "medium", "288"]
+    (frontier,) = (line for line in axes.lines if str(line.get_label()).startswith("no other"))
+    assert frontier.get_xydata().tolist() == [[288, 50]]  # all are as good, it is the cheapest
+    assert [25, 25] in [list(line.get_ydata()) for line in axes.lines]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("dataset", "x"), ("model", "x"), ("score", "x"), ("top_k", 1), ("num_active_blocks", 3)],
+)
+def test_what_cannot_be_compared_is_not_joined(name: str, other: str | int) -> None:
+    with pytest.raises(DataError, match=name):
+        accuracy_curve([results("low", 432), results("medium", 1008, **{name: other})])
+
+
+def test_nothing_is_not_drawn() -> None:
+    with pytest.raises(DataError, match="no results"):
+        accuracy_curve([aggregate([], [], FACTS, 1.0, PROVENANCE)])

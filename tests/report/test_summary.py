@@ -1,0 +1,92 @@
+"""The summary holds every figure, at 80 columns and without a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.results.test_schema import FACTS, LANDSCAPE, PROVENANCE, SQUARE
+from tierexp.report.summary import print_summary
+from tierexp.results.schema import EvaluationResults, Failure, SampleResult, aggregate
+
+REASONS = ("cannot identify image file " + "x" * 90, "truncated", "truncated")
+
+
+def printed(*samples: SampleResult, logger_line: str | None = None, columns: int = 80) -> str:
+    failures = [Failure(f"f{i}", reason) for i, reason in enumerate(REASONS)]
+    results: EvaluationResults = aggregate(samples, failures, FACTS, 4.0, PROVENANCE)
+    text = io.StringIO()
+    path = Path("/results/" + "deep/" * 20) / results.file_name
+    print_summary(results, path, logger_line, Console(file=text, width=columns))
+    return text.getvalue()
+
+
+def test_every_figure_is_there() -> None:
+    text = " ".join(printed(LANDSCAPE, SQUARE, logger_line="offline").split())
+    for figure in (
+        "coco_2014_vqa · tier medium · model molmo",
+        "medium, 4 to 8 crops",
+        "2 evaluated, 3 failed",
+        "5.0 ± 1.0",
+        "864.0 ± 144.0",
+        "756.0 that see the image",
+        "624.0 without overlap",
+        "85.7% mean, 84.4% of the crops alone",
+        "0.033 mean, 0.062 at the 95th percentile",
+        "14 blocks, top 8 experts",
+        "0.5 samples per second",
+        "50.0% │ 9.5% to 90.5% │ 2",
+        "100.0% │ 20.7% to 100.0% │ 1",
+        "2 │ truncated",
+        "metrics offline",
+    ):
+        assert figure in text, figure
+
+
+def test_chance_stands_beside_accuracy_where_it_is_known() -> None:
+    guessed = [dataclasses.replace(sample, chance=0.25) for sample in (LANDSCAPE, SQUARE)]
+    text = " ".join(printed(*guessed).split())
+    assert "n │ chance" in text
+    assert "2 │ 25.0%" in text
+    assert "chance" not in printed(LANDSCAPE, SQUARE)
+
+
+def test_the_score_is_named() -> None:
+    facts = dataclasses.replace(FACTS, score="exact_match")
+    results = aggregate([LANDSCAPE], [], facts, 4.0, PROVENANCE)
+    text = io.StringIO()
+    print_summary(results, Path("x.json"), None, Console(file=text, width=80))
+    assert "accuracy (exact match)" in text.getvalue()
+    assert "accuracy (vqa)" in printed(LANDSCAPE)
+
+
+def test_tables_fit_80_columns_and_paths_stay_whole() -> None:
+    lines = printed(LANDSCAPE, SQUARE).splitlines()
+    path = [line for line in lines if line.startswith("results  ")]
+    assert len(path) == 1
+    assert path[0].endswith("_blocks14.json")
+    assert max(len(line) for line in lines if line not in path) <= 80
+    assert not any("…" in line for line in lines)
+
+
+def test_a_pipe_gets_no_control_characters() -> None:
+    assert "\x1b" not in printed(LANDSCAPE)
+
+
+def test_names_are_not_read_as_markup() -> None:
+    facts = dataclasses.replace(FACTS, dataset="photos[final][/x]", tier="[b]mine")
+    results = aggregate([LANDSCAPE], [], facts, 4.0, PROVENANCE)
+    text = io.StringIO()
+    print_summary(results, Path("x.json"), None, Console(file=text, width=80))
+    assert "photos[final][/x] · tier [b]mine" in text.getvalue()
+    assert "[b]mine, 4 to 8 crops" in text.getvalue()
+
+
+def test_without_a_scored_sample_failures_remain() -> None:
+    text = printed()
+    assert "0 evaluated, 3 failed" in text
+    assert "accuracy" not in text
+    assert "truncated" in text

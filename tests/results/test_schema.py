@@ -1,0 +1,249 @@
+"""The results file: its schema as designed, aggregates by hand, and never half a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tierexp.errors import DataError, MachineError
+from tierexp.results.intervals import wilson_interval
+from tierexp.results.schema import (
+    SCHEMA_VERSION,
+    EvaluationResults,
+    Failure,
+    Provenance,
+    RunFacts,
+    SampleResult,
+    TierRange,
+    aggregate,
+    load_results,
+    write_results,
+)
+
+SAMPLE_FIELDS = [
+    "sample_id",
+    "tier",
+    "tier_range",
+    "selected_crops",
+    "selected_tiling",
+    "aspect_ratio_mismatch",
+    "selected_vision_tokens",
+    "actual_vision_tokens",
+    "llm_vision_tokens",
+    "original_image_size",
+    "original_aspect_ratio",
+    "target_resolution",
+    "target_aspect_ratio",
+    "resize_to_fill",
+    "content_kept",
+    "padding_fraction",
+    "top_k",
+    "num_active_blocks",
+    "question",
+    "prediction",
+    "answers",
+    "accuracy",
+]
+RUN_FIELDS = [
+    "tier",
+    "tier_range",
+    "selected_crops_distribution",
+    "selected_crops_mean",
+    "selected_crops_std",
+    "selected_vision_tokens_mean",
+    "selected_vision_tokens_std",
+    "actual_vision_tokens_mean",
+    "utilization_mean",
+    "aspect_ratio_mismatch_mean",
+    "aspect_ratio_mismatch_std",
+    "top_k",
+    "num_active_blocks",
+    "accuracy",
+    "accuracy_std",
+    "accuracy_ci95",
+    "num_samples",
+    "num_failed",
+    "resize_to_fill",
+    "per_sample_results",
+]
+"""Both from section 6 of the design, in its order."""
+
+LANDSCAPE = SampleResult(
+    sample_id="a",
+    tier="medium",
+    tier_range=TierRange(4, 8),
+    selected_crops=6,
+    selected_tiling=(2, 3),
+    aspect_ratio_mismatch=0.0652,
+    selected_vision_tokens=1008,
+    actual_vision_tokens=972,
+    llm_vision_tokens=704,
+    original_image_size=(640, 480),
+    original_aspect_ratio=640 / 480,
+    target_resolution=(448, 672),
+    target_aspect_ratio=1.5,
+    resize_to_fill=True,
+    content_kept=0.889,
+    padding_fraction=0.0,
+    top_k=8,
+    num_active_blocks=14,
+    question="Q?",
+    prediction="yes",
+    answers=("yes", "ja"),
+    accuracy=1.0,
+    task="coarse",
+    actual_crop_tokens=864,
+    chance=None,
+    latency=None,
+    image_key="a.jpg",
+)
+SQUARE = dataclasses.replace(
+    LANDSCAPE, sample_id="b", selected_crops=4, selected_tiling=(2, 2), aspect_ratio_mismatch=0.0,
+    image_key="b.jpg",
+    selected_vision_tokens=720, actual_vision_tokens=540, llm_vision_tokens=544,
+    original_image_size=(512, 512), original_aspect_ratio=1.0, target_resolution=(448, 448),
+    target_aspect_ratio=1.0, prediction="né", accuracy=0.0, task="read", actual_crop_tokens=396,
+)  # fmt: skip
+FACTS = RunFacts("coco_2014_vqa", "molmo", "medium", TierRange(4, 8), True, 8, 14, "vqa")
+PROVENANCE = Provenance({"seed": 0}, "abc", False, {"torch": "2.13.0"}, 0, "cpu")
+
+
+def results_of(*samples: SampleResult, failures: tuple[Failure, ...] = ()) -> EvaluationResults:
+    return aggregate(samples, failures, FACTS, 4.0, PROVENANCE)
+
+
+def test_fields_are_those_of_the_design_in_its_order(tmp_path: Path) -> None:
+    write_results(results_of(LANDSCAPE), tmp_path / "r.json")
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert [key for key in content if key in RUN_FIELDS] == RUN_FIELDS
+    sample = content["per_sample_results"][0]
+    assert list(sample)[: len(SAMPLE_FIELDS)] == SAMPLE_FIELDS
+    assert next(iter(content)) == "schema_version"
+    assert content["schema_version"] == SCHEMA_VERSION
+    assert content["tier_range"] == {"min_crops": 4, "max_crops": 8}
+    assert sample["original_image_size"] == [640, 480]
+    assert sample["target_resolution"] == [448, 672]
+    assert sample["selected_tiling"] == [2, 3]
+
+
+def test_aggregates_by_hand() -> None:
+    results = results_of(LANDSCAPE, SQUARE, failures=(Failure("c", "not an image"),))
+    assert results.selected_crops_distribution == {4: 1, 6: 1}
+    assert list(results.selected_crops_distribution) == [4, 6]
+    assert (results.selected_crops_mean, results.selected_crops_std) == (5, 1)
+    assert (results.selected_vision_tokens_mean, results.selected_vision_tokens_std) == (864, 144)
+    assert results.actual_vision_tokens_mean == 756
+    assert results.llm_vision_tokens_mean == 624
+    assert results.utilization_mean == pytest.approx((972 / 1008 + 540 / 720) / 2)
+    assert results.crop_utilization_mean == pytest.approx((864 / 864 + 396 / 576) / 2)
+    assert results.aspect_ratio_mismatch_mean == pytest.approx(0.0326)
+    assert results.aspect_ratio_mismatch_std == pytest.approx(0.0326)
+    assert results.aspect_ratio_mismatch_p95 == pytest.approx(0.95 * 0.0652)
+    assert (results.accuracy, results.accuracy_std) == (0.5, 0.5)
+    assert results.accuracy_ci95 == wilson_interval(0.5, 2)
+    assert (results.num_samples, results.num_failed) == (2, 1)
+    assert results.samples_per_second == 0.5
+    assert results.score == "vqa"
+    assert {name: (t.accuracy, t.num_samples) for name, t in results.accuracy_by_task.items()} == {
+        "coarse": (1.0, 1),
+        "read": (0.0, 1),
+    }
+
+
+def test_without_a_scored_sample_there_is_no_mean(tmp_path: Path) -> None:
+    results = results_of(failures=(Failure("c", "not an image"),))
+    assert (results.accuracy, results.accuracy_ci95, results.utilization_mean) == (None, None, None)
+    assert (results.num_samples, results.num_failed) == (0, 1)
+    assert results.file_name == "coco-2014-vqa_tier-medium_cropsnone_topk8_blocks14.json"
+    write_results(results, tmp_path / "r.json")
+    assert load_results(tmp_path / "r.json") == results
+
+
+def test_file_names_follow_the_rule() -> None:
+    assert results_of(LANDSCAPE).file_name == (
+        "coco-2014-vqa_tier-medium_crops6_topk8_blocks14.json"
+    )
+    dense = dataclasses.replace(FACTS, dataset="my/photos 1", tier="fixed_432", top_k=None)
+    results = aggregate([LANDSCAPE, SQUARE], [], dense, 1.0, PROVENANCE)
+    assert results.file_name == "my-photos-1_tier-fixed_432_crops5_topknone_blocks14.json"
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    results = results_of(LANDSCAPE, SQUARE, failures=(Failure("c", "not an image"),))
+    path = tmp_path / "new folder" / results.file_name
+    write_results(results, path)
+    assert load_results(path) == results
+    assert "né" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("broken", ["replace", "fsync"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    path = tmp_path / "r.json"
+    write_results(results_of(LANDSCAPE), path)
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path if broken == "replace" else os, broken, fail)
+    with pytest.raises(MachineError, match=r"r\.json cannot be written: no space left"):
+        write_results(results_of(SQUARE), path)
+    monkeypatch.undo()
+    assert load_results(path) == results_of(LANDSCAPE)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:
+    write_results(results_of(LANDSCAPE), tmp_path / "r.json")
+    (tmp_path / "any").touch()
+    assert (tmp_path / "r.json").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text[:50], "is not a results file"),
+        (lambda _: "[]", "schema version None"),
+        (lambda text: text.replace('"schema_version": 4', '"schema_version": 99'), "version 99"),
+        (lambda text: text.replace('"num_failed"', '"failed"'), "num_failed"),
+        (lambda text: text.replace('"selected_tiling": [', '"selected_tiling": [1,'), "fields"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, change: object, words: str) -> None:
+    path = tmp_path / "r.json"
+    write_results(results_of(LANDSCAPE), path)
+    assert callable(change)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(DataError, match=words):
+        load_results(path)
+    with pytest.raises(DataError, match=r"none\.json"):
+        load_results(tmp_path / "none.json")
+
+
+def test_chance_is_the_mean_of_blind_guesses_where_every_sample_has_one() -> None:
+    guessed = [dataclasses.replace(LANDSCAPE, chance=1.0), dataclasses.replace(SQUARE, chance=0.0)]
+    known = aggregate(guessed, [], FACTS, 1.0, PROVENANCE)
+    assert known.chance == 0.5
+    assert known.accuracy_by_task["coarse"].chance == 1.0
+    unknown = aggregate([guessed[0], SQUARE], [], FACTS, 1.0, PROVENANCE)
+    assert unknown.chance is None
+    assert unknown.accuracy_by_task["coarse"].chance == 1.0
+
+
+def test_the_official_score_of_mme_is_that_of_its_pairs(tmp_path: Path) -> None:
+    """Category OCR: image 1 both right, image 2 one of two: accuracy 75 %, accuracy+ 50 %."""
+    right = dataclasses.replace(LANDSCAPE, task="OCR", image_key="1", accuracy=1.0)
+    wrong = dataclasses.replace(right, image_key="2", accuracy=0.0)
+    samples = [right, right, dataclasses.replace(wrong, accuracy=1.0), wrong]
+    results = aggregate(samples, [], dataclasses.replace(FACTS, score="mme"), 1.0, PROVENANCE)
+    assert results.mme is not None
+    assert results.mme.score_by_task == {"OCR": 125.0}
+    assert (results.mme.perception, results.mme.num_images) == (None, 2)
+    write_results(results, tmp_path / "r.json")
+    assert load_results(tmp_path / "r.json") == results
+    assert results_of(LANDSCAPE).mme is None
