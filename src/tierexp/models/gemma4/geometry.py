@@ -1,9 +1,11 @@
 """Gemma 4 (2026): an image is scaled, up or down, to fill a budget of soft tokens, sides rounded down to
-whole cells of three patches. Five budgets exist; a tier takes the smallest that reaches it.
+whole cells of three patches. Five budgets exist, and size alone does not change what an image costs: a
+tier sets the budget too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError
 from tierexp.models.plans.cells import CellFamily
-from tierexp.models.plans.plan import Preset, Sides
+from tierexp.models.plans.plan import Preset, Sides, Variant
 
 SOFT_TOKENS = (70, 140, 280, 560, 1120)
 """The budgets that the processor takes."""
@@ -57,10 +59,12 @@ class Gemma4Geometry(CellFamily):
         del cols
         return np.full_like(rows, 2)
 
-    def for_tokens(self, min_tokens: int, max_tokens: int) -> Gemma4Geometry:
+    def variants(self, max_tokens: int) -> Sequence[Variant]:
         del max_tokens
-        enough = [budget for budget in SOFT_TOKENS if budget > min_tokens]
-        return replace(self, max_soft_tokens=(enough or [SOFT_TOKENS[-1]])[0])
+        return [
+            Variant({"max_soft_tokens": budget}, replace(self, max_soft_tokens=budget))
+            for budget in SOFT_TOKENS
+        ]
 
 
 PRESETS = (Preset("gemma4", "class defaults (280 soft tokens)", Gemma4Geometry(48)),)

@@ -1,19 +1,20 @@
 """Perception LM ("PerceptionLM", 2025): of all canvases of tiles that hold an image whole, the one that
 enlarges its shorter side most; where none holds it, the closest aspect ratio that is not longer. The
-global view first. So a small image gets the most tiles.
+global view first. So a small image gets the most tiles, and a tier sets their number too: as an attribute
+of the image processor, since the call's argument is not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
-from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
+from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides, Variant
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class PerceptionLmGeometry(CropFamily):
 
     def all_grids(self) -> Iterable[Grid]:
         return grids_by_count(1, self.max_num_tiles)
+
+    def variants(self, max_tokens: int) -> Sequence[Variant]:
+        most = min(max_tokens // self.tokens_per_image - 1, self.max_num_tiles)
+        return [
+            Variant({"max_num_tiles": tiles}, replace(self, max_num_tiles=tiles))
+            for tiles in range(1, most + 1)
+        ]
 
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         chosen = np.empty((len(heights), 2), np.int64)

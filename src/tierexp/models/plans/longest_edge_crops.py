@@ -2,19 +2,19 @@
 
 The longer side of every image becomes one length, however small the image; then both sides are
 rounded up to whole crops. So a small image costs as much as a large one, and a square more than a
-photograph.
+photograph; a tier sets that length too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
-from tierexp.models.plans.plan import Grid, ImagePlans, Sides
+from tierexp.models.plans.plan import Grid, ImagePlans, Sides, Variant
 
 _LARGEST = 4096
 """No side is resized to more, whatever the settings say, in pixels."""
@@ -35,6 +35,14 @@ class SplitFamily(CropFamily):
     def all_grids(self) -> Iterable[Grid]:
         most = -(-min(self.longest_edge, _LARGEST) // self.crop_size)
         return grids_by_count(1, most**2) if self.do_image_splitting else [(1, 1)]
+
+    def variants(self, max_tokens: int) -> Sequence[Variant]:
+        most = max_tokens // self.tokens_per_image
+        edges = [self.crop_size * crops for crops in range(1, min(most, _LARGEST // self.crop_size) + 1)]
+        return [
+            Variant({"size": {"longest_edge": edge}}, replace(self, longest_edge=edge))
+            for edge in edges
+        ]
 
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         if not self.do_image_splitting:

@@ -7,13 +7,13 @@ families are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.models.plans.crops import grids_by_count
-from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
+from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size, Variant
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.selection import inner_aspects, select_crops_many
 from tierexp.tiers.tier import NativeRule
@@ -55,6 +55,12 @@ class OverlappingCrops(FamilyGeometry):
         """(N,): the tokens of all crops and the global view, overlaps included."""
         budgets: NDArray[np.int64] = plans.images * self.crops.tokens_per_crop
         return budgets
+
+    def variants(self, max_tokens: int) -> Sequence[Variant]:
+        most = self.crops.crops_for_tokens(max_tokens)
+        if most <= self.max_crops:
+            return [Variant({}, self)]
+        return [Variant({"max_crops": most}, replace(self, max_crops=most))]
 
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         most = min(self.max_crops, self.crops.crops_for_tokens(max_tokens))

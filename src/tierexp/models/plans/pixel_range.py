@@ -44,7 +44,7 @@ def cells_in_pixel_range(
         np.maximum(rows, 1, out=rows)
         np.maximum(cols, 1, out=cols)
     pixels = frames * rows * cell_size * cols * cell_size
-    own = frames * heights * widths
+    own = (heights * widths).astype(np.float64) * frames
     many, few = pixels > max_pixels, pixels < min_pixels
     down = np.sqrt(own / max_pixels)
     up = np.sqrt(min_pixels / own)

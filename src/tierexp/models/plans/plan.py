@@ -10,7 +10,7 @@ Knows nothing about pixels, tiers or any one family.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -28,6 +28,8 @@ Sides = NDArray[np.int64]
 Unit = Literal["crop", "cell"]
 """What a grid counts: crops that the encoder sees one by one, or cells of one image."""
 
+MAX_SIDE = 2**31 - 1
+"""No image format holds a longer side; above it, products of sides would not be exact."""
 _CHUNK = 8192
 """Images planned at once: their columns stay in the processor's cache."""
 
@@ -140,15 +142,15 @@ class FamilyGeometry(ABC):
         """(N,): what a tier counts of a plan: the tokens that the language model reads."""
         return plans.vision_tokens
 
-    def for_tokens(self, min_tokens: int, max_tokens: int) -> FamilyGeometry:
-        """The settings that a tier of this range needs; most families' settings stay.
+    def variants(self, max_tokens: int) -> Sequence[Variant]:
+        """Settings under which a tier may run the processor, the first that makes a grid being the
+        one that is used: the family's own, unless size alone cannot change what it makes.
 
         Args:
-            min_tokens: Fewest tokens of the tier.
-            max_tokens: Most tokens.
+            max_tokens: Most tokens of the tier.
         """
-        del min_tokens, max_tokens
-        return self
+        del max_tokens
+        return [Variant({}, self)]
 
     def plan_many(self, heights: ArrayLike, widths: ArrayLike) -> ImagePlans:
         """The plans of many images.
@@ -159,9 +161,9 @@ class FamilyGeometry(ABC):
 
         Raises:
             TypeError: Sides that are not whole numbers.
-            ValueError: A side is below 1 pixel.
+            ValueError: A side is below 1 pixel, or above `MAX_SIDE`.
         """
-        height, width = _checked_sides(heights, widths)
+        height, width = checked_sides(heights, widths)
         count = len(height)
         plans = ImagePlans(
             np.empty((count, 2), np.int64),
@@ -187,7 +189,7 @@ class FamilyGeometry(ABC):
 
         Raises:
             TypeError: A side that is no whole number.
-            ValueError: A side is below 1 pixel.
+            ValueError: A side is below 1 pixel, or above `MAX_SIDE`.
             RefusedSizeError: The family's processor does not take an image of this size.
         """
         try:
@@ -198,7 +200,13 @@ class FamilyGeometry(ABC):
             ) from None
 
 
-def _checked_sides(heights: ArrayLike, widths: ArrayLike) -> list[Sides]:
+def checked_sides(heights: ArrayLike, widths: ArrayLike) -> list[Sides]:
+    """(N,) heights and (N,) widths, broadcast against each other.
+
+    Raises:
+        TypeError: Sides that are not whole numbers.
+        ValueError: A side is below 1 pixel, or above `MAX_SIDE`.
+    """
     checked = []
     for name, side in zip(
         ("height", "width"),
@@ -207,10 +215,23 @@ def _checked_sides(heights: ArrayLike, widths: ArrayLike) -> list[Sides]:
     ):
         if side.dtype.kind not in "iu":
             raise TypeError(f"{name} must be whole pixels, not {side.dtype}")
-        if (side < 1).any():
-            raise ValueError(f"{name} must be at least 1 pixel")
+        if (side < 1).any() or (side > MAX_SIDE).any():
+            raise ValueError(f"{name} must be from 1 to {MAX_SIDE} pixels")
         checked.append(side.astype(np.int64).reshape(-1))
     return checked
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A family's rule under settings that differ from its preset's.
+
+    Args:
+        settings: What differs, as the family's processor calls it.
+        geometry: The rule under them.
+    """
+
+    settings: Mapping[str, object]
+    geometry: FamilyGeometry
 
 
 @dataclass(frozen=True)
