@@ -1,8 +1,9 @@
 """What `transformers`' own processors make of images, asked in a process of its own.
 
-In, on standard input: JSON, a list of (height, width) for every name of `PROCESSORS`. Out, on
-standard output: JSON, for every name and size `[vision_tokens, marks, images, rows, cols]`, or the
-reason of the refusal. The processors are the library's, told the published settings, with a
+In, on standard input: JSON, a list of `[name, settings, sizes]`: a name of `PROCESSORS`, settings of
+its image processor beside the published ones, and (height, width) of images. Out, on standard output:
+JSON, for every one of them a list with `[vision_tokens, marks, images, rows, cols]` for every size, or
+the reason of the refusal. The processors are the library's, told the published settings, with a
 tokenizer of bytes made on the spot; images are tensors without pixels, and `torchvision_shapes`
 stands in for torchvision. Knows nothing of tierexp.
 """
@@ -100,10 +101,10 @@ def _pinpoint(side: int) -> Count:
 
 
 def _cells(side: int) -> Count:
-    """One image, resized to a multiple of the cell."""
+    """One image, resized to a multiple of the cell unless it is one."""
 
     def count(made: Made) -> tuple[int, int, int]:
-        height, width = made["resized"][0]
+        height, width = (made["resized"] or [made["asked"]])[0]
         return 1, height // side, width // side
 
     return count
@@ -151,7 +152,7 @@ def _llama4(made: Made) -> tuple[int, int, int]:
 
 
 def _mllama(made: Made) -> tuple[int, int, int]:
-    height, width = made["padded"][0]
+    height, width = (made["padded"] or made["resized"])[0]
     return made["pixel_values"].shape[2], height // 560, width // 560
 
 
@@ -436,10 +437,11 @@ def _resize_array(
 class Reference:
     """One of `PROCESSORS`, ready to be asked."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, settings: dict[str, Any]) -> None:
         self._asked = asked = PROCESSORS[name]
+        images = {**asked.images, **settings}
         parts: dict[str, Any] = {
-            "image_processor": _load(asked.image_processor, "image_processing")(**asked.images),
+            "image_processor": _load(asked.image_processor, "image_processing")(**images),
             "tokenizer": _tokenizer(asked),
         }
         processor = _load(asked.processor, "processing")
@@ -491,13 +493,12 @@ def _picture(height: int, width: int, device: str) -> Any:
 
 
 def main() -> None:
-    sizes = json.load(sys.stdin)
     torch.set_num_threads(1)
-    found = {}
-    for name, asked_sizes in sizes.items():
-        reference = Reference(name)
-        found[name] = [reference.ask(height, width) for height, width in asked_sizes]
-    json.dump(found, sys.stdout)
+    answers = []
+    for name, settings, sizes in json.load(sys.stdin):
+        reference = Reference(name, settings)
+        answers.append([reference.ask(height, width) for height, width in sizes])
+    json.dump(answers, sys.stdout)
 
 
 if __name__ == "__main__":
