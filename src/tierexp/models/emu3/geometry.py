@@ -1,7 +1,7 @@
 """Emu3 ("Emu3: Next-Token Prediction is All You Need", 2024): Qwen2-VL's rule with cells of 8 pixels; the
 language model reads a line break after every row, and marks that spell the grid out.
 
-The processor of transformers 5.24.0 takes an image 1 or 3 pixels high for an array whose channels come
+The processor of transformers 5.24.0 takes an image 1, 3 or 4 pixels high for an array whose channels come
 first, and its columns and colours for rows and columns. The plan follows the processor.
 """
 
@@ -16,6 +16,8 @@ from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset, Sides
 
 _COLOURS = 3
+_CHANNELS = (1, 3, 4)
+"""Heights that look like numbers of channels."""
 
 
 def _digits(numbers: Sides) -> NDArray[np.int64]:
@@ -29,7 +31,7 @@ class Emu3Geometry(PixelRangeFamily):
     def cells(
         self, heights: Sides, widths: Sides
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        misread = (heights == 1) | (heights == _COLOURS)
+        misread = np.isin(heights, _CHANNELS)
         return super().cells(
             np.where(misread, widths, heights), np.where(misread, _COLOURS, widths)
         )

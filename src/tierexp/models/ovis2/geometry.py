@@ -23,31 +23,48 @@ _COVERED = 0.9
 """Share of an image that its crops have to show at their own resolution."""
 
 
-def _covered_area(tall: Sides, wide: Sides, crop_size: int) -> NDArray[np.float64]:
+Length = NDArray[np.float64]
+"""(N,) whole pixels, in floats."""
+
+
+def _covered_area(tall: Length, wide: Length, crop_size: int) -> NDArray[np.float64]:
     """(N,): what a square crop shows of a part of an image, in pixels of the image."""
-    longer = np.maximum(tall, wide)
-    shorter = np.minimum(tall, wide).astype(np.float64)
-    shrunk = shorter / np.maximum(longer, 1) * crop_size * crop_size
-    return np.where(longer > crop_size, shrunk, longer * shorter)
+    longer, shorter = np.maximum(tall, wide), np.minimum(tall, wide)
+    whole = shorter * longer
+    shrunk = shorter / np.maximum(longer, 1.0) * crop_size * crop_size
+    return np.where(longer > crop_size, shrunk, whole)
 
 
-def _covered_share(
-    heights: Sides, widths: Sides, grid: Grid, crop_size: int
+def _covered_pixels(
+    tall: tuple[Length, Length], wide: tuple[Length, Length], grid: Grid, crop_size: int
 ) -> NDArray[np.float64]:
-    """(N,): the same of all parts of an image, the last row and column the larger ones."""
+    """(N,): the same of all parts of an image, summed in the processor's order.
+
+    Args:
+        tall: Heights of the parts: of those of the last row, and of the other rows.
+        wide: The same of widths.
+        grid: Rows and columns of parts.
+        crop_size: Side of a crop, in pixels.
+    """
     rows, cols = grid
-    height, width = heights // rows, widths // cols
-    last_height, last_width = heights - (rows - 1) * height, widths - (cols - 1) * width
-    inner = _covered_area(height, width, crop_size)
-    right = _covered_area(height, last_width, crop_size)
-    below = _covered_area(last_height, width, crop_size)
-    corner = _covered_area(last_height, last_width, crop_size)
-    total = np.zeros(len(heights))
+    areas: dict[tuple[bool, bool], NDArray[np.float64]] = {}
+    total = np.zeros_like(tall[0])
     for row in range(rows):
-        middle, end = (inner, right) if row < rows - 1 else (below, corner)
         for col in range(cols):
-            total += middle if col < cols - 1 else end
-    return total / (widths * heights)
+            inner = row < rows - 1, col < cols - 1
+            if inner not in areas:
+                areas[inner] = _covered_area(tall[inner[0]], wide[inner[1]], crop_size)
+            total += areas[inner]
+    return total
+
+
+def _parts(sides: Sides, most: int) -> list[tuple[Length, Length]]:
+    """For 1 to `most` parts of a side the lengths of the last and of the others."""
+    parts = []
+    for count in range(1, most + 1):
+        inner = sides // count
+        parts.append(((sides - (count - 1) * inner).astype(np.float64), inner.astype(np.float64)))
+    return parts
 
 
 @dataclass(frozen=True)
@@ -70,10 +87,13 @@ class Ovis2Geometry(CropFamily):
 
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         count = len(heights)
+        tall, wide = _parts(heights, self.max_patches), _parts(widths, self.max_patches)
+        pixels = widths * heights
         sufficient, best = np.zeros(count, np.bool_), np.full(count, -1.0)
         crops, winner = np.zeros(count, np.int64), np.zeros(count, np.int64)
         for index, grid in enumerate(self._candidates):
-            share = _covered_share(heights, widths, grid, self.crop_size)
+            parts = tall[grid[0] - 1], wide[grid[1] - 1]
+            share = _covered_pixels(*parts, grid, self.crop_size) / pixels
             enough = share > _COVERED
             same = crops == grid[0] * grid[1]
             # Fewest crops among the sufficient, then the largest share; largest share otherwise.

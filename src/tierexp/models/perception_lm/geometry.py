@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ class PerceptionLmGeometry(CropFamily):
     Args:
         max_num_tiles: Most tiles; the global view comes on top.
     """
+
+    chunk: ClassVar[int] = 2**18  # every group of images costs a pass over its canvases
 
     max_num_tiles: int = 36
 
@@ -59,8 +62,9 @@ class PerceptionLmGeometry(CropFamily):
         rows_needed, cols_needed = -(-heights // self.crop_size), -(-widths // self.crop_size)
         held = rows_needed * cols_needed <= self.max_num_tiles
         chosen[~held] = self._closest(heights[~held], widths[~held])
-        # Images that the same canvases hold are compared with those alone.
+        # Images that the same canvases hold are compared with those alone, wide ones apart.
         key = rows_needed * (self.max_num_tiles + 1) + cols_needed
+        key = 3 * key + np.sign(widths - heights)
         (held_at,) = np.nonzero(held)
         order = held_at[np.argsort(key[held_at], kind="stable")]
         _, starts = np.unique(key[order], return_index=True)
@@ -73,24 +77,31 @@ class PerceptionLmGeometry(CropFamily):
             chosen[members] = self._largest(heights[members], widths[members], holding)
         return chosen
 
-    def _largest(self, heights: Sides, widths: Sides, holding: list[Grid]) -> NDArray[np.int64]:
-        """(N, 2): the canvas whose shorter side of the image is longest; the last of equal ones."""
-        wide = widths > heights
+    def _largest(
+        self, heights: Sides, widths: Sides, holding: list[Grid]
+    ) -> NDArray[np.int64]:
+        """(N, 2): the canvas whose shorter side of the image is longest; the last of equal ones.
+
+        Args:
+            heights: (N,) of images that are all wide, all tall or all square.
+            widths: (N,) of them.
+            holding: Canvases that hold them, in the processor's order.
+        """
+        wide = int(np.sign(widths[0] - heights[0]))
+        longer = np.maximum(heights, widths).astype(np.float64)
         shape = widths / heights
-        sides = np.where(wide, widths, heights)
         by_rows = {rows: rows * self.crop_size / heights for rows, _ in holding}
         by_cols = {cols: cols * self.crop_size / widths for _, cols in holding}
-        # The longer side is kept as it is; the shorter follows from it, fractions dropped, and of
-        # a square the side itself is compared.
-        square = widths == heights
         longest = np.full(len(heights), -1.0)
         winner = np.zeros(len(heights), np.int64)
         for index, (rows, cols) in enumerate(holding):
-            length = np.minimum(by_cols[cols], by_rows[rows]) * sides
-            shorter = np.floor(np.where(wide, length / shape, length * shape))
-            shorter = np.where(square, length, shorter)
-            better = shorter >= longest
-            np.copyto(longest, shorter, where=better)
+            # The longer side is kept as it is; the shorter follows from it, fractions dropped, and
+            # of a square the side itself is compared.
+            length = np.minimum(by_cols[cols], by_rows[rows]) * longer
+            if wide:
+                length = np.floor(length / shape if wide > 0 else length * shape)
+            better = length >= longest
+            np.copyto(longest, length, where=better)
             np.copyto(winner, index, where=better)
         return np.array(holding, np.int64)[winner]
 

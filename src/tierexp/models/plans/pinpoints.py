@@ -23,27 +23,36 @@ _SHRUNK = 1.1
 def best_resolutions(
     heights: Sides, widths: Sides, resolutions: Sequence[Size]
 ) -> NDArray[np.int64]:
-    """(N,): which of `resolutions` each image is fitted into; the first of equal ones.
+    """(N,): which of `resolutions` each image is fitted into: of those that keep most pixels the
+    smallest, since it wastes least; the first of equal ones.
 
     Args:
         heights: (N,) pixels.
         widths: (N,) pixels.
         resolutions: Heights and widths, in pixels.
     """
-    own = widths * heights
-    most = np.zeros(len(own), np.int64)
-    least_wasted = np.full(len(own), np.iinfo(np.int64).max)
-    winner = np.zeros(len(own), np.int64)
-    for index, (height, width) in enumerate(resolutions):
-        scale = np.minimum(width / widths, height / heights)
-        fitted = (widths * scale).astype(np.int64) * (heights * scale).astype(np.int64)
-        effective = np.minimum(fitted, own)
-        wasted = height * width - effective
-        better = (effective > most) | ((effective == most) & (wasted < least_wasted))
-        np.copyto(most, effective, where=better)
-        np.copyto(least_wasted, wasted, where=better)
-        np.copyto(winner, index, where=better)
-    return winner
+    order = sorted(range(len(resolutions)), key=lambda index: _area(resolutions[index]))
+    tall, wide = heights.astype(np.float64), widths.astype(np.float64)
+    own = tall * wide
+    by_height = {height: height / tall for height, _ in resolutions}
+    by_width = {width: width / wide for _, width in resolutions}
+    # One number for both comparisons: pixels first, and below them the place in the order.
+    places = len(order)
+    best = np.full(len(own), -1.0)
+    for place, index in enumerate(order):
+        height, width = resolutions[index]
+        scale = np.minimum(by_width[width], by_height[height])
+        kept = np.trunc(wide * scale)
+        kept *= np.trunc(np.multiply(tall, scale, out=scale), out=scale)
+        np.minimum(kept, own, out=kept)
+        kept *= places
+        kept += places - 1 - place
+        np.maximum(best, kept, out=best)
+    return np.array(order)[places - 1 - (best % places).astype(np.int64)]
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,6 @@ Unit = Literal["crop", "cell"]
 
 MAX_SIDE = 2**31 - 1
 """No image format holds a longer side; above it, products of sides would not be exact."""
-_CHUNK = 8192
-"""Images planned at once: their columns stay in the processor's cache."""
 
 
 class RefusedSizeError(TierexpError):
@@ -110,6 +108,8 @@ class FamilyGeometry(ABC):
     """A family's own rule under fixed settings. Subclasses are frozen dataclasses of the settings."""
 
     unit: ClassVar[Unit] = "crop"
+    chunk: ClassVar[int] = 8192
+    """Images planned at once: their columns stay in the processor's cache."""
 
     @abstractmethod
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
@@ -170,8 +170,8 @@ class FamilyGeometry(ABC):
             *(np.empty(count, np.int64) for _ in range(3)),
             np.empty(count, np.bool_),
         )
-        for start in range(0, count, _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for start in range(0, count, self.chunk):
+            part = slice(start, start + self.chunk)
             some = self.plan_sides(height[part], width[part])
             plans.grids[part] = some.grids
             plans.images[part] = some.images

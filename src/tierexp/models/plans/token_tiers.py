@@ -139,7 +139,6 @@ class FamilyTier:
         winners[0::2] = nearest
         winners[1::2] = np.minimum(nearest[:-1], nearest[1:])
         self._winners = winners
-        self._index = {choice.grid: index for index, choice in enumerate(self.choices)}
 
     def plan_many(self, heights: ArrayLike, widths: ArrayLike) -> TierPlans:
         """What the tier makes of many images.
@@ -169,9 +168,10 @@ class FamilyTier:
         geometry = self._geometry
         if isinstance(geometry, OverlappingCrops) and geometry.crops == _REFERENCE:
             own = select_crops_many(self._tier, heights, widths, geometry.crops, Threshold())
-            distinct, inverse = np.unique(own.tilings, axis=0, return_inverse=True)
-            index = np.array([self._index[rows, cols] for rows, cols in distinct.tolist()])
-            return index[inverse.reshape(-1)]
+            index = np.zeros((self._tier.max_crops + 1,) * 2, np.int64)
+            for place, choice in enumerate(self.choices):
+                index[choice.grid] = place
+            return index[own.tilings[:, 0], own.tilings[:, 1]]
         chosen: NDArray[np.int64] = self._winners[
             self._breakpoints.locate_many(numerators, denominators)
         ]
