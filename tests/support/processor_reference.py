@@ -27,7 +27,9 @@ def ask(questions: Iterable[Question]) -> list[list[Answer]]:
     }
     asked = subprocess.run(
         [sys.executable, "-P", str(_FOLDER / "real_processors.py")],
-        input=json.dumps([[name, dict(settings), list(sizes)] for name, settings, sizes in questions]),
+        input=json.dumps(
+            [[name, dict(settings), list(sizes)] for name, settings, sizes in questions]
+        ),
         capture_output=True,
         text=True,
         env=environment,

@@ -1,11 +1,11 @@
 """What `transformers`' own processors make of images, asked in a process of its own.
 
-In, on standard input: JSON, a list of `[name, settings, sizes]`: a name of `PROCESSORS`, settings of
-its image processor beside the published ones, and (height, width) of images. Out, on standard output:
-JSON, for every one of them a list with `[vision_tokens, marks, images, rows, cols]` for every size, or
-the reason of the refusal. The processors are the library's, told the published settings, with a
-tokenizer of bytes made on the spot; images are tensors without pixels, and `torchvision_shapes`
-stands in for torchvision. Knows nothing of tierexp.
+In, on standard input: JSON, a list of `[name, settings, sizes]`: a name of `PROCESSORS`, settings
+of its image processor beside the published ones, and (height, width) of images. Out, on standard
+output: JSON, for every one of them a list with `[vision_tokens, marks, images, rows, cols]` for
+every size, or the reason of the refusal. The processors are the library's, told the published
+settings, with a tokenizer of bytes made on the spot; images are tensors without pixels, and
+`torchvision_shapes` stands in for torchvision. Knows nothing of tierexp.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torchvision.transforms.v2 import functional as shapes
 from transformers import PreTrainedTokenizerFast
@@ -43,18 +44,14 @@ class Asked:
     """One processor and how it is asked.
 
     Args:
-        processor: Module under `transformers.models` and class of the processor.
-        image_processor: The same of its image processor.
-        count: Reads images and grid off what was made.
-        images: Settings of the image processor.
-        settings: Settings of the processor.
-        call: Arguments of the call.
-        names: Tokens by the attribute of the tokenizer that names them.
-        tokens: Further special tokens.
-        placeholder: Stands for an image in the text.
-        counted: The token that is counted; the placeholder where None.
-        device: Of the images: a processor that reads values off its tensors needs memory (`cpu`), one
-            that takes no tensors an array (`numpy`).
+        processor: Module under `transformers.models` and class of the processor. image_processor:
+        The same of its image processor. count: Reads images and grid off what was made. images:
+        Settings of the image processor. settings: Settings of the processor. call: Arguments of the
+        call. names: Tokens by the attribute of the tokenizer that names them. tokens: Further
+        special tokens. placeholder: Stands for an image in the text. counted: The token that is
+        counted; the placeholder where None. device: Of the images: a processor that reads values
+        off its tensors needs memory (`cpu`), one
+            that takes no tensors a picture (`pillow`).
     """
 
     processor: str
@@ -215,8 +212,8 @@ PROCESSORS: dict[str, Asked] = {
     "aya": Asked(
         "aya_vision.AyaVisionProcessor", _GOT, _canvas(364), _square(364),
         tokens=(
-            "<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>", "TILE_GLOBAL",
-            *(f"TILE_{i}" for i in range(12, 0, -1)),
+            "<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>",
+            "TILE_GLOBAL", *(f"TILE_{i}" for i in range(12, 0, -1)),
         ),
         counted="<|IMG_PATCH|>",
     ),
@@ -235,7 +232,8 @@ PROCESSORS: dict[str, Asked] = {
     ),
     "llava_ov": Asked(
         "llava_onevision.LlavaOnevisionProcessor", "llava_onevision.LlavaOnevisionImageProcessor",
-        _pinpoint(384), settings={"num_image_tokens": 729, "vision_feature_select_strategy": "full"},
+        _pinpoint(384),
+        settings={"num_image_tokens": 729, "vision_feature_select_strategy": "full"},
         tokens=("<video>",),
     ),
     "granite4": Asked(
@@ -315,7 +313,7 @@ PROCESSORS: dict[str, Asked] = {
             **_EDGES, "image_token": "<image>", "image_wrapper_token": "<wrap>",
             "eof_token": "<eof>", "bos_token": "<bos>",
         },
-        device="numpy",
+        device="pillow",
     ),
     "ovis2": Asked(
         "ovis2.Ovis2Processor", "ovis2.Ovis2ImageProcessor", _ovis2,
@@ -487,8 +485,8 @@ class Reference:
 
 
 def _picture(height: int, width: int, device: str) -> Any:
-    if device == "numpy":
-        return np.broadcast_to(np.uint8(0), (height, width, 3))
+    if device == "pillow":
+        return Image.new("RGB", (width, height))
     return torch.empty((3, height, width), dtype=torch.uint8, device=device)
 
 

@@ -23,7 +23,7 @@ from tierexp.report.tokens_table import as_csv, as_json, as_table
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.tier import Tier
 
-_SIZE = re.compile(r"(\d{1,10})[x×X](\d{1,10})", re.ASCII)
+_SIZE = re.compile(r"(\d{1,10})[xX\u00d7](\d{1,10})", re.ASCII)
 _TIERS = ("low", "medium", "high")
 
 

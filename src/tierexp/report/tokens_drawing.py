@@ -37,23 +37,32 @@ def draw_rows(
         presets: The families by name.
     """
     lines = [list(members) for _, members in groupby(rows, key=lambda row: row.family)]
-    width = _NAMES + max(map(len, lines)) * (_PANEL + _MARGIN) + _MARGIN
-    height = _MARGIN + len(lines) * (_PANEL + 2 * _LINE + _MARGIN)
-    picture = Image.new("RGB", (width, height), "white")
-    pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(13)
-    top = _MARGIN
-    for line in lines:
-        pen.text((_MARGIN, top), line[0].family, _INK, font)
-        for index, row in enumerate(line):
-            left = _NAMES + index * (_PANEL + _MARGIN)
-            pen.text((left, top), row.policy, _INK, font)
-            pen.text((left, top + _LINE), _caption(row), _INK if row.plan else _FAINT, font)
-            if row.plan is not None:
-                panel = _panel(image, row, presets[row.family])
-                picture.paste(panel, (left, top + 2 * _LINE))
-        top += _PANEL + 2 * _LINE + _MARGIN
+    drawn = [_line(image, line, presets[line[0].family]) for line in lines]
+    width = max(line.width for line in drawn)
+    picture = Image.new("RGB", (width, sum(line.height for line in drawn)), "white")
+    top = 0
+    for line in drawn:
+        picture.paste(line, (0, top))
+        top += line.height
     return picture
+
+
+def _line(image: NDArray[np.uint8], rows: Sequence[TokenRow], preset: Preset) -> Image.Image:
+    """One family's panels, with its name on the left."""
+    panels = [None if row.plan is None else _panel(image, row, preset) for row in rows]
+    tallest = max((panel.height for panel in panels if panel is not None), default=0)
+    size = (_NAMES + len(rows) * (_PANEL + _MARGIN), tallest + 2 * _LINE + 2 * _MARGIN)
+    line = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(line)
+    font = ImageFont.load_default(13)
+    pen.text((_MARGIN, _MARGIN), preset.family, _INK, font)
+    for index, (row, panel) in enumerate(zip(rows, panels, strict=True)):
+        left = _NAMES + index * (_PANEL + _MARGIN)
+        pen.text((left, _MARGIN), row.policy, _INK, font)
+        pen.text((left, _MARGIN + _LINE), _caption(row), _INK if row.plan else _FAINT, font)
+        if panel is not None:
+            line.paste(panel, (left, _MARGIN + 2 * _LINE))
+    return line
 
 
 def stand_in(size: Size) -> NDArray[np.uint8]:
@@ -65,7 +74,11 @@ def stand_in(size: Size) -> NDArray[np.uint8]:
     scale = min(1.0, 2 * _PANEL / max(size))
     height, width = (max(1, round(side * scale)) for side in size)
     down, across = np.linspace(0, 1, height)[:, None], np.linspace(0, 1, width)[None]
-    channels = [120 + 90 * across + 0 * down, 150 + 60 * down + 0 * across, 220 - 60 * across * down]
+    channels = [
+        120 + 90 * across + 0 * down,
+        150 + 60 * down + 0 * across,
+        220 - 60 * across * down,
+    ]
     return np.stack(channels, axis=-1).astype(np.uint8)
 
 

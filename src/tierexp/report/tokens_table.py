@@ -18,7 +18,8 @@ _WIDTH = 25
 
 _COLUMNS = (
     "family", "width", "height", "policy", "grid_rows", "grid_cols", "images", "vision_tokens",
-    "marks", "mismatch", "content_kept", "brought_to_width", "brought_to_height", "settings", "reason",
+    "marks", "mismatch", "content_kept", "brought_to_width", "brought_to_height", "settings",
+    "reason",
 )  # fmt: skip
 
 
@@ -47,7 +48,9 @@ def _cell(row: TokenRow) -> str:
 
 def _short(reason: str) -> str:
     """A reason in a column's width: its last words are the telling ones."""
-    return f"   none: {reason.rsplit(': ', 1)[-1].removeprefix('the nearest are of ')}"[: _WIDTH - 1]
+    return f"   none: {reason.rsplit(': ', 1)[-1].removeprefix('the nearest are of ')}"[
+        : _WIDTH - 1
+    ]
 
 
 def as_json(rows: Sequence[TokenRow]) -> str:

@@ -44,9 +44,9 @@ def test_choices_are_within_the_tier(family: str, name: str) -> None:
     tokens = token_range(tier(name))
     try:
         choices = compiled(family, name).choices
-    except UnreachableTierError as error:
-        assert f"no grid of {tokens.min_tokens} to {tokens.max_tokens} tokens" in str(error)
-        return
+    except UnreachableTierError:
+        return  # below: who, and what it says
+    assert choices
     assert all(tokens.min_tokens <= c.budget <= tokens.max_tokens for c in choices)
     assert len({choice.grid for choice in choices}) == len(choices)
 

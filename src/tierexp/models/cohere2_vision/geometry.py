@@ -1,5 +1,5 @@
-"""Cohere2 Vision (Command A Vision, 2025): the crops that scale an image least, the global view last,
-a line break after every image. `min_patches` has no effect in the processor, and none here.
+"""Cohere2 Vision (Command A Vision, 2025): the crops that scale an image least, the global view
+last, a line break after every image. `min_patches` has no effect in the processor, and none here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
@@ -30,9 +31,11 @@ class Cohere2VisionGeometry(CropFamily):
     def _candidates(self) -> list[Grid]:
         return grids_by_count(1, self.max_patches)
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         return self._candidates
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         return least_scaling_grids(heights, widths, self._candidates, self.crop_size)
 

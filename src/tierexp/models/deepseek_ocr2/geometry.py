@@ -1,5 +1,5 @@
-"""DeepSeek-OCR 2 (2026): a padded global view, and for images above the size of a tile two to six tiles
-of the closest aspect ratio; one separator. Everything is a placeholder: there are no marks.
+"""DeepSeek-OCR 2: a padded global view, and for images above the size of a tile two to six
+tiles of the closest aspect ratio; one separator. Everything is a placeholder: there are no marks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from typing_extensions import override
 
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_by_count
@@ -45,11 +46,12 @@ class DeepseekOcr2Geometry(FamilyGeometry):
     def _candidates(self) -> list[Grid]:
         return grids_by_count(self.min_patches, self.max_patches)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         longer, shorter = np.maximum(heights, widths), np.minimum(heights, widths)
         grids = closest_aspect_grids(heights, widths, self._candidates, self.tile_size)
         large = longer > self.tile_size
-        grids = np.where(large[:, None], grids, 1)
+        grids[~large] = 1
         tiles = np.where(large, grids[:, 0] * grids[:, 1], 0)
         plans = ImagePlans(
             grids,
@@ -64,10 +66,12 @@ class DeepseekOcr2Geometry(FamilyGeometry):
         gone = np.rint(shorter * (self.view_size / longer)) < 1
         return refuse(plans, gone) if gone.any() else plans
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens
         return [(1, 1), *self._candidates]
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.tile_size * rows, self.tile_size * cols) for rows, cols in grids]
 

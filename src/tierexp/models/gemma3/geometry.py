@@ -1,5 +1,5 @@
-"""Gemma 3 ("Gemma 3 Technical Report", 2025): one squashed square; with pan and scan, the global view
-first and a row or a column of crops where the image is long enough.
+"""Gemma 3 ("Gemma 3 Technical Report", 2025): one squashed square; with pan and scan, the global
+view first and a row or a column of crops where the image is long enough.
 
 Pan and scan set in the image processor's configuration is overridden by the processor; only the
 call's argument works. Its crops are cut from the image and squashed too: two crops of a 4:3 photo
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
@@ -46,6 +47,7 @@ class PanAndScan(FamilyGeometry):
         fits = np.minimum(side, shorter) >= self.min_crop_size
         return np.where(fits & (ratio >= self.min_ratio), count, 0)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         crops = self._counts(heights, widths)
         along = np.maximum(crops, 1)
@@ -59,11 +61,13 @@ class PanAndScan(FamilyGeometry):
             grids, images, images * _TOKENS, images * _MARKS + text, np.zeros(len(crops), np.bool_)
         )
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens
         along = range(2, self.max_num_crops + 1)
         return [(1, 1), *((1, n) for n in along), *((n, 1) for n in along)]
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(_SIZE * rows, _SIZE * cols) for rows, cols in grids]
 

@@ -1,6 +1,6 @@
-"""Gemma 4 (2026): an image is scaled, up or down, to fill a budget of soft tokens, sides rounded down to
-whole cells of three patches. Five budgets exist, and size alone does not change what an image costs: a
-tier sets the budget too.
+"""Gemma 4: an image is scaled, up or down, to fill a budget of soft tokens, sides rounded
+down to whole cells of three patches. Five budgets exist, and size alone does not change what an
+image costs: a tier sets the budget too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.errors import ConfigError
 from tierexp.models.plans.cells import CellFamily
@@ -36,6 +37,7 @@ class Gemma4Geometry(CellFamily):
         if self.max_soft_tokens not in SOFT_TOKENS:
             raise ConfigError("max_soft_tokens", self.max_soft_tokens, f"one of {SOFT_TOKENS}")
 
+    @override
     def cells(
         self, heights: Sides, widths: Sides
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -55,10 +57,12 @@ class Gemma4Geometry(CellFamily):
         )
         return rows, cols, (flat & thin) | (rows * cols > budget)
 
+    @override
     def marks(self, rows: Sides, cols: Sides) -> Sides:
         del cols
         return np.full_like(rows, 2)
 
+    @override
     def variants(self, max_tokens: int) -> Sequence[Variant]:
         del max_tokens
         return [

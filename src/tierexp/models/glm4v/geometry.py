@@ -1,5 +1,6 @@
-"""GLM-4.1V ("GLM-4.1V-Thinking", 2025): Qwen2-VL's rule after a side below one cell has been enlarged to
-it; pixels are counted twice, once for each frame of a still image taken for a film of two.
+"""GLM-4.1V ("GLM-4.1V-Thinking", 2025): Qwen2-VL's rule after a side below one cell has been
+enlarged to it; pixels are counted twice, once for each frame of a still image taken for a film of
+two.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.pixel_range import cells_in_pixel_range, too_long
@@ -28,6 +30,7 @@ class Glm4vGeometry(CellFamily):
     min_pixels: int = 112 * 112
     max_pixels: int = 28 * 28 * 15000
 
+    @override
     def cells(
         self, heights: Sides, widths: Sides
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

@@ -1,5 +1,5 @@
-"""Granite 4 Vision (2025): LLaVA-NeXT's rule over every grid of at most 10 crops, features halved in
-both directions.
+"""Granite 4 Vision (2025): LLaVA-NeXT's rule over every grid of at most 10 crops, features halved
+in both directions.
 """
 
 from __future__ import annotations

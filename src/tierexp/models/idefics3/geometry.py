@@ -1,7 +1,8 @@
-"""Idefics3 ("Building and better understanding vision-language models", 2024): the longer side becomes
-four crops of 364 pixels, the global view last.
+"""Idefics3 ("Building and better understanding vision-language models", 2024): the longer side
+becomes four crops of 364 pixels, the global view last.
 
-Marks are counted with a token a byte for line breaks; a checkpoint's tokenizer may join two of them.
+Marks are counted with a token a byte for line breaks; a checkpoint's tokenizer may join two of
+them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Kimi K2.5 ("Kimi-VL", 2025, native resolution): an image of too many patches is scaled down, then both
-sides are padded to whole cells. Nothing is enlarged. The cap counts patches before the padding, so
-that a little more than it comes out.
+"""Kimi K2.5 ("Kimi-VL", 2025, native resolution): an image of too many patches is scaled down, then
+both sides are padded to whole cells. Nothing is enlarged. The cap counts patches before the
+padding, so that a little more than it comes out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.plan import Preset, Sides
@@ -26,6 +27,7 @@ class KimiGeometry(CellFamily):
     max_patches: int = 16384
     max_patches_per_side: int = 512
 
+    @override
     def cells(
         self, heights: Sides, widths: Sides
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

@@ -1,5 +1,5 @@
-"""LFM2-VL (2025): an image of up to about 512 cells is resized to at most 256 of them; a larger one is cut
-into tiles of the closest aspect ratio, the resized image last.
+"""LFM2-VL (2025): an image of up to about 512 cells is resized to at most 256 of them; a larger one
+is cut into tiles of the closest aspect ratio, the resized image last.
 
 The cap on tokens also decides what is large: lowering it makes more images tiled, and dearer. The
 names of tiles are text to a tokenizer that does not know them, a token a byte, as counted here; the
@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
@@ -60,8 +61,10 @@ class Lfm2VlGeometry(FamilyGeometry):
             for sides in (heights, widths)
         )
         most = self.max_image_tokens * self.cell_size**2 * self.max_pixels_tolerance
-        return (rows * cols > most) & self.do_image_splitting
+        large: NDArray[np.bool_] = rows * cols > most
+        return large & self.do_image_splitting
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         area = self.cell_size**2
         rows, cols = cells_in_pixel_range(
@@ -73,7 +76,7 @@ class Lfm2VlGeometry(FamilyGeometry):
             at_least_one=True,
         )
         grids = closest_aspect_grids(heights, widths, self._candidates, self.tile_size)
-        grids = np.where(self._large(heights, widths)[:, None], grids, 1)
+        grids[~self._large(heights, widths)] = 1
         tiles = grids[:, 0] * grids[:, 1]
         tiled = tiles > 1
         tile_tokens = (self.tile_size // self.cell_size) ** 2
@@ -91,14 +94,17 @@ class Lfm2VlGeometry(FamilyGeometry):
     def _name_bytes(grids: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,): bytes of the names of all tiles; row and column 10 have a digit more."""
         rows, cols = grids[:, 0], grids[:, 1]
-        longer = np.maximum(rows - 9, 0) * cols + np.maximum(cols - 9, 0) * rows
-        names: NDArray[np.int64] = rows * cols * _TILE_NAME + longer
+        tiles_with_two_digits = np.where(rows > 9, rows - 9, 0) * cols
+        tiles_with_two_digits += np.where(cols > 9, cols - 9, 0) * rows
+        names: NDArray[np.int64] = rows * cols * _TILE_NAME + tiles_with_two_digits
         return names
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens
         return [(1, 1), *self._candidates]
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.tile_size * rows, self.tile_size * cols) for rows, cols in grids]
 

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
@@ -30,12 +31,15 @@ class Llama4Geometry(CropFamily):
     def _candidates(self) -> list[Grid]:
         return grids_by_count(1, self.max_patches)
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         return self._candidates
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
-        return least_scaling_grids(heights, widths, self._candidates, self.crop_size, np.float32)
+        return least_scaling_grids(heights, widths, self._candidates, self.crop_size, single=True)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         plans = super().plan_sides(heights, widths)
         crops = plans.grids[:, 0] * plans.grids[:, 1]

@@ -1,4 +1,5 @@
-"""LLaVA-NeXT ("LLaVA-NeXT", 2024): the best of five resolutions, padding dropped, the global view first.
+"""LLaVA-NeXT ("LLaVA-NeXT", 2024): the best of five resolutions, padding dropped, the global view
+first.
 
 Not symmetric: a line break ends every row, and a tall image has more rows than a wide one.
 """

@@ -1,5 +1,5 @@
-"""LLaVA-OneVision (2024): the best of 36 resolutions, padding dropped, the global view first; feature
-maps of more than nine crops are shrunk (`anyres_max_9`).
+"""LLaVA-OneVision (2024): the best of 36 resolutions, padding dropped, the global view first;
+feature maps of more than nine crops are shrunk (`anyres_max_9`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""MiniCPM-V 4.6 ("MiniCPM-V", 2024, adaptive slicing): slices of the closest aspect ratio in logarithms,
-about as many as the image has pixels for; the image itself first. Views and slices keep their shape,
-so that their tokens differ.
+"""MiniCPM-V 4.6 ("MiniCPM-V", 2024, adaptive slicing): slices of the closest aspect ratio in
+logarithms, about as many as the image has pixels for; the image itself first. Views and slices keep
+their shape, so that their tokens differ.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
@@ -72,6 +73,7 @@ class MiniCpmGeometry(FamilyGeometry):
     def _cells(self, sides: NDArray[np.floating]) -> Sides:
         return np.maximum(np.rint(sides / self.cell_size), 1).astype(np.int64)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         grids = self._grids(heights, widths)
         rows, cols = grids.T
@@ -93,10 +95,12 @@ class MiniCpmGeometry(FamilyGeometry):
             np.zeros(len(rows), np.bool_),
         )
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens
         return grids_by_count(1, self.max_slice_nums)
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [
             (self.scale_resolution * rows, self.scale_resolution * cols) for rows, cols in grids

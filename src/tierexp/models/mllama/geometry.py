@@ -1,4 +1,5 @@
-"""Llama 3.2 Vision (Mllama, 2024): tiles of the canvas that scales an image least, without a global view.
+"""Llama 3.2 Vision (Mllama, 2024): tiles of the canvas that scales an image least, without a global
+view.
 
 Its language model reads an image through cross-attention: one placeholder stands in the sequence,
 and `vision_tokens` are the 1,601 states of every real tile that it attends to. The encoder always
@@ -13,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
@@ -33,12 +35,15 @@ class MllamaGeometry(CropFamily):
     def _candidates(self) -> list[Grid]:
         return grids_by_count(1, self.max_image_tiles)
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         return self._candidates
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         return least_scaling_grids(heights, widths, self._candidates, self.crop_size)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         grids = self.grids(heights, widths)
         ones = np.ones(len(grids), np.int64)

@@ -1,5 +1,5 @@
-"""Molmo ("Molmo and PixMo", 2024): overlapping crops of the canvas that scales an image least, the global
-view first; neighbouring crops give their overlap up.
+"""Molmo ("Molmo and PixMo", 2024): overlapping crops of the canvas that scales an image least, the
+global view first; neighbouring crops give their overlap up.
 
 A tier counts a crop with all its tokens, overlaps included (`CropGeometry.selected_vision_tokens`);
 the language model reads fewer.

@@ -1,5 +1,5 @@
-"""Ovis2 ("Ovis", 2024): the fewest crops that show nine tenths of an image at their own resolution, the
-global view first.
+"""Ovis2 ("Ovis", 2024): the fewest crops that show nine tenths of an image at their own resolution,
+the global view first.
 
 The processor of transformers 5.24.0 computes the covering grid as (rows, cols) and reads it as
 (cols, rows): a banner that three crops side by side cover is resized to three crops one above the
@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
@@ -82,9 +83,11 @@ class Ovis2Geometry(CropFamily):
         # As the processor lists them: the first number ascends among grids of one count.
         return [(first, second) for second, first in grids_by_count(1, self.max_patches)]
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         return self._candidates
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         count = len(heights)
         tall, wide = _parts(heights, self.max_patches), _parts(widths, self.max_patches)
@@ -105,6 +108,7 @@ class Ovis2Geometry(CropFamily):
         chosen = np.array(self._candidates, np.int64)[winner]
         return chosen[:, ::-1]  # read as (cols, rows)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         plans = super().plan_sides(heights, widths)
         crops = plans.grids[:, 0] * plans.grids[:, 1]

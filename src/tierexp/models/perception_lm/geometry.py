@@ -1,7 +1,7 @@
-"""Perception LM ("PerceptionLM", 2025): of all canvases of tiles that hold an image whole, the one that
-enlarges its shorter side most; where none holds it, the closest aspect ratio that is not longer. The
-global view first. So a small image gets the most tiles, and a tier sets their number too: as an attribute
-of the image processor, since the call's argument is not read.
+"""Perception LM ("PerceptionLM", 2025): of all canvases of tiles that hold an image whole, the one
+that enlarges its shorter side most; where none holds it, the closest aspect ratio that is not
+longer. The global view first. So a small image gets the most tiles, and a tier sets their number
+too: as an attribute of the image processor, since the call's argument is not read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides, Variant
@@ -47,9 +48,11 @@ class PerceptionLmGeometry(CropFamily):
     def _candidates(self) -> list[Grid]:
         return [grid for grids in self._by_aspect.values() for grid in grids]
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         return grids_by_count(1, self.max_num_tiles)
 
+    @override
     def variants(self, max_tokens: int) -> Sequence[Variant]:
         most = min(max_tokens // self.tokens_per_image - 1, self.max_num_tiles)
         return [
@@ -57,6 +60,7 @@ class PerceptionLmGeometry(CropFamily):
             for tiles in range(1, most + 1)
         ]
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         chosen = np.empty((len(heights), 2), np.int64)
         rows_needed, cols_needed = -(-heights // self.crop_size), -(-widths // self.crop_size)
@@ -77,9 +81,7 @@ class PerceptionLmGeometry(CropFamily):
             chosen[members] = self._largest(heights[members], widths[members], holding)
         return chosen
 
-    def _largest(
-        self, heights: Sides, widths: Sides, holding: list[Grid]
-    ) -> NDArray[np.int64]:
+    def _largest(self, heights: Sides, widths: Sides, holding: list[Grid]) -> NDArray[np.int64]:
         """(N, 2): the canvas whose shorter side of the image is longest; the last of equal ones.
 
         Args:
@@ -116,6 +118,7 @@ class PerceptionLmGeometry(CropFamily):
         ]
         return np.array(largest, np.int64)[index]
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         grids = self.grids(heights, widths)
         images = grids[:, 0] * grids[:, 1] + 1

@@ -1,5 +1,5 @@
-"""Phi-4 multimodal ("Phi-4-Mini Technical Report", 2025): as many crops as cover an image, or the closest
-aspect ratio where those are too many; padding is dropped, the global view first.
+"""Phi-4 multimodal ("Phi-4-Mini Technical Report", 2025): as many crops as cover an image, or the
+closest aspect ratio where those are too many; padding is dropped, the global view first.
 
 The processor refuses an image that its canvas would show with fewer than ten pixels to a side.
 """
@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_by_count, grids_in_set_order
@@ -59,6 +60,7 @@ class Phi4Geometry(FamilyGeometry):
             )
         return grids
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         grids = self._grids(heights, widths)
         height, width = (grids * self.crop_size).T
@@ -85,10 +87,12 @@ class Phi4Geometry(FamilyGeometry):
         patches = crops * self._side_patches - padding // self.patch_size
         return -(-patches // 2)
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens
         return grids_by_count(1, self.dynamic_hd)
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.crop_size * rows, self.crop_size * cols) for rows, cols in grids]
 

@@ -1,6 +1,6 @@
-"""Pixtral ("Pixtral 12B", 2024): whole patches of 16 pixels below a longest edge, every row with its
-break, the last with the end. The image processor's own `patch_size` has no effect: the processor
-gives it its own.
+"""Pixtral ("Pixtral 12B", 2024): whole patches of 16 pixels below a longest edge, every row with
+its break, the last with the end. The image processor's own `patch_size` has no effect: the
+processor gives it its own.
 """
 
 from __future__ import annotations

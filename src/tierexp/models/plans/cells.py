@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size, Unit, refuse
 
@@ -44,6 +45,7 @@ class CellFamily(FamilyGeometry):
         del cols
         return np.zeros_like(rows)
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         rows, cols, refused = self.cells(heights, widths)
         plans = ImagePlans(
@@ -55,6 +57,7 @@ class CellFamily(FamilyGeometry):
         )
         return refuse(plans, refused) if refused.any() else plans
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         return [
             (rows, cols)
@@ -62,5 +65,6 @@ class CellFamily(FamilyGeometry):
             for cols in range(1, max_tokens // rows + 1)
         ]
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.cell_size * rows, self.cell_size * cols) for rows, cols in grids]

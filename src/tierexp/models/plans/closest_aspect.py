@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, Sides
@@ -41,7 +42,8 @@ def closest_aspect_grids(
         better |= (difference == smallest) & (areas > 0.5 * crop_size * crop_size * cols * rows)
         np.copyto(smallest, difference, where=better)
         np.copyto(winner, index, where=better)
-    return np.array([*candidates, (1, 1)], np.int64)[winner]
+    chosen: NDArray[np.int64] = np.array([*candidates, (1, 1)], np.int64)[winner]
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class ClosestAspectFamily(CropFamily):
             return [(1, 1)]
         return grids_by_count(self.min_patches, self.max_patches)
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         return self._candidates
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         return closest_aspect_grids(heights, widths, self._candidates, self.crop_size)

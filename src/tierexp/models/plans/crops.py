@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
 
@@ -64,6 +65,7 @@ class CropFamily(FamilyGeometry):
     def all_grids(self) -> Iterable[Grid]:
         """Every grid that the settings know."""
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         grids = self.grids(heights, widths)
         crops = grids[:, 0] * grids[:, 1]
@@ -76,9 +78,11 @@ class CropFamily(FamilyGeometry):
             np.zeros(len(heights), np.bool_),
         )
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         most = max_tokens // self.tokens_per_image
         return [(rows, cols) for rows, cols in self.all_grids() if rows * cols <= most]
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.crop_size * rows, self.crop_size * cols) for rows, cols in grids]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from typing_extensions import override
 
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
 
@@ -24,6 +25,7 @@ class FixedTokens(FamilyGeometry):
     tokens: int
     fixed_marks: int = 0
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         del widths
         ones = np.ones(len(heights), np.int64)
@@ -35,9 +37,11 @@ class FixedTokens(FamilyGeometry):
             np.zeros(len(heights), np.bool_),
         )
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens
         return [(1, 1)]
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.size * rows, self.size * cols) for rows, cols in grids]

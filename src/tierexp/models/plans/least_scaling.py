@@ -19,7 +19,7 @@ def least_scaling_grids(
     widths: Sides,
     candidates: Sequence[Grid],
     crop_size: int,
-    dtype: type[np.float32] | type[np.float64] = np.float64,
+    single: bool = False,
 ) -> NDArray[np.int64]:
     """(N, 2) rows and columns.
 
@@ -28,12 +28,11 @@ def least_scaling_grids(
         widths: (N,) pixels.
         candidates: Grids, in the order in which ties are decided.
         crop_size: Side of a crop, in pixels.
-        dtype: In which the processor divides.
+        single: The processor divides in float32, not in float64.
     """
-    rows_needed, cols_needed = heights.astype(dtype), widths.astype(dtype)
-    by_rows = _scales(rows_needed, {rows for rows, _ in candidates}, crop_size)
-    by_cols = _scales(cols_needed, {cols for _, cols in candidates}, crop_size)
-    best = np.full(len(heights), -np.inf, dtype)  # below 1, to be raised; from 1 on, to be lowered
+    by_rows = _scales(heights, {rows for rows, _ in candidates}, crop_size, single)
+    by_cols = _scales(widths, {cols for _, cols in candidates}, crop_size, single)
+    best = np.full(len(heights), -np.inf)  # below 1, to be raised; from 1 on, to be lowered
     winner = np.zeros(len(heights), np.int64)
     for index, (rows, cols) in enumerate(candidates):
         scale = np.minimum(by_rows[rows], by_cols[cols])
@@ -41,11 +40,14 @@ def least_scaling_grids(
         better = np.where(enlarged, enlarges & (scale < best), enlarges | (scale > best))
         np.copyto(best, scale, where=better)
         np.copyto(winner, index, where=better)
-    return np.array(candidates, np.int64)[winner]
+    chosen: NDArray[np.int64] = np.array(candidates, np.int64)[winner]
+    return chosen
 
 
 def _scales(
-    sides: NDArray[np.floating], counts: set[int], crop_size: int
+    sides: Sides, counts: set[int], crop_size: int, single: bool
 ) -> dict[int, NDArray[np.floating]]:
     """(N,) of every count: how much that many crops enlarge a side."""
-    return {count: sides.dtype.type(count * crop_size) / sides for count in counts}
+    lengths: NDArray[np.floating] = sides.astype(np.float32 if single else np.float64)
+    # A number by an array keeps the array's precision.
+    return {count: count * crop_size / lengths for count in counts}

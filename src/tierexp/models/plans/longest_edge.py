@@ -1,5 +1,5 @@
-"""Whole cells below a longest edge: Pixtral's rule ("Pixtral 12B", 2024), Mistral 3's and LightOnOCR's
-after it.
+"""Whole cells below a longest edge: Pixtral's rule ("Pixtral 12B", 2024), Mistral 3's and
+LightOnOCR's after it.
 
 An image with a side above the limit is scaled down to it, fractions of a pixel dropped; then both
 sides are rounded up to whole cells. Nothing is enlarged. A side that the scaling leaves without a
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.plan import Sides
@@ -29,6 +30,7 @@ class LongestEdgeFamily(CellFamily):
     longest_edge: int
     row_marks: int = 0
 
+    @override
     def cells(
         self, heights: Sides, widths: Sides
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -39,6 +41,7 @@ class LongestEdgeFamily(CellFamily):
         )
         return rows, cols, (rows == 0) | (cols == 0)
 
+    @override
     def marks(self, rows: Sides, cols: Sides) -> Sides:
         del cols
         return rows * self.row_marks

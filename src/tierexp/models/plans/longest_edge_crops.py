@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Sides, Variant
@@ -32,18 +33,23 @@ class SplitFamily(CropFamily):
     longest_edge: int = 1456
     do_image_splitting: bool = True
 
+    @override
     def all_grids(self) -> Iterable[Grid]:
         most = -(-min(self.longest_edge, _LARGEST) // self.crop_size)
         return grids_by_count(1, most**2) if self.do_image_splitting else [(1, 1)]
 
+    @override
     def variants(self, max_tokens: int) -> Sequence[Variant]:
         most = max_tokens // self.tokens_per_image
-        edges = [self.crop_size * crops for crops in range(1, min(most, _LARGEST // self.crop_size) + 1)]
+        edges = [
+            self.crop_size * crops for crops in range(1, min(most, _LARGEST // self.crop_size) + 1)
+        ]
         return [
             Variant({"size": {"longest_edge": edge}}, replace(self, longest_edge=edge))
             for edge in edges
         ]
 
+    @override
     def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
         if not self.do_image_splitting:
             return np.ones((len(heights), 2), np.int64)
@@ -72,6 +78,7 @@ class SplitFamily(CropFamily):
             shorter = np.maximum(shorter, 1)
         return np.full_like(shorter, length), shorter
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         plans = super().plan_sides(heights, widths)
         rows, crops = plans.grids[:, 0], plans.grids[:, 0] * plans.grids[:, 1]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size, Variant
@@ -31,6 +32,7 @@ class OverlappingCrops(FamilyGeometry):
     crops: CropGeometry
     max_crops: int
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         grids = select_crops_many(
             NativeRule(max_crops=self.max_crops), heights, widths, self.crops
@@ -48,6 +50,7 @@ class OverlappingCrops(FamilyGeometry):
             np.zeros(len(grids), np.bool_),
         )
 
+    @override
     def aspects(self, heights: Sides, widths: Sides) -> tuple[Sides, Sides]:
         return inner_aspects(heights, widths, self.crops)
 
@@ -56,15 +59,18 @@ class OverlappingCrops(FamilyGeometry):
         budgets: NDArray[np.int64] = plans.images * self.crops.tokens_per_crop
         return budgets
 
+    @override
     def variants(self, max_tokens: int) -> Sequence[Variant]:
         most = self.crops.crops_for_tokens(max_tokens)
         if most <= self.max_crops:
             return [Variant({}, self)]
         return [Variant({"max_crops": most}, replace(self, max_crops=most))]
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         most = min(self.max_crops, self.crops.crops_for_tokens(max_tokens))
         return grids_by_count(1, most)
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [self.crops.canvas_size(grid) for grid in grids]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
 
@@ -72,6 +73,7 @@ class PinpointFamily(FamilyGeometry):
     pinpoints: tuple[Grid, ...]
     max_crops: int | None = None
 
+    @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
         sizes = self.sizes_for(self.pinpoints)
         grids = np.array(self.pinpoints, np.int64)[best_resolutions(heights, widths, sizes)]
@@ -110,9 +112,11 @@ class PinpointFamily(FamilyGeometry):
             np.where(shrunk, cols // safe, cols).astype(np.int64),
         )
 
+    @override
     def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
         del max_tokens  # what a grid costs depends on the image: all are tried
         return self.pinpoints
 
+    @override
     def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
         return [(self.crop_size * rows, self.crop_size * cols) for rows, cols in grids]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.plan import Sides
@@ -72,6 +73,7 @@ class PixelRangeFamily(CellFamily):
     min_pixels: int
     max_pixels: int
 
+    @override
     def cells(
         self, heights: Sides, widths: Sides
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

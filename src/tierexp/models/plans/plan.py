@@ -105,7 +105,9 @@ def refuse(plans: ImagePlans, refused: NDArray[np.bool_]) -> ImagePlans:
 
 
 class FamilyGeometry(ABC):
-    """A family's own rule under fixed settings. Subclasses are frozen dataclasses of the settings."""
+    """A family's own rule under fixed settings. Subclasses are frozen dataclasses of the
+    settings.
+    """
 
     unit: ClassVar[Unit] = "crop"
     chunk: ClassVar[int] = 8192
@@ -167,7 +169,9 @@ class FamilyGeometry(ABC):
         count = len(height)
         plans = ImagePlans(
             np.empty((count, 2), np.int64),
-            *(np.empty(count, np.int64) for _ in range(3)),
+            np.empty(count, np.int64),
+            np.empty(count, np.int64),
+            np.empty(count, np.int64),
             np.empty(count, np.bool_),
         )
         for start in range(0, count, self.chunk):

@@ -1,7 +1,7 @@
 """What one image costs in families, under each family's own rule and under tiers: a row for each.
 
-In: a size, presets, tiers. Out: rows of plain numbers, for tables and files. Knows nothing about how
-they are shown.
+In: a size, presets, tiers. Out: rows of plain numbers, for tables and files. Knows nothing about
+how they are shown.
 """
 
 from __future__ import annotations

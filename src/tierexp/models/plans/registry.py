@@ -1,5 +1,5 @@
-"""The families, found by their folders: every package of `tierexp.models` with a `geometry` module that
-exports `PRESETS`. Adding a family is adding a folder.
+"""The families, found by their folders: every package of `tierexp.models` with a `geometry` module
+that exports `PRESETS`. Adding a family is adding a folder.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ the image is to be brought so that the family's own processor makes exactly this
 costs. A tier's range is that of its crops in Molmo's tokens, and means the same tokens everywhere.
 
 The grids of a family are those that its processor keeps: an image of a grid's size, planned by the
-family's own rule, has to come out as this grid, with as many tokens as the tier allows. Of those the
-one with the smallest mismatch |cols / rows - aspect| wins; of equal ones the one whose tokens are
-nearest to the tier's typical number, then the one of fewer tokens, then of fewer rows. Mismatches are
-compared exactly. Where a crop costs what the tier was defined for, its preferred counts apply, by the
-tier's own rule (`tierexp.tiers.selection`).
+family's own rule, has to come out as this grid, with as many tokens as the tier allows. Of those
+the one with the smallest mismatch |cols / rows - aspect| wins; of equal ones the one whose tokens
+are nearest to the tier's typical number, then the one of fewer tokens, then of fewer rows.
+Mismatches are compared exactly. Where a crop costs what the tier was defined for, its preferred
+counts apply, by the tier's own rule (`tierexp.tiers.selection`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,7 +133,7 @@ class FamilyTier:
         for index, choice in enumerate(self.choices):
             first.setdefault(Fraction(choice.grid[1], choice.grid[0]), index)
         ratios = sorted(first)
-        points = [(low + high) / 2 for low, high in zip(ratios, ratios[1:], strict=False)]
+        points = [(low + high) / 2 for low, high in pairwise(ratios)]
         self._breakpoints = Breakpoints(points, power=1)
         nearest = [first[ratio] for ratio in ratios]
         winners = np.empty(2 * len(nearest) - 1, np.int64)  # by class: between points, and on them
