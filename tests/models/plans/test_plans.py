@@ -23,14 +23,14 @@ from tierexp.models.plans.registry import preset, presets
 PUBLISHED = Path(__file__).parents[2] / "golden" / "family_tokens.csv"
 """What the processors of transformers 5.24.0 made with a tokenizer of bytes, without weights."""
 
-NOT_IN_TRANSFORMERS = {"molmo"}
+NOT_MEASURED = {"deepseek_ocr", "gemma3_pan_and_scan", "mllama", "molmo"}
 
 
 @pytest.mark.parametrize("family", sorted(presets()))
 def test_published_counts(family: str) -> None:
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         lines = [line for line in csv.DictReader(file) if line["family"] == family]
-    assert lines or family in {"molmo", "mllama", "gemma3_pan_and_scan"}
+    assert lines or family in NOT_MEASURED
     for line in lines:
         assert line["settings"] == preset(family).settings
         plan = preset(family).geometry.plan(int(line["height"]), int(line["width"]))
@@ -100,6 +100,19 @@ def test_molmo_reads_what_its_definition_says() -> None:
     assert plan.vision_tokens == 704
     # Rows of 12 and of 20, the two starts and ends, and the start of the sequence.
     assert plan.marks == 12 + 20 + 4 + 1
+
+
+def test_deepseek_ocr_reads_what_its_code_lays_out() -> None:
+    geometry = preset("deepseek_ocr").geometry
+    # 16 rows of 16 and a line break, and the separator.
+    assert geometry.plan(640, 640).vision_tokens == 16 * 17 + 1
+    # 1920 x 1080 is nearest to 2 : 1, and has more pixels than half of 2 x 4 crops.
+    wide = geometry.plan(1080, 1920)
+    assert wide.grid == (2, 4)
+    assert wide.images == 9
+    assert wide.vision_tokens == 273 + 20 * (40 + 1)
+    assert geometry.plan(2000, 2000).grid == (3, 3)
+    assert geometry.plan(2000, 2000).vision_tokens == 273 + 30 * 31
 
 
 def test_what_a_processor_refuses_is_said() -> None:

@@ -16,7 +16,8 @@ from tierexp.models.plans.token_tiers import TierChoice, UnreachableTierError, f
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.tier import Tier
 
-FAMILIES = sorted(set(presets()) - {"molmo"})  # Molmo's processor is this project's own
+FAMILIES = sorted(set(presets()) - {"molmo", "deepseek_ocr"})
+"""Molmo's processor is this project's own, and transformers has none for the other."""
 TIERS = ("low", "medium", "high")
 
 
