@@ -15,9 +15,10 @@ from typing_extensions import override
 
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size, Variant
+from tierexp.tiers.aspects import inner_aspects
 from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.selection import inner_aspects, select_crops_many
-from tierexp.tiers.tier import NativeRule
+from tierexp.tiers.native import NativeRule
+from tierexp.tiers.selection import select_crops_many
 
 
 @dataclass(frozen=True)

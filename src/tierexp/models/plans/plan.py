@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tierexp.errors import TierexpError
+from tierexp.tiers.aspects import checked_sides
 
 Grid = tuple[int, int]
 """Rows and columns."""
@@ -165,7 +166,7 @@ class FamilyGeometry(ABC):
             TypeError: Sides that are not whole numbers.
             ValueError: A side is below 1 pixel, or above `MAX_SIDE`.
         """
-        height, width = checked_sides(heights, widths)
+        height, width = image_sides(heights, widths)
         count = len(height)
         plans = ImagePlans(
             np.empty((count, 2), np.int64),
@@ -204,25 +205,17 @@ class FamilyGeometry(ABC):
             ) from None
 
 
-def checked_sides(heights: ArrayLike, widths: ArrayLike) -> list[Sides]:
+def image_sides(heights: ArrayLike, widths: ArrayLike) -> tuple[Sides, Sides]:
     """(N,) heights and (N,) widths, broadcast against each other.
 
     Raises:
         TypeError: Sides that are not whole numbers.
         ValueError: A side is below 1 pixel, or above `MAX_SIDE`.
     """
-    checked = []
-    for name, side in zip(
-        ("height", "width"),
-        np.broadcast_arrays(np.asarray(heights), np.asarray(widths)),
-        strict=True,
-    ):
-        if side.dtype.kind not in "iu":
-            raise TypeError(f"{name} must be whole pixels, not {side.dtype}")
-        if (side < 1).any() or (side > MAX_SIDE).any():
-            raise ValueError(f"{name} must be from 1 to {MAX_SIDE} pixels")
-        checked.append(side.astype(np.int64).reshape(-1))
-    return checked
+    height, width = (side.reshape(-1) for side in checked_sides(heights, widths))
+    if max(height.max(initial=0), width.max(initial=0)) > MAX_SIDE:
+        raise ValueError(f"no image has sides above {MAX_SIDE} pixels")
+    return height, width
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tierexp.models.plans.plan import (
     Size,
 )
 from tierexp.models.plans.token_tiers import UnreachableTierError, family_tier
-from tierexp.tiers.selection import mismatches
+from tierexp.tiers.aspects import mismatches
 from tierexp.tiers.tier import Tier
 
 NATIVE = "native"

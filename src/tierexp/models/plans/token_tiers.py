@@ -26,11 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 from tierexp.errors import TierexpError
 from tierexp.imaging.placements import place_many
 from tierexp.models.plans.overlapping import OverlappingCrops
-from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlan, Sides, Size, checked_sides
+from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlan, Sides, Size, image_sides
+from tierexp.tiers.aspects import mismatches
 from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.selection import mismatches, select_crops_many
+from tierexp.tiers.selection import select_crops_many
 from tierexp.tiers.table import Breakpoints
-from tierexp.tiers.tier import Threshold, Tier
+from tierexp.tiers.threshold import Threshold
+from tierexp.tiers.tier import Tier
 
 _REFERENCE = CropGeometry()
 """The crops that tiers are counted in: Molmo's."""
@@ -152,7 +154,7 @@ class FamilyTier:
             TypeError: Sides that are not whole numbers.
             ValueError: A side is below 1 pixel, or above `MAX_SIDE`.
         """
-        height, width = checked_sides(heights, widths)
+        height, width = image_sides(heights, widths)
         numerators, denominators = self._geometry.aspects(height, width)
         chosen = self._chosen(height, width, numerators, denominators)
         grids = np.array([choice.grid for choice in self.choices], np.int64)[chosen]
