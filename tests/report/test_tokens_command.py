@@ -193,3 +193,12 @@ def test_the_script_runs_it() -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "2873" in run.stdout
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
+    shown = [block for block in page.split("```\n") if block.startswith("$ tierexp tokens ")]
+    assert len(shown) == 5
+    for block in shown:
+        command, _, printed = block.partition("\n")
+        assert tokens(*command.split()[3:]) == (0, printed, "")
