@@ -96,8 +96,8 @@ class ModelFreeResults:
 
     @property
     def file_name(self) -> str:
-        """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`; `..._family-<family>_model-none.json`
-        where the family is not Molmo.
+        """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`, with `_family-<family>` before the
+        model where that is not Molmo.
         """
         mean = self.selected_crops_mean
         crops = "none" if mean is None else int(mean)
