@@ -58,7 +58,7 @@ def offered(family: str, name: str) -> tuple[TierChoice, ...]:
         return ()
 
 
-@pytest.mark.parametrize("most", [2, slow(400)])
+@pytest.mark.parametrize("most", [2, slow(60)])
 def test_processors_keep_the_grids_of_tiers(most: int) -> None:
     """An image of the size that a tier asks for comes out as the grid that the tier means."""
     wanted: dict[tuple[str, str], list[TierChoice]] = {}
