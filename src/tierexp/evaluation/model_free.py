@@ -14,7 +14,7 @@ from time import perf_counter
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build, refuse_unknown_keys, resolved
+from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread
 from tierexp.data.family_columns import measure_family
 from tierexp.data.size_columns import ImageColumns, measure
@@ -22,6 +22,7 @@ from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.setup import KEYS
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
 from tierexp.results.model_free import (
@@ -33,8 +34,8 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange, write_results
 
 _UNREAD = (
-    "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "resize.antialias", "data.batch_size", "data.num_workers",
+    "policy", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
+    "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -115,7 +116,8 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    model: NoModel = build(config, "model")
+    model = read_source(config)
+    assert isinstance(model, NoModel)
     if model.preset is not None:
         reason = "leave it out: with a model.family the least mismatch wins"
         refuse_unread(written, ("threshold",), reason)
