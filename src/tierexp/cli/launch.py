@@ -16,18 +16,25 @@ from pathlib import Path
 import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from tierexp.cli.arguments import own_config_dir, prepare
 from tierexp.cli.help import help_text
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.cli.overrides import describe_composition_error
-from tierexp.cli.refusal import refuse, refusing
+from tierexp.cli.refusal import path_trouble, refuse, refusing
 from tierexp.config.location import config_dir
 from tierexp.errors import MachineError, TierexpError
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
+
+
+_OF_COMPOSITION = (
+    HydraException, OmegaConfBaseException, YAMLError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What a configuration does that cannot be composed."""
 
 
 def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
@@ -77,13 +84,15 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
             finish([Path(outcome.folder) for outcome in outcomes])
     except TierexpError as error:
         refuse(error)
-    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
+    except _OF_COMPOSITION as error:
         if runs.begun:
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
     except (MachineError, OSError) as error:
         # Hydra writes to the output folder before a run begins, a comparison after the last.
         with refusing():
+            if isinstance(error, FileNotFoundError) and not runs.begun:
+                refuse(path_trouble(error))  # of a folder in which there can be none, as in /proc
             raise error
     except (ImportError, RuntimeError) as error:
         line = describe_launcher_error(error)

@@ -12,7 +12,6 @@ from tierexp.config.checks import choice, whole_number
 from tierexp.data.sample import OnError
 from tierexp.errors import ConfigError
 
-
 MAX_BATCH_SIZE = 4096
 """Samples of a batch are in memory together with their images."""
 MAX_WORKERS = 256

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
+from tierexp.config.build import build, describes, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.sample import QuestionDataset
@@ -21,6 +21,7 @@ from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.runtime.trainer_settings import check_trainer
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
@@ -82,6 +83,8 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     if "validate" in keys:
         _validation_settings(config)
     latency = build(config, "latency") if "latency" in keys else NoLatency()
+    if "trainer" in keys:
+        check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from tierexp.config.build import build, resolved
 from tierexp.errors import ConfigError
+from tierexp.runtime.trainer_settings import check_trainer
 
 
 class EndedBySigterm(Callback):
@@ -58,17 +59,10 @@ def build_trainer(config: DictConfig, several: bool = False, **decided: Any) -> 
             another number of them than of processes that SLURM or torchrun have started, a limit on
             the samples, or whatever else Lightning refuses.
     """
+    check_trainer(resolved(config.trainer))
     accelerator = config.trainer.get("accelerator")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator", accelerator, "cpu or auto: there is no GPU here")
-    for key in ("fast_dev_run", "limit_test_batches", "limit_train_batches", "limit_val_batches"):
-        if key in config.trainer:
-            allowed = "nothing: data.max_samples and recipe.steps make a run shorter"
-            raise ConfigError(f"trainer.{key}", config.trainer[key], allowed)
-    strategy = config.trainer.get("strategy", "auto")
-    if strategy not in ("auto", "ddp"):
-        allowed = "auto or ddp: every process has the whole model"
-        raise ConfigError("trainer.strategy", strategy, allowed)
     try:
         trainer: Trainer = build(config, "trainer", **decided)
         environment = getattr(trainer.strategy, "cluster_environment", None)
