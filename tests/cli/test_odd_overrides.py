@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from tierexp.config.written import written_overrides
 
 from tests.support.command_line import run_command
 from tierexp.config.build import has_target
-from tierexp.config.written import written_overrides
 from tierexp.evaluation.model_free import read_model_free_parts
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
@@ -420,9 +420,7 @@ def test_it_means_what_it_says(line: str, key: str, values: list[Any]) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-@pytest.mark.parametrize(
-    ("line", "words"), REFUSED, ids=[f"{line[:60]}" for line, _ in REFUSED]
-)
+@pytest.mark.parametrize(("line", "words"), REFUSED, ids=[f"{line[:60]}" for line, _ in REFUSED])
 def test_it_is_refused_in_one_line(line: str, words: str) -> None:
     checked = Checked([])
     outcome = run_command(checked, "eval", *shlex.split(line))
