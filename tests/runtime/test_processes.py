@@ -56,7 +56,7 @@ def _helpers() -> list[int]:
     tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     started = [int(number) for task in tasks for number in task.read_text().split()]
     commands = {number: Path(f"/proc/{number}/cmdline").read_bytes() for number in started}
-    return [number for number, command in commands.items() if b"processes.helper" in command]
+    return [number for number, command in commands.items() if b"evaluation.helper" in command]
 
 
 def left_behind(folder: Path) -> list[str]:

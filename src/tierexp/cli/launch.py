@@ -20,10 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.cli.overrides import describe_composition_error, expand_token_targets
-from tierexp.cli.refusal import refuse, refusing
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.errors import MachineError, TierexpError
+from tierexp.refusal import refuse, refusing
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""

@@ -23,7 +23,8 @@ from omegaconf import DictConfig
 from typing_extensions import override
 
 from tierexp.cli.launchers import accept_plugin_defaults
-from tierexp.cli.refusal import ending_of, error_line, refusing
+from tierexp.refusal import ending_of, error_line, refusing
+from tierexp.runtime.rank import NotRankZero
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
@@ -48,10 +49,6 @@ class Outcome:
     folder: str
     code: int = 0
     message: str = ""
-
-
-class Helped:
-    """What a task returns in a process that has had a part in a run, and is not to speak for it."""
 
 
 class RunError(Exception):
@@ -115,7 +112,7 @@ class Runs:
         # Hydra would keep an exception to itself until the other runs are done.
         with refusing():
             value = self._task(config, Path(folder))
-        if isinstance(value, Helped):
+        if isinstance(value, NotRankZero):
             return None
         self._outcomes.append(Outcome(folder))
         return value
@@ -137,7 +134,7 @@ class Runs:
                 raise RunError(f"{folder}\n{traceback.format_exc()}") from None
             line, code = ending
             outcome = Outcome(folder, code, error_line(line))
-        if isinstance(value, Helped):
+        if isinstance(value, NotRankZero):
             return None
         hydra = HydraConfig.get()
         _post(outcome, Path(hydra.sweep.dir).absolute() / self._mailbox, hydra.job.num)

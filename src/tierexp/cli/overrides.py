@@ -1,8 +1,7 @@
 """What is wrong with the overrides of a command line, said in one line.
 
 In: the exception with which Hydra refused to compose a configuration. Out: the key, the value and
-what is allowed instead. Also knows what was written, for whoever has to refuse it, and makes names
-of it.
+what is allowed instead. Also makes names of what was written.
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.config.build import unknown_key
 from tierexp.config.location import config_dir
+from tierexp.config.written import overrides_of
 from tierexp.errors import ConfigError
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -45,7 +43,7 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
         group, _, option = error.missing_cfg_file.rpartition("/")
         return str(ConfigError(group, option, f"one of {', '.join(error.options)}"))
     message = str(error)
-    written = _written(arguments)
+    written = overrides_of(arguments)
     if match := _COULD_NOT_OVERRIDE.match(message):
         return str(_refused_override(match[1], config_name, written))
     if match := _SEVERAL_VALUES.match(message):
@@ -78,7 +76,7 @@ def expand_token_targets(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     if len(lists) > 1 or any(argument.startswith("tier=") for argument in arguments):
         raise ConfigError(key, lists[-1].partition("=")[2], "one list, and no tier=... beside it")
-    targets = _written(lists)[key] if _written(lists) else None
+    targets = overrides_of(lists)[key] if overrides_of(lists) else None
     known = [name for name in _options("tier") if name.startswith("fixed_")]
     names = [f"fixed_{target}" for target in targets] if isinstance(targets, list) else []
     if not names or not set(names) <= set(known):
@@ -101,7 +99,7 @@ def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
         overrides: Of the run.
     """
     parts = [data, tier]
-    for key, value in _written(overrides).items():
+    for key, value in overrides_of(overrides).items():
         group, _, name = key.partition(".")
         told = group in _TOLD_IN_NAMES and (name or group not in ("tier", "model"))
         if told and "/" not in str(value):
@@ -127,15 +125,6 @@ OmegaConf.register_new_resolver("tierexp.run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("tierexp.sweep_group", sweep_group, replace=True)
 
 
-def written_overrides() -> dict[str, object]:
-    """Keys and values that the user wrote on the command line for the run at hand; a deleted key
-    has the value None, and outside of a run nothing was written.
-    """
-    if not HydraConfig.initialized():
-        return {}
-    return _written(HydraConfig.get().overrides.task)
-
-
 def _refused_override(key: str, config_name: str, written: Mapping[str, object]) -> ConfigError:
     value = written.get(key)
     parts = key.split(".")
@@ -159,19 +148,6 @@ def _refused_override(key: str, config_name: str, written: Mapping[str, object])
     if (config_dir() / key).is_dir():
         return ConfigError(key, value, f"one of {', '.join(_options(key))}")
     return ConfigError(key, value, f"{'.'.join(parts[: depth + 1])} has no keys")
-
-
-def _written(arguments: Sequence[str]) -> dict[str, object]:
-    """Keys and values of the arguments that are overrides."""
-    parser = OverridesParser.create()
-    values: dict[str, object] = {}
-    for argument in arguments:
-        try:
-            override = parser.parse_override(argument)
-        except HydraException:
-            continue
-        values[override.key_or_group] = None if override.is_sweep_override() else override.value()
-    return values
 
 
 def _options(group: str) -> list[str]:

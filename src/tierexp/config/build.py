@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
@@ -85,7 +86,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return values
 
 
-def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
+def has_target(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     """Whether a group describes an object of one kind, without making it.
 
     Args:
@@ -98,8 +99,58 @@ def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     return bool(target == f"{kind.__module__}.{kind.__qualname__}")
 
 
+@dataclass(frozen=True)
+class Blueprint:
+    """A group of the configuration that is read and not built: what it takes to build may be heavy
+    to import, or known only later.
+
+    Args:
+        key: The group.
+        settings: Its keys and values, resolved, `_target_` among them.
+        others: Keys of the group that are settings of something else, for messages.
+    """
+
+    key: str
+    settings: Mapping[str, Any]
+    others: tuple[str, ...] = ()
+
+    def __call__(self, **offered: Any) -> Any:
+        """The object.
+
+        Args:
+            offered: Arguments that no configuration holds, for a target that takes them.
+
+        Raises:
+            ConfigError: A key that the target does not take, or lacks; a value it refuses.
+            TierexpError: Whatever else of a user's doing the target complains about.
+        """
+        target = _target(self.key, self.settings["_target_"])
+        given = _match_signature(self.key, target, self.settings, offered, self.others)
+        # Called here rather than by Hydra, which would wrap its errors and merge arguments as
+        # settings.
+        return instantiate(dict(self.settings), _partial_=True, _convert_="all")(**given)
+
+
+def blueprint(config: DictConfig, key: str, leave_out: Collection[str] = ()) -> Blueprint:
+    """One group of the configuration, to be built later.
+
+    Args:
+        config: The whole configuration.
+        key: The group.
+        leave_out: Keys of the group that are settings of something else.
+
+    Raises:
+        ConfigError: It is no group, has no `_target_`, or a value of it is missing or a secret.
+    """
+    group = config.get(key)
+    if not isinstance(group, DictConfig) or "_target_" not in group:
+        raise ConfigError(key, group, "it has to be a group with a _target_")
+    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
+    return Blueprint(key, settings, tuple(leave_out))
+
+
 def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offered: Any) -> Any:
-    """The object that one group of the configuration describes by its `_target_`.
+    """The object that one group of the configuration stands for by its `_target_`.
 
     Args:
         config: The whole configuration.
@@ -111,14 +162,7 @@ def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offer
         ConfigError: A key that the target does not take, or lacks; a value it refuses.
         TierexpError: Whatever else of a user's doing the target complains about.
     """
-    group = config.get(key)
-    if not isinstance(group, DictConfig) or "_target_" not in group:
-        raise ConfigError(key, group, "it has to be a group with a _target_")
-    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
-    target = _target(key, settings["_target_"])
-    given = _match_signature(key, target, settings, offered, leave_out)
-    # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    return instantiate(settings, _partial_=True, _convert_="all")(**given)
+    return blueprint(config, key, leave_out)(**offered)
 
 
 def _target(key: str, path: object) -> Callable[..., Any]:

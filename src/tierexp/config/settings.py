@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.tier import CropPolicy, Tier
-
 _BESIDE = (
-    "output_dir", "resume", "run_name", "logger", "validate", "data.num_workers",
+    "output_dir", "resume", "overwrite", "run_name", "logger", "validate", "data.num_workers",
     # How many processes; the kind of device is told beside the settings.
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
 
 
-def measured_by(settings: Mapping[str, Any]) -> dict[str, Any]:
+def resume_key(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that measurements depend on: those a run has to share to go on.
 
     Args:
@@ -48,22 +45,3 @@ def flat(settings: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
         else:
             keys[name] = value
     return keys
-
-
-def logged_settings(
-    settings: Mapping[str, Any], tier: CropPolicy, geometry: CropGeometry
-) -> dict[str, Any]:
-    """What a logger keeps of a run's settings: flat keys to filter on, such as `model/top_k`, as
-    metrics have them, and `tier_ordered`, which sorts tiers by their tokens.
-
-    Args:
-        settings: A resolved configuration.
-        tier: That it describes.
-        geometry: Of the model.
-    """
-    if isinstance(tier, Tier):
-        tokens = tier.typical_vision_tokens
-    else:
-        tokens = geometry.selected_vision_tokens(tier.max_crops)
-    kept = {k: v for k, v in flat(settings, "/").items() if not k.endswith("_target_")}
-    return {"tier_ordered": f"{tokens:05d} {tier.name}"} | kept

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import resolved
 from tierexp.errors import ConfigError
 from tierexp.evaluation.setup import read_setup
 from tierexp.machine import writing
@@ -54,7 +53,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
-    device = build_trainer(config, logger=False).strategy.root_device
+    device = build_trainer(setup.trainer, logger=False).strategy.root_device
     data = TierDataModule(
         setup.dataset, source, setup.tier, setup.threshold, setup.resize,
         **dataclasses.asdict(setup.loader),
@@ -71,7 +70,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
         raise SystemExit(f"error: none of {failed} samples could be prepared")
 
     inputs = digest_inputs(setup.dataset, source)
-    provenance = gather_provenance(resolved(config), setup.seed, str(device), inputs)
+    provenance = gather_provenance(setup.settings, setup.seed, str(device), inputs)
     content = {
         "schema_version": 1,
         "model": source.name,

@@ -16,11 +16,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved
-from tierexp.config.checks import choice
+from tierexp.config.checks import choice, flag
 from tierexp.data.sample import OnError
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes, sample_sizes
 from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.folder import claimed, results_in
 from tierexp.evaluation.setup import KEYS, LoaderSettings
 from tierexp.imaging.resize import Resize
 from tierexp.report.summary import print_summary
@@ -75,10 +76,24 @@ def run_model_free(
         SystemExit: With code 1 where no image has a size.
     """
     setup = read_model_free_setup(config, written)
+    with claimed(output_dir, resume=False, overwrite=flag("overwrite", config.overwrite)):
+        superseded = results_in(output_dir)
+        results = _measured(setup, _read_part(config))
+        path = output_dir / results.file_name
+        write_results(results, path)
+        for file in superseded:
+            if file != path:
+                file.unlink()
+    print_summary(results, path, None, Console())
+    require_a_size(setup.sizes)
+    return results
+
+
+def _measured(setup: ModelFreeSetup, settings: dict[str, object]) -> ModelFreeResults:
     started = perf_counter()
     columns = measure(setup.sizes, setup.tier, setup.threshold, setup.resize, setup.geometry)
     seconds = perf_counter() - started
-    results = aggregate_columns(
+    return aggregate_columns(
         columns,
         tuple(Failure(name, reason) for name, reason in setup.sizes.unreadable.items()),
         ModelFreeFacts(
@@ -88,13 +103,8 @@ def run_model_free(
             resize_to_fill=setup.resize.crops == "fill",
         ),
         seconds,
-        gather_provenance(_read_part(config), seed=None, device="cpu"),
+        gather_provenance(settings, seed=None, device="cpu"),
     )
-    path = output_dir / results.file_name
-    write_results(results, path)
-    print_summary(results, path, None, Console())
-    require_a_size(setup.sizes)
-    return results
 
 
 def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:

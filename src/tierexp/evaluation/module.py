@@ -39,7 +39,7 @@ from tierexp.results.schema import (
     task_accuracy,
 )
 from tierexp.runtime.loaded_model import load_once
-from tierexp.runtime.out_of_memory import FittingParts
+from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 from tierexp.runtime.processes.group import Processes
 from tierexp.scores.registry import SCORES
 
@@ -84,7 +84,7 @@ class TierEvaluation(LightningModule):
         """Whether the weights have been read."""
         self._journal = journal
         self._processes = processes
-        self._parts = FittingParts(self._answer)
+        self._parts = SplitOnOutOfMemory(self._answer)
         self._halved_kept = 0
         self._started = 0.0
         self.halved_batches = 0
@@ -185,7 +185,7 @@ class TierEvaluation(LightningModule):
     @override
     def on_test_epoch_end(self) -> None:
         """Wait for the other processes, and log what all have measured."""
-        self._processes.meet("measured")
+        self._processes.barrier("measured")
         if not self._processes.first:
             return
         self.collect()

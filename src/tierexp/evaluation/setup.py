@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import get_args
+from typing import Any, get_args
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import build, describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.build import (
+    Blueprint,
+    blueprint,
+    build,
+    has_target,
+    refuse_unknown_keys,
+    resolved,
+    unknown_key,
+)
 from tierexp.config.checks import MAX_SEED, choice, flag, whole_number
 from tierexp.data.sample import OnError, QuestionDataset
 from tierexp.data.sizes import read_sizes
@@ -24,7 +32,7 @@ from tierexp.tiers.tier import CropPolicy, Threshold
 
 KEYS = (
     "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
-    "seed", "resume", "run_name", "output_dir",
+    "seed", "resume", "overwrite", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -66,7 +74,11 @@ class EvaluationSetup:
         source: The model, its weights not read yet.
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
-        resume: Whether to go on with an unfinished run in the output folder.
+        resume: Whether to go on with what is in the output folder.
+        overwrite: Whether what is in the output folder may go.
+        settings: The configuration, resolved.
+        trainer: Of Lightning.
+        logger: Takes `save_dir`; None of a command that logs nothing.
     """
 
     tier: CropPolicy
@@ -76,8 +88,12 @@ class EvaluationSetup:
     dataset: QuestionDataset
     source: ModelSource
     seed: int
+    settings: dict[str, Any]
+    trainer: Blueprint
+    logger: Blueprint | None = None
     latency: LatencySettings | None = None
     resume: bool = False
+    overwrite: bool = False
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -98,7 +114,7 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     tier = build(config, "tier", geometry=source.geometry)  # what a fixed tier's crops cost
     threshold = build(config, "threshold")
     resize = build(config, "resize")
-    if describes(config, "data", read_sizes):
+    if has_target(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
     if "validate" in keys:
@@ -110,11 +126,27 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
     return EvaluationSetup(
         tier, threshold, resize, loader, dataset, source, seed,
-        latency if isinstance(latency, LatencySettings) else None,
-        flag("resume", config.resume) if "resume" in keys else False,
+        settings=resolved(config),
+        trainer=blueprint(config, "trainer"),
+        logger=blueprint(config, "logger") if "logger" in keys else None,
+        latency=latency if isinstance(latency, LatencySettings) else None,
+        resume=resume, overwrite=overwrite,
     )  # fmt: skip
+
+
+def read_claim(config: DictConfig) -> tuple[bool, bool]:
+    """(resume, overwrite): what may be done with what is in the output folder.
+
+    Raises:
+        ConfigError: Both, or one of them is no flag.
+    """
+    resume, overwrite = flag("resume", config.resume), flag("overwrite", config.overwrite)
+    if resume and overwrite:
+        raise ConfigError("overwrite", True, "false with resume=true, which keeps what is there")
+    return resume, overwrite
 
 
 def _validation_settings(config: DictConfig) -> None:

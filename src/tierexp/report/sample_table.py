@@ -13,10 +13,12 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
+from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.imaging.resize import Resize
 from tierexp.report.tiling_figure import draw_tiling
 from tierexp.results.schema import SampleResult
+from tierexp.tiers.geometry import CropGeometry
 
 _log = logging.getLogger(__name__)
 
@@ -74,21 +76,24 @@ def closing(logger: Logger) -> Iterator[Logger]:
 
 
 def sample_rows(
-    setup: EvaluationSetup, results: Sequence[tuple[int, SampleResult]]
+    dataset: QuestionDataset,
+    resize: Resize,
+    geometry: CropGeometry,
+    results: Sequence[tuple[int, SampleResult]],
 ) -> Iterator[SampleRow]:
     """Samples with their tilings drawn; those are left out whose image has become unreadable since.
 
     Args:
-        setup: That the results come from.
-        results: Indices into its data set, and what was measured there.
+        dataset: That the results are about.
+        resize: How an image met its canvas.
+        geometry: Of the crops.
+        results: Indices into the data set, and what was measured there.
     """
     for index, result in results:
         try:
-            image = setup.dataset.image(index)
+            image = dataset.image(index)
         except ImageDecodeError as error:
             _log.warning("sample %s is not shown: %s", result.sample_id, error)
             continue
-        figure = draw_tiling(
-            image, result.selected_tiling, setup.resize.crops, setup.source.geometry
-        )
+        figure = draw_tiling(image, result.selected_tiling, resize.crops, geometry)
         yield SampleRow(figure, result)

@@ -15,9 +15,9 @@ from typing import get_args
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.cli.overrides import written_overrides
 from tierexp.config.build import build, refuse_unknown_keys, resolved
 from tierexp.config.checks import choice, text, whole_number
+from tierexp.config.written import written_overrides
 from tierexp.data.sizes import ImageSizes
 from tierexp.errors import ConfigError
 from tierexp.evaluation.model_free import read_image_sizes, refuse_unread, require_a_size

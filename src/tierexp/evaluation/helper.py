@@ -17,9 +17,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from tierexp.cli.refusal import refusing
 from tierexp.evaluation.engine import run_evaluation
 from tierexp.evaluation.setup import read_setup
+from tierexp.refusal import refusing
 
 _EVERY = 0.2
 """Seconds between two looks at whether the first process lives."""
@@ -38,8 +38,8 @@ if __name__ == "__main__":
     first = os.getppid()
     # Unbuffered: the end that comes after the line is for the other thread to see.
     with io.FileIO(sys.stdin.fileno(), closefd=False) as line:
-        task = json.loads(line.readline())
+        told = json.loads(line.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
-    config = OmegaConf.create(task["settings"])
+    config = OmegaConf.create(told["settings"])
     with refusing():
-        run_evaluation(read_setup(config), config, Path(task["output_dir"]))
+        run_evaluation(read_setup(config), Path(told["output_dir"]))
