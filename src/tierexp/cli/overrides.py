@@ -1,14 +1,13 @@
 """What is wrong with the overrides of a command line, said in one line.
 
 In: the exception with which Hydra refused to compose a configuration. Out: the key, the value and
-what is allowed instead. Also makes names of what was written.
+what is allowed instead.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException, OverrideParseException
@@ -20,7 +19,6 @@ from tierexp.config.location import config_dir
 from tierexp.config.written import overrides_of
 from tierexp.errors import ConfigError
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _COULD_NOT_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 _SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '([^=]+)=(.+)'")
 _ALREADY_CHOSEN = re.compile(r"Multiple values for ([\w/]+)\.")
@@ -84,45 +82,6 @@ def expand_token_targets(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(key, targets, f"a list of some of {', '.join(map(str, possible))}")
     rest = [argument for argument in arguments if argument not in (*lists, "-m", "--multirun")]
     return ["--multirun", f"tier={','.join(names)}", *rest]
-
-
-_TOLD_IN_NAMES = ("tier", "threshold", "resize", "model")
-"""Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
-
-
-def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
-    """A name for people: `tierqa_medium`, and what else was asked for, `_top_k-1`; no paths.
-
-    Args:
-        data: The choice of the group `data`.
-        tier: The choice of the group `tier`.
-        overrides: Of the run.
-    """
-    parts = [data, tier]
-    for key, value in overrides_of(overrides).items():
-        group, _, name = key.partition(".")
-        told = group in _TOLD_IN_NAMES and (name or group not in ("tier", "model"))
-        if told and "/" not in str(value):
-            parts.append(f"{name or group}-{value}".replace(" ", ""))
-    return "_".join(parts)
-
-
-def sweep_group(mode: object, folder: str) -> str | None:
-    """What the runs of a multirun have in common, for loggers that group runs: the name of its
-    folder, with the day where the folder is named by the time; None for a run of its own.
-
-    Args:
-        mode: Hydra's; None while only a configuration is composed.
-        folder: Of the multirun.
-    """
-    if getattr(mode, "name", None) != "MULTIRUN":
-        return None
-    *_, day, name = Path(folder).absolute().parts
-    return f"{day}_{name}" if _DAY.fullmatch(day) else name
-
-
-OmegaConf.register_new_resolver("tierexp.run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("tierexp.sweep_group", sweep_group, replace=True)
 
 
 def _refused_override(key: str, config_name: str, written: Mapping[str, object]) -> ConfigError:

@@ -20,6 +20,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+import tierexp.config.names  # noqa: F401  registers its resolvers
 from tierexp.config.credentials import refuse_credentials
 from tierexp.errors import ConfigError
 

@@ -20,6 +20,26 @@ def results_in(folder: Path) -> list[Path]:
     return [file for file in files if not file.name.startswith("interrupted_")]
 
 
+def refuse_results(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder with results that are not to be touched.
+
+    Args:
+        folder: Of a run; it need not be there.
+        resume: Whether the run is to go on with what is there.
+        overwrite: Whether what is there may go.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    found = results_in(folder)
+    if found and not (resume or overwrite):
+        allowed = (
+            f"a folder without results ({found[0].name}): resume=true keeps them and goes on with "
+            "what is missing, overwrite=true replaces them"
+        )
+        raise ConfigError("output_dir", str(folder), allowed)
+
+
 @contextmanager
 def claimed(folder: Path, resume: bool, overwrite: bool) -> Iterator[None]:
     """Hold a folder for one run, from before it is looked into until all is written.
@@ -38,11 +58,5 @@ def claimed(folder: Path, resume: bool, overwrite: bool) -> Iterator[None]:
         yield
         return
     with folder_lock(folder):
-        found = results_in(folder)
-        if found and not (resume or overwrite):
-            allowed = (
-                f"a folder without results ({found[0].name}): resume=true keeps them and goes on "
-                "with what is missing, overwrite=true replaces them"
-            )
-            raise ConfigError("output_dir", str(folder), allowed)
+        refuse_results(folder, resume, overwrite)
         yield

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
 import os
 import select
 import sys
@@ -20,6 +19,7 @@ from omegaconf import OmegaConf
 from tierexp.evaluation.engine import run_evaluation
 from tierexp.evaluation.setup import read_setup
 from tierexp.refusal import refusing
+from tierexp.runtime.parent_watch import end_now
 
 _EVERY = 0.2
 """Seconds between two looks at whether the first process lives."""
@@ -29,9 +29,7 @@ def _end_with(first: int) -> None:
     # Its data workers keep the other end of the input open for a while after its death.
     while os.getppid() == first and not select.select([sys.stdin], [], [], _EVERY)[0]:
         pass
-    for worker in multiprocessing.active_children():
-        worker.kill()
-    os._exit(1)
+    end_now()
 
 
 if __name__ == "__main__":

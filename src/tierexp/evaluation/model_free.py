@@ -6,8 +6,9 @@ printed. Imports no torch: a million sizes take seconds, and so should the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import get_args
@@ -107,8 +108,35 @@ def _measured(setup: ModelFreeSetup, settings: dict[str, object]) -> ModelFreeRe
     )
 
 
+def read_model_free_parts(
+    config: DictConfig, written: Mapping[str, object]
+) -> Callable[[ImageSizes], ModelFreeSetup]:
+    """Check a configuration and build what it describes, but for the sizes.
+
+    Args:
+        config: As composed from `conf/eval.yaml`.
+        written: Keys and values that the user wrote on the command line.
+
+    Returns:
+        What makes a setup of sizes.
+
+    Raises:
+        ConfigError: A key that nothing reads, or a value that cannot work.
+    """
+    refuse_unknown_keys(config, KEYS)
+    refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
+    geometry = build(config, "model").geometry
+    return partial(
+        ModelFreeSetup,
+        build(config, "tier", geometry=geometry),
+        build(config, "threshold"),
+        build(config, "resize"),
+        geometry,
+    )
+
+
 def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:
-    """Check a configuration and build what it describes; reads the sizes, last of all.
+    """The same with the sizes, which are read last of all.
 
     Args:
         config: As composed from `conf/eval.yaml`.
@@ -119,14 +147,8 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
         DataError: The data file is malformed or empty, or an image's header cannot be read and
             `data.on_error` is `raise`.
     """
-    refuse_unknown_keys(config, KEYS)
-    refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    geometry = build(config, "model").geometry
-    tier = build(config, "tier", geometry=geometry)
-    threshold = build(config, "threshold")
-    resize = build(config, "resize")
-    sizes = read_image_sizes(config, "measure")
-    return ModelFreeSetup(tier, threshold, resize, geometry, sizes)
+    parts = read_model_free_parts(config, written)
+    return parts(read_image_sizes(config, "measure"))
 
 
 def read_image_sizes(config: DictConfig, purpose: str) -> ImageSizes:

@@ -37,6 +37,12 @@ KEYS = (
 """The top-level keys of `conf/eval.yaml`."""
 
 
+MAX_NAMES = 180
+"""Bytes of the names of data set and tier in that of a results file. File systems take 255; the
+rest is for what else the name tells, and for that of the file while it is being written.
+"""
+
+
 @dataclass(frozen=True)
 class LoaderSettings:
     """How samples are loaded, whatever the data set.
@@ -96,12 +102,17 @@ class EvaluationSetup:
     overwrite: bool = False
 
 
-def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
+def read_setup(
+    config: DictConfig,
+    keys: Sequence[str] = KEYS,
+    datasets: dict[str, QuestionDataset] | None = None,
+) -> EvaluationSetup:
     """Check a configuration and build what it describes, the cheapest things first.
 
     Args:
         config: As composed by Hydra from `conf/eval.yaml`.
         keys: The top-level keys that are read, here or elsewhere.
+        datasets: Those of runs before, which are not opened again; this one is added.
 
     Raises:
         ConfigError: A key that nothing reads, or a value that cannot work.
@@ -123,9 +134,8 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     loader = _loader_settings(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
-    dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
-    if len(dataset) == 0:
-        raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    dataset = _dataset(config, {} if datasets is None else datasets)
+    _refuse_long_names(dataset.name, tier.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
     return EvaluationSetup(
         tier, threshold, resize, loader, dataset, source, seed,
@@ -135,6 +145,30 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
     )  # fmt: skip
+
+
+def _dataset(config: DictConfig, known: dict[str, QuestionDataset]) -> QuestionDataset:
+    """The samples of a configuration, at least one."""
+    data = blueprint(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
+    which = repr(data)
+    if which not in known:
+        known[which] = data()
+    dataset = known[which]
+    if len(dataset) == 0:
+        raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    return dataset
+
+
+def _refuse_long_names(dataset: str, tier: str) -> None:
+    """Refuse names with which no file system would take the results file.
+
+    Raises:
+        ConfigError: One of them is too long.
+    """
+    longest = max((("data.name", dataset), ("tier.name", tier)), key=lambda name: len(name[1]))
+    if len(f"{dataset}{tier}".encode()) > MAX_NAMES:
+        allowed = f"at most {MAX_NAMES} bytes with the other name in the results file's"
+        raise ConfigError(*longest, allowed)
 
 
 def read_claim(config: DictConfig) -> tuple[bool, bool]:
