@@ -17,12 +17,12 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
-from tierexp.config.settings import resume_key
+from tierexp.config.settings import logged_settings, resume_key
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.folder import results_in
 from tierexp.evaluation.journal import Journal, remove_journals
 from tierexp.evaluation.measure import Measured, Run, measure, samples_left
-from tierexp.report.logged_settings import logged_settings
+from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.results.provenance import digest_inputs, gather_provenance
@@ -66,7 +66,7 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         assert setup.logger is not None
         logger = stack.enter_context(closing(setup.logger(save_dir=run.folder)))
         run.trainer.logger = logger
-        logger.log_hyperparams(logged_settings(setup.settings, setup.tier, setup.source.geometry))
+        logger.log_hyperparams(_hyperparameters(setup))
         run.processes.broadcast(
             {
                 "output_dir": str(run.folder.absolute()),
@@ -151,11 +151,17 @@ def _written(
     return results, path
 
 
+def _hyperparameters(setup: EvaluationSetup) -> dict[str, Any]:
+    tier = setup.preprocessing.tier
+    tokens = tier.expected_tokens(setup.preprocessing.geometry)
+    return logged_settings(setup.settings, tier.name, tokens)
+
+
 def _log_samples(run: Run, measured: Measured, path: Path, logger: Logger) -> None:
     if not isinstance(logger, SampleTableLogger):
         return
     setup, shown = run.setup, measured.samples[: logger.table_samples]
-    rows = sample_rows(setup.dataset, setup.resize, setup.source.geometry, shown)
+    rows = sample_rows(setup.dataset, setup.preprocessing, shown)
     logger.log_sample_table(list(rows))
     logger.log_file(path, "results")
 

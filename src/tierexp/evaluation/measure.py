@@ -14,11 +14,12 @@ from pathlib import Path
 from lightning import LightningModule, Trainer, seed_everything
 
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import DataError
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
-from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
+from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.results.latency import LatencyResults
 from tierexp.results.schema import Failure, RunFacts, SampleResult
 from tierexp.runtime.processes.group import Processes
@@ -160,7 +161,7 @@ def _alone(setup: EvaluationSetup) -> LoaderSettings:
 def _left(run: Run, loader: LoaderSettings, done: Collection[int]) -> TierDataModule:
     setup, processes = run.setup, run.processes
     return TierDataModule(
-        setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
+        setup.dataset, setup.source, setup.preprocessing,
         **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ that can be wrong with the configuration is found before torch is imported.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,7 +17,9 @@ from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
-from tierexp.runtime.rank import NotRankZero
+from tierexp.runtime.rank import NotRankZero, is_rank_zero
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None:
@@ -39,6 +42,13 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None
         return None
     setup = read_setup(config)
     with claimed(output_dir, setup.resume, setup.overwrite):
+        if is_rank_zero():
+            # Before torch is imported, and weights are read, which may take minutes.
+            _log.info(
+                "%s: %d samples, tier %s, model %s",
+                setup.dataset.name, len(setup.dataset), setup.preprocessing.tier.name,
+                setup.source.name,
+            )  # fmt: skip
         from tierexp.evaluation.engine import run_evaluation
 
         results = run_evaluation(setup, output_dir)

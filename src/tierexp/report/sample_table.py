@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.report.tiling_figure import draw_tiling
 from tierexp.results.schema import SampleResult
-from tierexp.tiers.geometry import CropGeometry
 
 _log = logging.getLogger(__name__)
 
@@ -77,16 +76,14 @@ def closing(logger: Logger) -> Iterator[Logger]:
 
 def sample_rows(
     dataset: QuestionDataset,
-    resize: Resize,
-    geometry: CropGeometry,
+    preprocessing: Preprocessing,
     results: Sequence[tuple[int, SampleResult]],
 ) -> Iterator[SampleRow]:
     """Samples with their tilings drawn; those are left out whose image has become unreadable since.
 
     Args:
-        dataset: That the results are about.
-        resize: How an image met its canvas.
-        geometry: Of the crops.
+        dataset: That the results are of.
+        preprocessing: How its images became crops.
         results: Indices into the data set, and what was measured there.
     """
     for index, result in results:
@@ -95,5 +92,6 @@ def sample_rows(
         except ImageDecodeError as error:
             _log.warning("sample %s is not shown: %s", result.sample_id, error)
             continue
-        figure = draw_tiling(image, result.selected_tiling, resize.crops, geometry)
+        how = preprocessing.resize.crops
+        figure = draw_tiling(image, result.selected_tiling, how, preprocessing.geometry)
         yield SampleRow(figure, result)

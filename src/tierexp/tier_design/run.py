@@ -16,11 +16,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved
-from tierexp.config.checks import choice, text, whole_number
+from tierexp.config.checks import choice, flag, refuse_overwriting, text, whole_number
+from tierexp.config.settings import refuse_unread
 from tierexp.config.written import written_overrides
 from tierexp.data.sizes import ImageSizes
+from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.errors import ConfigError
-from tierexp.evaluation.model_free import read_image_sizes, refuse_unread, require_a_size
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, write_results, write_text
 from tierexp.tier_design.classes import Objective, divide, losses
@@ -37,11 +38,14 @@ from tierexp.tier_design.search import count_tiers, find_frontier
 from tierexp.tier_design.summary import print_design
 from tierexp.tiers.files import load_tier, shipped_tiers
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops_many
-from tierexp.tiers.tier import CropPolicy, Threshold, Tier
+from tierexp.tiers.threshold import Threshold
+from tierexp.tiers.tier import Tier
 
 KEYS = (
-    "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "output_dir",
+    "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "overwrite",
+    "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/optimize_tiers.yaml`."""
 MOST_CROPS = 20
@@ -86,6 +90,8 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         TierexpError: A setting or a data file that cannot work.
         SystemExit: With code 1 where no image has a size.
     """
+    file = output_dir / "tier_design.json"
+    refuse_overwriting([file], flag("overwrite", config.overwrite))
     setup = read_design_setup(config)
     require_a_size(setup.sizes)
     classes = divide(setup.sizes, setup.counts, setup.objective, setup.threshold, setup.geometry)
@@ -123,7 +129,7 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         failures=tuple(Failure(name, why) for name, why in setup.sizes.unreadable.items()),
         provenance=gather_provenance(_read_part(config), seed=None, device="cpu"),
     )
-    write_results(design, output_dir / "tier_design.json")
+    write_results(design, file)
     write_text(frontier_csv(design), output_dir / "frontier.csv")
     write_text(tier_yaml(tier, _origin(setup)), output_dir / "tier" / f"{tier.name}.yaml")
     steps = [setup.geometry.selected_vision_tokens(crops) for crops in setup.counts]
@@ -179,7 +185,7 @@ def _as_tier(point: FrontierPoint, setup: DesignSetup) -> Tier:
 
 
 def _figures(
-    policy: CropPolicy, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
+    policy: CropRule, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
 ) -> TierFigures:
     """Selected and measured as an evaluation does it, image by image, not as the search did."""
     heights, widths = setup.sizes.heights, setup.sizes.widths
