@@ -169,7 +169,7 @@ def test_finished_results_are_kept_unless_they_may_go(tmp_path: Path) -> None:
     better = TABLE | {"q0": "a0"}
     again = run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS)
     assert (again.code, again.err.count("\n")) == (2, 1)
-    assert "a folder without results (plain_tier-medium" in again.err
+    assert "a folder without results (" in again.err
     # The same names for other weights.
     other = run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS, "resume=true")
     assert (other.code, other.err.count("\n")) == (2, 1)
