@@ -2,13 +2,13 @@
 
 In: a task and the name of its configuration. Out: an exit code, as the help text of each command
 lists them. Knows nothing about what a task does; imports no torch, so that `--help` and `--cfg job`
-answer at once.
+answer at once. Hydra composes a configuration twice: once to learn whether it asks for a multirun,
+and nothing in its interface spares that.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +19,13 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from tierexp.cli.arguments import own_config_dir, prepare
 from tierexp.cli.begin import command
+from tierexp.cli.help import help_text
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
-from tierexp.cli.overrides import describe_composition_error, expand_token_targets
+from tierexp.cli.overrides import describe_composition_error
 from tierexp.cli.sweep import Check
-from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.refusal import refuse, refusing
 
@@ -32,7 +33,6 @@ Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
 
 _OF_FOLDER = ("output_dir", "resume", "overwrite")
-_OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
 
 
 def launch(
@@ -58,9 +58,12 @@ def launch(
             machine that could not go on, 130 after Ctrl-C.
     """
     written = sys.argv[1:]
+    if {"-h", "--help"} & {*written}:
+        own = own_config_dir(written)
+        sys.stdout.write(help_text(config_name, [config_dir(), *([] if own is None else [own])]))
+        return
     with refusing():
-        _refuse_written_credentials(written)
-        sys.argv[1:] = _overrides_first(expand_token_targets(written))
+        sys.argv[1:] = prepare(written)
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     accept_plugin_defaults()
@@ -135,15 +138,3 @@ def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:
         if outcome.code:
             sys.stderr.write(f"{outcome.message}\n" if outcome.message else "")
             sys.exit(outcome.code)
-
-
-def _refuse_written_credentials(arguments: Sequence[str]) -> None:
-    """Refuse secrets on the command line, which Hydra writes down as it is."""
-    for argument in arguments:
-        key, _, value = argument.lstrip("+~").partition("=")
-        refuse_credentials({key: value})
-
-
-def _overrides_first(arguments: list[str]) -> list[str]:
-    """Hydra's parser takes overrides in one piece only, not on both sides of an option."""
-    return sorted(arguments, key=lambda argument: _OVERRIDE.match(argument) is None)

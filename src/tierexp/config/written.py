@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 
@@ -28,12 +29,23 @@ def overrides_of(arguments: Sequence[str]) -> dict[str, object]:
     Args:
         arguments: Of a command line.
     """
+    return {
+        override.key_or_group: None if override.is_sweep_override() else override.value()
+        for override in parsed_overrides(arguments)
+    }
+
+
+def parsed_overrides(arguments: Sequence[str]) -> list[Override]:
+    """The arguments that are overrides.
+
+    Args:
+        arguments: Of a command line.
+    """
     parser = OverridesParser.create()
-    values: dict[str, object] = {}
+    overrides = []
     for argument in arguments:
         try:
-            override = parser.parse_override(argument)
+            overrides.append(parser.parse_override(argument))
         except HydraException:
             continue
-        values[override.key_or_group] = None if override.is_sweep_override() else override.value()
-    return values
+    return overrides

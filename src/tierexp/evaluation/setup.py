@@ -104,7 +104,7 @@ def read_setup(
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
-    dataset = _dataset(config, {} if datasets is None else datasets)
+    dataset = _dataset(config, source, {} if datasets is None else datasets)
     _refuse_long_names(dataset.name, preprocessing.tier.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
     return EvaluationSetup(
@@ -117,12 +117,15 @@ def read_setup(
     )  # fmt: skip
 
 
-def _dataset(config: DictConfig, known: dict[str, QuestionDataset]) -> QuestionDataset:
+def _dataset(
+    config: DictConfig, source: ModelSource, known: dict[str, QuestionDataset]
+) -> QuestionDataset:
     """The samples of a configuration, at least one."""
     data = blueprint(config, "data", leave_out=LoaderSettings.names())
-    which = repr(data)
+    # A family has its own way of asking.
+    which = repr((data, source.prompt_format))
     if which not in known:
-        known[which] = data()
+        known[which] = data(prompt_format=source.prompt_format)
     dataset = known[which]
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
