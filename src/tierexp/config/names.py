@@ -81,7 +81,7 @@ def run_folder(number: int, varied: str) -> str:
         number: Of the run, from 0: no other has it.
         varied: Keys and values of what varies, as Hydra joins them.
     """
-    words = re.sub(r"[^\w.+=-]+", "-", varied).strip("-_")[:_LONGEST]
+    words = re.sub(r"[^\w.+=]+", "-", varied).strip("-_")[:_LONGEST]
     return f"{number}_{words}" if words else str(number)
 
 

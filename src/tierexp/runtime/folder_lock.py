@@ -64,7 +64,7 @@ def _acquired(folder: Path) -> FileLock | None:
     try:
         with writing(file):
             _acquire(lock)
-    except Timeout:
+    except _HeldError:
         allowed = f"a folder of its own while another run ({_holder(file)}) is writing there"
         raise ConfigError("output_dir", str(folder), allowed) from None
     except _NoLocksError:
@@ -77,6 +77,10 @@ def _acquired(folder: Path) -> FileLock | None:
     return lock
 
 
+class _HeldError(Exception):
+    pass
+
+
 class _NoLocksError(Exception):
     pass
 
@@ -84,6 +88,8 @@ class _NoLocksError(Exception):
 def _acquire(lock: FileLock) -> None:
     try:
         lock.acquire(blocking=False)
+    except Timeout:  # an OSError, though nothing is wrong with the file
+        raise _HeldError from None
     except NotImplementedError:
         raise _NoLocksError from None
     except OSError as error:
