@@ -222,3 +222,12 @@ def test_finished_runs_of_a_sweep_are_refused_before_its_first_run(tmp_path: Pat
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "0_tier-low" in outcome.err
     assert "overwrite=true" in outcome.err
+    # Those that are finished are kept, and what is missing is measured.
+    kept = {file: file.read_bytes() for file in tmp_path.glob("*_tier-*/*_tier-*.json")}
+    next(iter(kept)).unlink()
+    resumed = run_eval(*sweep, "tier=low,high,medium", "resume=true")
+    assert (resumed.code, resumed.err) == (0, "")
+    assert [file.read_bytes() == before for file, before in kept.items()] == [False, True, True]
+    other = run_eval(*sweep, "tier=low,high,medium", "resume=true", "data.max_samples=3")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert "data.max_samples=3 is not possible: 2, as in the run" in other.err

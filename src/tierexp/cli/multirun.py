@@ -81,11 +81,11 @@ class Runs:
         """Arrive in another process, where Hydra composes the run's configuration once more."""
         self.__dict__ |= state
         accept_plugin_defaults()
-        machine, launcher = state["_launcher"]
+        launcher: _Place = state["_launcher"]
         # A job of SLURM is its own; whoever is on another machine cannot be watched.
-        if machine == socket.gethostname() and not _of_slurm() and launcher not in _watched:
+        if launcher[:2] == _here()[:2] and launcher not in _watched:
             _watched.add(launcher)
-            end_with(launcher)
+            end_with(launcher[2])
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the task.
@@ -152,16 +152,15 @@ class Runs:
         return self._outcomes
 
 
-_watched: set[int] = set()
+_Place = tuple[str, str | None, int]
+"""A machine, a job of SLURM, and a process."""
+
+_watched: set[_Place] = set()
 """Launching processes that this one ends with."""
 
 
-def _here() -> tuple[str, int]:
-    return socket.gethostname(), os.getpid()
-
-
-def _of_slurm() -> bool:
-    return "SLURM_JOB_ID" in os.environ
+def _here() -> _Place:
+    return socket.gethostname(), os.environ.get("SLURM_JOB_ID"), os.getpid()
 
 
 def _post(outcome: Outcome, mailbox: Path, number: int) -> None:

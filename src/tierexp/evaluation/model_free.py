@@ -6,7 +6,7 @@ printed. Imports no torch: a million sizes take seconds, and so should the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,25 +16,26 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved
-from tierexp.config.checks import flag
-from tierexp.config.settings import refuse_unread
+from tierexp.config.settings import refuse_unread, resume_key
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.folder import claimed, results_in
-from tierexp.evaluation.setup import KEYS
+from tierexp.evaluation.journal import refuse_other_settings
+from tierexp.evaluation.setup import KEYS, read_claim
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.report.summary import print_summary
 from tierexp.results.model_free import (
     ModelFreeFacts,
     ModelFreeResults,
     aggregate_columns,
+    load_model_free_results,
 )
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange, write_results
 
 _UNREAD = (
-    "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
+    "latency", "validate", "trainer", "logger", "seed", "run_name", "resize.exact",
     "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
@@ -67,10 +68,16 @@ def run_model_free(
         TierexpError: A setting or a data file that cannot work, or a setting that nothing reads.
         SystemExit: With code 1 where no image has a size.
     """
-    setup = read_model_free_setup(config, written)
-    with claimed(output_dir, resume=False, overwrite=flag("overwrite", config.overwrite)):
+    with_sizes, settings = read_model_free_parts(config, written), _read_part(config)
+    resume, overwrite = read_claim(config)
+    with claimed(output_dir, resume, overwrite):
         superseded = results_in(output_dir)
-        results = _measured(setup, _read_part(config))
+        finished = _finished(superseded, settings) if resume else None
+        if finished is not None:
+            print_summary(*finished, None, Console())
+            return finished[0]
+        setup = with_sizes(read_image_sizes(config, "measure"))
+        results = _measured(setup, settings)
         path = output_dir / results.file_name
         write_results(results, path)
         for file in superseded:
@@ -79,6 +86,22 @@ def run_model_free(
     print_summary(results, path, None, Console())
     require_a_size(setup.sizes)
     return results
+
+
+def _finished(
+    files: Sequence[Path], settings: Mapping[str, object]
+) -> tuple[ModelFreeResults, Path] | None:
+    """What a run of the same settings has left, and its file.
+
+    Raises:
+        ConfigError: There are results, and they are of other settings.
+        DataError: They are not of a run without a model.
+    """
+    if not files:
+        return None
+    results = load_model_free_results(files[0])
+    refuse_other_settings(resume_key(results.provenance.config), resume_key(settings))
+    return results, files[0]
 
 
 def _measured(setup: ModelFreeSetup, settings: dict[str, object]) -> ModelFreeResults:
@@ -119,22 +142,6 @@ def read_model_free_parts(
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
     preprocessing = Preprocessing.from_config(config, build(config, "model").geometry)
     return partial(ModelFreeSetup, preprocessing)
-
-
-def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:
-    """The same with the sizes, which are read last of all.
-
-    Args:
-        config: As composed from `conf/eval.yaml`.
-        written: Keys and values that the user wrote on the command line.
-
-    Raises:
-        ConfigError: A key that nothing reads, or a value that cannot work.
-        DataError: The data file is malformed or empty, or an image's header cannot be read and
-            `data.on_error` is `raise`.
-    """
-    parts = read_model_free_parts(config, written)
-    return parts(read_image_sizes(config, "measure"))
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -72,7 +72,7 @@ def _acquired(folder: Path) -> FileLock | None:
             "%s is on a file system without locks: a second run there would not be noticed", folder
         )
         return None
-    with writing(file):
+    with suppress(OSError):  # of no other use than to be read by people
         file.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
     return lock
 
