@@ -147,7 +147,8 @@ def read_model_free_parts(
 def _read_part(config: DictConfig) -> dict[str, object]:
     """The configuration, resolved, without what nothing reads."""
     everything = resolved(config)
-    part = {key: everything[key] for key in KEYS if key not in _UNREAD}
+    beside = (*_UNREAD, "resume", "overwrite")  # what becomes of a folder says nothing of results
+    part = {key: everything[key] for key in KEYS if key not in beside}
     for name in _UNREAD:
         group, _, key = name.partition(".")
         if key:
