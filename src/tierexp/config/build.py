@@ -8,6 +8,8 @@ for, so that light groups are checked before anything heavy is loaded.
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +26,7 @@ from typing_extensions import get_protocol_members
 
 import tierexp.config.names  # noqa: F401  registers its resolvers
 from tierexp.config.credentials import refuse_credentials
+from tierexp.config.location import own_config_dirs
 from tierexp.errors import ConfigError
 
 _MISSING = object()
@@ -119,18 +122,23 @@ class Blueprint:
     settings: Mapping[str, Any]
     others: tuple[str, ...] = ()
 
-    def __call__(self, **offered: Any) -> Any:
+    def __call__(self, require_offered: bool = False, **offered: Any) -> Any:
         """The object.
 
         Args:
+            require_offered: Refuse a target that does not take all that is offered.
             offered: Arguments that no configuration holds, for a target that takes them.
 
         Raises:
             ConfigError: A key that the target does not take, or lacks; a value it refuses.
             TierexpError: Whatever else of a user's doing the target complains about.
         """
-        target = _target(self.key, self.settings["_target_"])
+        path = self.settings["_target_"]
+        target = target_of(f"{self.key}._target_", path)
         given = _match_signature(self.key, target, self.settings, offered, self.others)
+        if require_offered and (left := sorted(offered.keys() - given.keys())):
+            allowed = f"something that takes {', '.join(left)}"
+            raise ConfigError(f"{self.key}._target_", path, allowed)
         # Called here rather than by Hydra, which would wrap its errors and merge arguments as
         # settings.
         return _instantiated(self.key, dict(self.settings))(**given)
@@ -159,6 +167,7 @@ def build(
     key: str,
     leave_out: Collection[str] = (),
     kind: type | None = None,
+    require_offered: bool = False,
     **offered: Any,
 ) -> Any:
     """The object that one group of the configuration stands for by its `_target_`.
@@ -168,13 +177,14 @@ def build(
         key: The group.
         leave_out: Keys of the group that are settings of something else.
         kind: A protocol whose members the object has to have.
+        require_offered: Refuse a target that does not take all that is offered.
         offered: Arguments that no configuration holds, for a target that takes them.
 
     Raises:
         ConfigError: A key that the target does not take, or lacks; a value it refuses.
         TierexpError: Whatever else of a user's doing the target complains about.
     """
-    made = blueprint(config, key, leave_out)(**offered)
+    made = blueprint(config, key, leave_out)(require_offered=require_offered, **offered)
     if kind is not None:
         require_members(f"{key}._target_", config[key]._target_, made, kind)
     return made
@@ -202,6 +212,18 @@ def require_members(key: str, value: object, made: object, kind: type) -> None:
         raise ConfigError(key, value, f"a {kind.__name__}; this one lacks {', '.join(lacking)}")
 
 
+def find_modules_beside_options() -> None:
+    """Let modules be imported that lie in the folder of `--config-dir`, beside the groups: what its
+    options name in `_target_`. They come last, so that they hide nothing.
+    """
+    for folder in map(str, own_config_dirs()):
+        if folder not in sys.path:
+            sys.path.append(folder)
+            # Worker processes that are started anew find them there.
+            kept = os.environ.get("PYTHONPATH")
+            os.environ["PYTHONPATH"] = f"{kept}{os.pathsep}{folder}" if kept else folder
+
+
 def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
     """What calls the target of a group, its nested targets made already.
 
@@ -219,8 +241,18 @@ def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
     return made
 
 
-def _target(key: str, path: object) -> Callable[..., Any]:
+def target_of(key: str, path: object) -> Callable[..., Any]:
+    """The class or function at a dotted path.
+
+    Args:
+        key: That names it.
+        path: Of it, such as `tierexp.tiers.tier.Tier`.
+
+    Raises:
+        ConfigError: There is none, or its module cannot be imported.
+    """
     module, _, name = str(path).rpartition(".")
+    find_modules_beside_options()
     try:
         target: Callable[..., Any] = getattr(import_module(module), name)
     except Exception as error:  # whatever a module that is not ours does when it is imported
@@ -228,12 +260,12 @@ def _target(key: str, path: object) -> Callable[..., Any]:
             isinstance(error, ModuleNotFoundError) and str(path).startswith(f"{error.name}.")
         )
         if unknown:
-            raise ConfigError(f"{key}._target_", path, "the path of a class or function") from error
+            raise ConfigError(key, path, "the path of a class or function") from error
         if module.partition(".")[0] == __package__.partition(".")[0]:
             raise  # a module of ours that lacks one of its own imports is a defect
         reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         allowed = f"something that can be imported; {module} cannot ({reason})"
-        raise ConfigError(f"{key}._target_", path, allowed) from error
+        raise ConfigError(key, path, allowed) from error
     return target
 
 

@@ -27,7 +27,7 @@ _LAUNCHES = (
 """Where srun and torchrun say that a run has several processes, and which run it is."""
 
 
-_TOLD_IN_NAMES = ("tier", "threshold", "resize", "model")
+_TOLD_IN_NAMES = ("tier", "threshold", "policy", "resize", "model")
 """Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
 
 

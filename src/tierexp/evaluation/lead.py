@@ -28,6 +28,7 @@ from tierexp.report.summary import print_summary
 from tierexp.results.provenance import digest_inputs, gather_provenance
 from tierexp.results.schema import EvaluationResults, Provenance, aggregate, write_results
 from tierexp.results.versions import code_versions, version_changes
+from tierexp.tiers.policy import expected_tokens
 
 _log = logging.getLogger(__name__)
 
@@ -152,9 +153,8 @@ def _written(
 
 
 def _hyperparameters(setup: EvaluationSetup) -> dict[str, Any]:
-    tier = setup.preprocessing.tier
-    tokens = tier.expected_tokens(setup.preprocessing.geometry)
-    return logged_settings(setup.settings, tier.name, tokens)
+    tokens = expected_tokens(setup.policy, setup.preprocessing.geometry)
+    return logged_settings(setup.settings, setup.policy.name, tokens)
 
 
 def _log_samples(run: Run, measured: Measured, path: Path, logger: Logger) -> None:

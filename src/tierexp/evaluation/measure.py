@@ -79,7 +79,7 @@ def follow(run: Run) -> None:
     folder, key = Path(decided["output_dir"]), decided["resume_key"]
     with Journal(folder, key, run.setup.resume, run.processes.rank, decided["versions"]) as journal:
         data = samples_left(run, journal)
-        module = TierEvaluation(run.setup, journal, run.processes)
+        module = TierEvaluation(run.setup, data, journal, run.processes)
         run.processes.barrier("ready")
         if _test(run.trainer, module, data):
             raise KeyboardInterrupt
@@ -98,7 +98,7 @@ def measure(run: Run, journal: Journal, data: TierDataModule) -> Measured:
         KeyboardInterrupt: After Ctrl-C, where there is nothing yet to write down.
     """
     setup, processes = run.setup, run.processes
-    module = TierEvaluation(setup, journal, processes)
+    module = TierEvaluation(setup, data, journal, processes)
     # Nobody writes before all have read what an earlier run has left.
     processes.barrier("ready")
     interrupted = _test(run.trainer, module, data)
@@ -140,7 +140,10 @@ def _timed(run: Run, journal: Journal, measured: Measured, module: TierEvaluatio
     settings = run.setup.latency
     assert settings is not None
     data = _left(run, _alone(run.setup), journal.places("timed") | module.failed)
-    timing = LatencyPass(settings, module.model, run.setup.source.max_new_tokens, journal)
+    timing = LatencyPass(
+        settings, module.model, run.setup.source.max_new_tokens, module.points, module.turn_to,
+        data, journal,
+    )  # fmt: skip
     interrupted = _test(run.trainer, timing, data)
     samples = tuple(
         (index, dataclasses.replace(sample, latency=timing.samples.get(index)))
@@ -163,6 +166,7 @@ def _left(run: Run, loader: LoaderSettings, done: Collection[int]) -> TierDataMo
     return TierDataModule(
         setup.dataset, setup.source, setup.preprocessing,
         **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
+        policy=setup.policy,
     )  # fmt: skip
 
 

@@ -15,15 +15,18 @@ from time import perf_counter
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build, refuse_unknown_keys, resolved
+from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread, resume_key
-from tierexp.data.size_columns import measure
+from tierexp.data.family_columns import measure_family
+from tierexp.data.size_columns import ImageColumns, measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.folder import claimed, results_in
 from tierexp.evaluation.journal import refuse_other_settings
 from tierexp.evaluation.setup import KEYS, read_claim
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
+from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
 from tierexp.results.model_free import (
     ModelFreeFacts,
@@ -35,8 +38,8 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange, write_results
 
 _UNREAD = (
-    "latency", "validate", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "resize.antialias", "data.batch_size", "data.num_workers",
+    "policy", "latency", "validate", "trainer", "logger", "seed", "run_name",
+    "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -46,10 +49,12 @@ class ModelFreeSetup:
     """Everything a run without a model is made of.
 
     Args:
+        model: Whose crops or cells.
         preprocessing: How images would become crops.
         sizes: Of the images, at least one of them or of their failures.
     """
 
+    model: NoModel
     preprocessing: Preprocessing
     sizes: ImageSizes
 
@@ -77,14 +82,14 @@ def run_model_free(
             print_summary(*finished, None, Console())
             return finished[0]
         setup = with_sizes(read_image_sizes(config, "measure"))
-        results = _measured(setup, settings)
+        results, sizes = _measured(setup, settings)
         path = output_dir / results.file_name
         write_results(results, path)
         for file in superseded:
             if file != path:
                 file.unlink()
     print_summary(results, path, None, Console())
-    require_a_size(setup.sizes)
+    require_a_size(sizes)
     return results
 
 
@@ -104,23 +109,36 @@ def _finished(
     return results, files[0]
 
 
-def _measured(setup: ModelFreeSetup, settings: dict[str, object]) -> ModelFreeResults:
+def _measured(
+    setup: ModelFreeSetup, settings: dict[str, object]
+) -> tuple[ModelFreeResults, ImageSizes]:
+    """The results, and the sizes of the images that have some."""
     tier = setup.preprocessing.tier
     started = perf_counter()
-    columns = measure(setup.sizes, setup.preprocessing)
+    columns, sizes = _measure(setup)
     seconds = perf_counter() - started
-    return aggregate_columns(
+    results = aggregate_columns(
         columns,
-        tuple(Failure(name, reason) for name, reason in setup.sizes.unreadable.items()),
+        tuple(Failure(name, reason) for name, reason in sizes.unreadable.items()),
         ModelFreeFacts(
-            dataset=setup.sizes.name,
+            dataset=sizes.name,
             tier=tier.name,
             tier_range=TierRange(tier.min_crops, tier.max_crops),
             resize_to_fill=setup.preprocessing.fills,
+            model=setup.model.name,
         ),
         seconds,
         gather_provenance(settings, seed=None, device="cpu"),
     )
+    return results, sizes
+
+
+def _measure(setup: ModelFreeSetup) -> tuple[ImageColumns, ImageSizes]:
+    """The figures, and the sizes of the images that have some."""
+    how, preset = setup.preprocessing, setup.model.preset
+    if preset is None:
+        return measure(setup.sizes, how), setup.sizes
+    return measure_family(setup.sizes, how.tier, how.resize, preset)
 
 
 def read_model_free_parts(
@@ -140,8 +158,13 @@ def read_model_free_parts(
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    preprocessing = Preprocessing.from_config(config, build(config, "model").geometry)
-    return partial(ModelFreeSetup, preprocessing)
+    model = read_source(config)
+    assert isinstance(model, NoModel)
+    if model.preset is not None:
+        reason = "leave it out: with a model.family the least mismatch wins"
+        refuse_unread(written, ("threshold",), reason)
+    preprocessing = Preprocessing.from_config(config, model.geometry)
+    return partial(ModelFreeSetup, model, preprocessing)
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -46,7 +46,7 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None
             # Before torch is imported, and weights are read, which may take minutes.
             _log.info(
                 "%s: %d samples, tier %s, model %s",
-                setup.dataset.name, len(setup.dataset), setup.preprocessing.tier.name,
+                setup.dataset.name, len(setup.dataset), setup.policy.name,
                 setup.source.name,
             )  # fmt: skip
         from tierexp.evaluation.engine import run_evaluation

@@ -27,12 +27,14 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
-    "seed", "resume", "overwrite", "run_name", "output_dir",
+    "tier", "threshold", "policy", "resize", "model", "data", "latency", "validate", "trainer",
+    "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -49,6 +51,8 @@ class EvaluationSetup:
 
     Args:
         preprocessing: How images become crops.
+        policy: What chooses the operating point of every sample.
+        point_sources: The model at every point of the policy.
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
@@ -62,6 +66,8 @@ class EvaluationSetup:
     """
 
     preprocessing: Preprocessing
+    policy: Policy
+    point_sources: tuple[ModelSource, ...]
     loader: LoaderSettings
     dataset: QuestionDataset
     source: ModelSource
@@ -93,8 +99,11 @@ def read_setup(
     """
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
-    source = build(config, "model")
+    source = read_source(config, kind=ModelSource)
     preprocessing = Preprocessing.from_config(config, source.geometry)
+    policy = (
+        _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
+    )
     if has_target(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
@@ -105,10 +114,11 @@ def read_setup(
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
     dataset = _dataset(config, source, {} if datasets is None else datasets)
-    _refuse_long_names(dataset.name, preprocessing.tier.name)
+    _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
     return EvaluationSetup(
-        preprocessing, loader, dataset, source, seed,
+        preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
+        loader, dataset, source, seed,
         settings=resolved(config),
         trainer=blueprint(config, "trainer"),
         logger=blueprint(config, "logger") if "logger" in keys else None,
@@ -121,11 +131,13 @@ def _dataset(
     config: DictConfig, source: ModelSource, known: dict[str, QuestionDataset]
 ) -> QuestionDataset:
     """The samples of a configuration, at least one."""
-    data = blueprint(config, "data", leave_out=LoaderSettings.names())
+    of_loader = LoaderSettings.names()
     # A family has its own way of asking.
-    which = repr((data, source.prompt_format))
+    which = repr((blueprint(config, "data", of_loader), source.prompt_format))
     if which not in known:
-        known[which] = data(prompt_format=source.prompt_format)
+        known[which] = build(
+            config, "data", of_loader, kind=QuestionDataset, prompt_format=source.prompt_format
+        )
     dataset = known[which]
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
@@ -154,6 +166,21 @@ def read_claim(config: DictConfig) -> tuple[bool, bool]:
     if resume and overwrite:
         raise ConfigError("overwrite", True, "false with resume=true, which keeps what is there")
     return resume, overwrite
+
+
+def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
+    """The policy of the group `policy`, which may want to know the tier and the crops."""
+    policy: Policy = build(
+        config,
+        "policy",
+        kind=Policy,
+        tier=preprocessing.tier,
+        geometry=preprocessing.geometry,
+        seed=config.seed,
+    )
+    if not policy.points:
+        raise ConfigError("policy.points", [], "at least one operating point")
+    return policy
 
 
 def _validation_settings(config: DictConfig) -> None:
