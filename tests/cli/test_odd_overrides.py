@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from tierexp.config.written import written_overrides
 
 from tests.support.command_line import run_command
 from tierexp.config.build import has_target
+from tierexp.config.written import written_overrides
 from tierexp.evaluation.model_free import read_model_free_parts
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel

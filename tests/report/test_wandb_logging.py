@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from tests.support.command_line import assert_refused, run_on_fakes
 from tests.support.wandb_records import records
 from tierexp import CropGeometry
-from tierexp.cli.overrides import sweep_group
+from tierexp.config.names import sweep_group
 from tierexp.errors import ConfigError
 from tierexp.evaluation import running_figures
 from tierexp.imaging.resize import ResizeMode

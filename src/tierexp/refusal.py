@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tierexp.config.credentials import without_credentials
 from tierexp.errors import ConfigError, TierexpError, shortened
 from tierexp.machine import machine_trouble
+from tierexp.runtime.rank import is_rank_zero
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
@@ -32,8 +33,6 @@ _NOT_THERE = frozenset(
 )  # fmt: skip
 """What the system says of paths that the user should not have named."""
 
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Where torchrun and srun tell a process its number."""
 _PRECEDENCE = 10.0
 """Seconds in which the end of the first process can end the others."""
 
@@ -95,7 +94,7 @@ def refuse(message: object, code: int = USER_ERROR) -> NoReturn:
         message: What is wrong, or the error that says it.
         code: The exit code.
     """
-    if any(os.environ.get(name, "0") != "0" for name in _RANKS):
+    if not is_rank_zero():
         time.sleep(_PRECEDENCE)
     sys.stderr.write(f"{error_line(message)}\n")
     sys.exit(code)
