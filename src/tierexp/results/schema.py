@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tierexp.errors import DataError
+from tierexp.json_text import parse_json
 from tierexp.machine import writing
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import LatencyResults, SampleLatency
@@ -491,7 +492,7 @@ def read_results(schema: type[Results], schema_version: int, path: Path | str) -
         DataError: It is missing, not JSON, of another schema version, or lacks a field.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     except ValueError as error:

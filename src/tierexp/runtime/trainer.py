@@ -64,7 +64,10 @@ def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -
         allowed = "cpu or auto: there is no GPU here"
         raise ConfigError("trainer.accelerator", chosen["accelerator"], allowed)
     try:
-        trainer: Trainer = blueprint(**decided)
+        trainer = blueprint(**decided)
+        if not isinstance(trainer, Trainer):
+            target = blueprint.settings["_target_"]
+            raise ConfigError("trainer._target_", target, "a trainer of Lightning's")
         environment = getattr(trainer.strategy, "cluster_environment", None)
         if environment is not None:
             environment.validate_settings(trainer.num_devices, trainer.num_nodes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import choice, path, whole_number
+from tierexp.config.checks import choice, path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
@@ -84,6 +84,7 @@ class MolmoCheckpoint(KnobbedSource):
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "config", config)
         self._refuse_another_model()
+        text("model.name", self.name)
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)

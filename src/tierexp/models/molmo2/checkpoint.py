@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import path, whole_number
+from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
@@ -65,6 +65,7 @@ class Molmo2Checkpoint(KnobbedSource):
                 "model.checkpoint", self.checkpoint, f"a folder with a Molmo2 checkpoint ({error})"
             ) from None
         object.__setattr__(self, "settings", settings)
+        text("model.name", self.name)
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
