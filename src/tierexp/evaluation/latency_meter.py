@@ -118,4 +118,11 @@ class LatencyMeter:
             flops_vision=flops.vision,
             flops_prefill=flops.prefill,
             flops_decode=flops.decode,
+            cache_bytes=_cache_bytes(self._model, inputs, new_tokens),
         )
+
+
+def _cache_bytes(model: VisionLanguageModel, inputs: ModelInputs, new_tokens: int) -> int | None:
+    """What a model says of its cache; not every one does."""
+    says = getattr(model, "cache_bytes", None)
+    return None if says is None else int(says(inputs, new_tokens))

@@ -14,15 +14,17 @@ from omegaconf import DictConfig
 from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.settings import NoReduction, Reduction, with_reduction
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 
 KEYS = (
-    "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
+    "tier", "threshold", "resize", "reduction", "model", "data", "latency", "validate", "trainer", "logger",
     "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
@@ -40,6 +42,7 @@ class EvaluationSetup:
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with an unfinished run in the output folder.
+        reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
     preprocessing: Preprocessing
@@ -49,6 +52,7 @@ class EvaluationSetup:
     seed: int
     latency: LatencySettings | None = None
     resume: bool = False
+    reduction: Reduction = NoReduction()
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -79,10 +83,16 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     dataset = build(config, "data", leave_out=LoaderSettings.names())
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    reduction: Reduction = NoReduction()
+    if "reduction" in keys:
+        reduction = build(config, "reduction")
+        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+        source = with_reduction(source, reduction)
     return EvaluationSetup(
         preprocessing, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
+        reduction,
     )  # fmt: skip
 
 

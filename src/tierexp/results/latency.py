@@ -67,6 +67,7 @@ class SampleLatency:
         flops_vision: Estimated operations of that stage, as of the next two.
         flops_prefill: See `flops_vision`.
         flops_decode: See `flops_vision`.
+        cache_bytes: Of the keys and values of prompt and answer; None for a model that does not say.
     """
 
     T_vision_total: float
@@ -78,6 +79,7 @@ class SampleLatency:
     flops_vision: int
     flops_prefill: int
     flops_decode: int
+    cache_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class LatencyResults:
         flops_mean: By name of `FLOPS`.
         peak_memory_bytes: Of the device while timing, weights included; on a CPU the most that the
             process has had since it began, data loading and earlier runs included.
+        cache_bytes_mean: Of the keys and values of prompt and answer; None where no sample says.
     """
 
     passes: Passes
@@ -121,6 +124,7 @@ class LatencyResults:
     stages: dict[str, StageStatistics]
     flops_mean: dict[str, float]
     peak_memory_bytes: int
+    cache_bytes_mean: float | None = None
 
 
 def aggregate_latency(
@@ -157,6 +161,7 @@ def aggregate_latency(
         stages=stages,
         flops_mean={name: float(np.mean(column(name))) for name in FLOPS},
         peak_memory_bytes=peak_memory_bytes,
+        cache_bytes_mean=float(np.mean(column("cache_bytes"))) if column("cache_bytes") else None,
     )
 
 
@@ -168,5 +173,7 @@ def latency_metrics(results: LatencyResults) -> dict[str, float]:
     for stage, statistics in results.stages.items():
         for name in ("mean", "p50", "p95", "p99"):
             logged[f"test/{stage}_{name}"] = getattr(statistics, name)
+    if results.cache_bytes_mean is not None:
+        logged["test/cache_bytes_mean"] = results.cache_bytes_mean
     logged |= {f"test/{name}_mean": flops for name, flops in results.flops_mean.items()}
     return logged

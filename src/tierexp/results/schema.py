@@ -61,7 +61,8 @@ class SampleResult:
         aspect_ratio_mismatch: |cols / rows - a|, a the image's aspect ratio less the margins.
         selected_vision_tokens: The budget, the global view's included.
         actual_vision_tokens: Of those, the tokens that see a pixel of the image.
-        llm_vision_tokens: What the language model receives.
+        llm_vision_tokens: What the language model receives; where it reduces them on the way
+            (`reduction`), what is left.
         original_image_size: (width, height) in pixels, as displayed.
         original_aspect_ratio: Width / height.
         target_resolution: (height, width) in pixels of the tiling's windows.
@@ -80,6 +81,8 @@ class SampleResult:
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
+        unreduced_vision_tokens: What `llm_vision_tokens` would be without a reduction; None in
+            results from before there were any.
     """
 
     sample_id: str
@@ -109,6 +112,7 @@ class SampleResult:
     chance: float | None
     latency: SampleLatency | None
     image_key: str
+    unreduced_vision_tokens: int | None = None
 
     @property
     def utilization(self) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import choice, path, whole_number
+from tierexp.config.checks import choice, number, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.active_blocks import BlockPolicy
@@ -30,6 +30,7 @@ from tierexp.models.knobs import (
     check_top_k,
     torch_dtype,
 )
+from tierexp.models.knobs.reduction.settings import METHODS, NoReduction, Reduction
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
@@ -62,6 +63,9 @@ class MolmoCheckpoint:
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
         compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
+        remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which then
+            encodes none; with compiled code they differ by rounding.
+        reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
 
     Raises:
         ConfigError: There is no Molmo configuration, it is another released model's, or a setting
@@ -78,6 +82,8 @@ class MolmoCheckpoint:
     dtype: Precision = "auto"
     compile: bool = False
     released: str | None = None
+    remember_gib: float = 0
+    reduction: Reduction = NoReduction()
     folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
     active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
@@ -101,6 +107,8 @@ class MolmoCheckpoint:
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
         check_compile(self.compile)
+        number("model.remember_gib", self.remember_gib, 0)
+        self.reduction.check(METHODS, self.name, len(blocks))
 
     @property
     def _is_on_the_hub(self) -> bool:
@@ -173,6 +181,8 @@ class MolmoCheckpoint:
         assert isinstance(model, MolmoEngine)
         model.top_k = self.config.decoder.top_k if self.top_k is None else self.top_k
         model.active_blocks = self.active_blocks
+        model.reduction = self.reduction
+        model.remember(int(self.remember_gib * 2**30))
         model.compile_vision(self.compile)
 
 

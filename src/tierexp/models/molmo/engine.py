@@ -8,14 +8,26 @@ generated ids. Knows nothing about files, tokenizers or how an image was cut int
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from tierexp.models.knobs.reduction.settings import DecoderReduction, NoReduction, Reduction
 from tierexp.models.molmo.decoder import DecoderKnobs
+from tierexp.models.molmo.encoded_memory import EncodedMemory
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.prefill import Prefilled, prefill
+from tierexp.models.molmo.pruned_prefill import pruned_prefill
+from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER, reduced
+from tierexp.models.molmo.reduction_flops import (
+    PromptTokens,
+    deciding_flops,
+    encoder_flops,
+)
+from tierexp.models.molmo.vision_backbone import Encoded
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
@@ -34,6 +46,10 @@ class MolmoEngine:
         self.end_of_text_id = end_of_text_id
         self.top_k = network.config.decoder.top_k
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
+        self.reduction: Reduction = NoReduction()
+        """Which vision tokens the decoder reads, and keeps."""
+        self.memory: EncodedMemory | None = None
+        """Of images that were encoded before; answers that are timed do without."""
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @property
@@ -63,6 +79,11 @@ class MolmoEngine:
             *crops.shape[:2], -1, self.network.config.decoder.width
         )
 
+    def remember(self, num_bytes: int) -> None:
+        """Keep encoded images, up to so many bytes of them, for those that come again; 0 for none."""
+        if self.memory is None or self.memory.capacity != num_bytes:
+            self.memory = EncodedMemory(num_bytes) if num_bytes else None
+
     def compile_vision(self, wanted: bool) -> None:
         """Let `torch.compile` make the code of the vision backbone, or not; results are equal up to
         rounding, and the first batch waits for the compiler.
@@ -87,16 +108,44 @@ class MolmoEngine:
         if max_new_tokens < 1:
             return inputs.input_ids.new_empty(len(inputs.input_ids), 0)
         with clock.stage("vision"):
-            features = self.vision_features(inputs.crops, inputs.patch_mask)
+            if clock is UNTIMED and self.memory is not None:
+                encoded = self.memory.recall(
+                    inputs.crops,
+                    inputs.patch_mask,
+                    lambda: self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask),
+                )
+            else:
+                encoded = self.encoded(inputs)
         return generate_greedily(
             self.network,
-            inputs,
-            features,
+            lambda room: self._prefill(inputs, encoded, room),
             max_new_tokens,
             self.knobs,
             self.end_of_text_id,
             clock,
             fixed_length,
+        )
+
+    def encoded(self, inputs: ModelInputs) -> Encoded:
+        """The images of a batch, with what the method of reduction asks about them."""
+        if self.reduction.method in LOOKS_AT_ENCODER:
+            # Compiled code cannot be looked into.
+            return self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask)
+        return Encoded(self.vision_features(inputs.crops, inputs.patch_mask))
+
+    def _prefill(self, inputs: ModelInputs, encoded: Encoded, new_tokens: int) -> Prefilled:
+        """Read prompts, with as many vision tokens as are to be kept."""
+        if isinstance(self.reduction, DecoderReduction):
+            features = encoded.features
+            pruned = pruned_prefill(
+                self.network, inputs, features, new_tokens, self.knobs, self.reduction
+            )
+            if pruned is not None:
+                return pruned
+            return prefill(self.network, inputs, features, new_tokens, self.knobs)
+        prompts = reduced(inputs, encoded, self.reduction)
+        return prefill(
+            self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes
         )
 
     @torch.inference_mode()
@@ -113,12 +162,49 @@ class MolmoEngine:
         )
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens."""
-        return stage_flops(
-            self.network.config,
-            views=inputs.crops.shape[1],
-            prompt_tokens=inputs.input_ids.shape[1],
+        """The estimated cost of one sample's answer of so many tokens, that of the reduction included:
+        of what it asks of the encoder with the vision's, of its decision with the prefill's.
+        """
+        config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
+        prompt, left = self._prompt_tokens(tokens)
+        flops = stage_flops(
+            config,
+            views=views,
+            prompt_tokens=prompt,
             new_tokens=new_tokens,
             num_active_blocks=self.num_active_blocks,
             top_k=self.top_k,
+            left=left,
         )
+        return replace(
+            flops,
+            vision=flops.vision + encoder_flops(config, self.reduction, views),
+            prefill=flops.prefill + deciding_flops(config, self.reduction, tokens),
+        )
+
+    def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:
+        """What the keys and values of one sample and its answer of so many tokens take; the last token
+        is not read.
+        """
+        prompt, left = self._prompt_tokens(_tokens_of(inputs))
+        after, late = left or (self.num_active_blocks, 0)
+        later = new_tokens - 1
+        places = after * (prompt + later) + (self.num_active_blocks - after) * (late + later)
+        config, dtype = self.network.config.decoder, self.network.lm_head.weight.dtype
+        return 2 * places * config.num_kv_heads * config.head_dim * dtype.itemsize
+
+    def _prompt_tokens(self, tokens: PromptTokens) -> tuple[int, tuple[int, int] | None]:
+        """How many tokens of a prompt the first block sees; and (blocks, tokens), after how many
+        blocks how many are left, where some leave on the way.
+        """
+        shorter = tokens.total - tokens.vision + self.reduction.count(tokens.vision)
+        if isinstance(self.reduction, DecoderReduction) and shorter < tokens.total:
+            return tokens.total, (self.reduction.block, shorter)
+        return shorter, None
+
+
+def _tokens_of(inputs: ModelInputs) -> PromptTokens:
+    """Of a single prompt."""
+    places = inputs.image_input_idx
+    total = inputs.input_ids.shape[1]
+    return PromptTokens(total, int((places >= 0).sum()), total - int(places.max()) - 1)
