@@ -19,13 +19,13 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.knobs.reduction.settings import NoReduction, Reduction, with_reduction
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 
 KEYS = (
-    "tier", "threshold", "resize", "reduction", "model", "data", "latency", "validate", "trainer", "logger",
-    "seed", "resume", "run_name", "output_dir",
+    "tier", "threshold", "resize", "reduction", "model", "data", "latency", "validate", "trainer",
+    "logger", "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -52,7 +52,7 @@ class EvaluationSetup:
     seed: int
     latency: LatencySettings | None = None
     resume: bool = False
-    reduction: Reduction = NoReduction()
+    reduction: Reduction = NO_REDUCTION
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -83,7 +83,7 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     dataset = build(config, "data", leave_out=LoaderSettings.names())
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
-    reduction: Reduction = NoReduction()
+    reduction = NO_REDUCTION
     if "reduction" in keys:
         reduction = build(config, "reduction")
         reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)

@@ -67,7 +67,8 @@ class SampleLatency:
         flops_vision: Estimated operations of that stage, as of the next two.
         flops_prefill: See `flops_vision`.
         flops_decode: See `flops_vision`.
-        cache_bytes: Of the keys and values of prompt and answer; None for a model that does not say.
+        cache_bytes: Of the keys and values of prompt and answer; None for a model that does not
+            say.
     """
 
     T_vision_total: float

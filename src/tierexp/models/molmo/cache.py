@@ -21,7 +21,7 @@ class KeyValueCache:
     Args:
         config: Sizes of the decoder.
         batch_size: Sequences.
-        capacity: Most tokens a sequence can have, prompt included; or the same of each block.
+        capacity: Most tokens a sequence can have, prompt included.
         device: Where the decoder runs.
         dtype: Of its keys and values.
         blocks: The blocks that run; a skipped one takes no room.
@@ -31,19 +31,16 @@ class KeyValueCache:
         self,
         config: DecoderConfig,
         batch_size: int,
-        capacity: int | Sequence[int],
+        capacity: int,
         device: torch.device,
         dtype: torch.dtype,
         blocks: Sequence[int],
     ) -> None:
         self._places = {block: place for place, block in enumerate(blocks)}
-        capacities = [capacity] * len(blocks) if isinstance(capacity, int) else capacity
-        shapes = [
-            (batch_size, config.num_kv_heads, tokens, config.head_dim) for tokens in capacities
-        ]
-        self._keys = [torch.empty(shape, device=device, dtype=dtype) for shape in shapes]
-        self._values = [torch.empty(shape, device=device, dtype=dtype) for shape in shapes]
-        self._lengths = [0] * len(shapes)
+        shape = (batch_size, config.num_kv_heads, capacity, config.head_dim)
+        self._keys = [torch.empty(shape, device=device, dtype=dtype) for _ in blocks]
+        self._values = [torch.empty(shape, device=device, dtype=dtype) for _ in blocks]
+        self._lengths = [0] * len(blocks)
 
     @property
     def num_bytes(self) -> int:
@@ -52,8 +49,8 @@ class KeyValueCache:
 
     @property
     def length(self) -> int:
-        """Tokens that the first of the blocks has seen; of tokens that leave on the way (`fastv`) later
-        blocks see fewer.
+        """Tokens that the first of the blocks has seen; of tokens that leave on the way (`fastv`)
+        later blocks see fewer.
         """
         return self._lengths[0]
 
@@ -91,6 +88,16 @@ class KeyValueCache:
         larger = tensor.new_empty(len(rows), tensor.shape[1], capacity, tensor.shape[3])
         larger[:, :, :length] = tensor[:, :, :length].index_select(0, rows)
         return larger
+
+    def beside(self, other: KeyValueCache) -> KeyValueCache:
+        """The blocks of this cache, then those of another, of the same sequences."""
+        both = copy(self)
+        shifted = {block: place + len(self._keys) for block, place in other._places.items()}
+        both._places = self._places | shifted
+        both._keys = self._keys + other._keys
+        both._values = self._values + other._values
+        both._lengths = self._lengths + other._lengths
+        return both
 
     def extend(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add the keys and values, (B, kv heads, T, D), of new tokens to those of a block.

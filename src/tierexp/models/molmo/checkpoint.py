@@ -30,7 +30,7 @@ from tierexp.models.knobs import (
     check_top_k,
     torch_dtype,
 )
-from tierexp.models.knobs.reduction.settings import METHODS, NoReduction, Reduction
+from tierexp.models.knobs.reduction.settings import METHODS, NO_REDUCTION, Reduction
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
@@ -63,8 +63,8 @@ class MolmoCheckpoint:
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
         compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
-        remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which then
-            encodes none; with compiled code they differ by rounding.
+        remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
+            then encodes none; with compiled code they differ by rounding.
         reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
 
     Raises:
@@ -83,7 +83,7 @@ class MolmoCheckpoint:
     compile: bool = False
     released: str | None = None
     remember_gib: float = 0
-    reduction: Reduction = NoReduction()
+    reduction: Reduction = NO_REDUCTION
     folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
     active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)

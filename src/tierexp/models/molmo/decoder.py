@@ -96,8 +96,8 @@ class SelfAttention(nn.Module):
         return output
 
     def project(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries (B, H, T, D) and keys, and values, (B, kv heads, T, D) each, of a residual
-        stream (B, T, C).
+        """Rotated queries (B, H, T, D) and keys, and values, (B, kv heads, T, D) each, of a
+        residual stream (B, T, C).
         """
         qkv = self.att_proj(x if self.norm_after else self.attn_norm(x))
         q, k, v = qkv.split(self.widths, dim=-1)

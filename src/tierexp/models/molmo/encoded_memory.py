@@ -1,8 +1,8 @@
 """Encoded images, kept for the next run of a sweep: runs that differ in what happens behind the
 encoder need not encode the same crops again.
 
-In: a batch's crops. Out: what was encoded from exactly these before, bit by bit. A batch is known by
-a digest of its pixels; what does not fit any more is not kept.
+In: a batch's crops. Out: what was encoded from exactly these before, bit by bit. A batch is known
+by a digest of its pixels; what does not fit any more is not kept.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from tierexp.models.molmo.vision_backbone import Encoded
@@ -40,7 +41,9 @@ class EncodedMemory:
         if known is not None:
             return known
         encoded = encode()
-        size = sum(t.nbytes for t in (encoded.features, encoded.scores, encoded.keys) if t is not None)
+        size = sum(
+            t.nbytes for t in (encoded.features, encoded.scores, encoded.keys) if t is not None
+        )
         if self.num_bytes + size <= self.capacity:
             self._kept[key] = encoded
             self.num_bytes += size
@@ -52,5 +55,7 @@ def _digest(*tensors: Tensor) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.detach().cpu().contiguous().numpy()).cast("B"))
+        # As bytes, since NumPy does not know every dtype.
+        content = tensor.detach().cpu().contiguous().view(torch.uint8)
+        digest.update(content.numpy().data)
     return digest.digest()

@@ -80,7 +80,9 @@ class MolmoEngine:
         )
 
     def remember(self, num_bytes: int) -> None:
-        """Keep encoded images, up to so many bytes of them, for those that come again; 0 for none."""
+        """Keep encoded images, up to so many bytes of them, for those that come again; 0 for
+        none.
+        """
         if self.memory is None or self.memory.capacity != num_bytes:
             self.memory = EncodedMemory(num_bytes) if num_bytes else None
 
@@ -162,8 +164,9 @@ class MolmoEngine:
         )
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens, that of the reduction included:
-        of what it asks of the encoder with the vision's, of its decision with the prefill's.
+        """The estimated cost of one sample's answer of so many tokens, that of the reduction
+        included: of what it asks of the encoder with the vision's, of its decision with the
+            prefill's.
         """
         config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
         prompt, left = self._prompt_tokens(tokens)
@@ -183,8 +186,8 @@ class MolmoEngine:
         )
 
     def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:
-        """What the keys and values of one sample and its answer of so many tokens take; the last token
-        is not read.
+        """What the keys and values of one sample and its answer of so many tokens take; the last
+        token is not read.
         """
         prompt, left = self._prompt_tokens(_tokens_of(inputs))
         after, late = left or (self.num_active_blocks, 0)

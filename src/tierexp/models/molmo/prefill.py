@@ -27,8 +27,9 @@ class Prefilled:
         cache: Of all prompts.
         mask: (B, `cache.length`) bool, False on padding; None where there is none.
         key_bias: (B, `cache.length`) float, as of `Molmo.decode`; None for nothing.
-        late: (after, mask): so many blocks have seen all tokens, the others those that were kept, of
-            which (B, their number) bool is the mask or None; None where all blocks have seen all.
+        late: (after, mask): so many blocks have seen all tokens, the others those that were kept,
+            of which (B, their number) bool is the mask or None; None where all blocks have seen
+            all.
     """
 
     logits: Tensor
@@ -56,7 +57,7 @@ def prefill(
         knobs: What of the decoder runs.
         sizes: (I, N, K) float32: how often a vision token counts in attention; None for once.
     """
-    parts = _split(inputs, len(vision_features))
+    parts = split_at_images(inputs, len(vision_features))
     if parts is None:
         return _read(model, inputs, vision_features, new_tokens, knobs, sizes)
     images, questions, mask = parts
@@ -83,7 +84,7 @@ def prefill(
     return Prefilled(logits[:, -1], cache, padding, bias)
 
 
-def _split(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
+def split_at_images(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
     """What precedes and holds the vision tokens, once for each image that prompts share; and what
     follows.
 

@@ -102,7 +102,8 @@ def _keep(
             return pooled(tokens, grids, count)
         case "diverse":
             return chosen(tokens, diverse_places(tokens, count))
-    assert encoded.scores is not None and encoded.keys is not None
+    assert encoded.scores is not None
+    assert encoded.keys is not None
     scores = encoded.scores[image].flatten()[order]
     keys = encoded.keys[image].flatten(0, 1)[order]
     match reduction.method:
@@ -130,19 +131,23 @@ def _in_sequence(positions: Tensor) -> Tensor:
 
 
 def _grids(positions: Tensor) -> list[tuple[int, int]]:
-    """The grids that tokens at ascending positions stand in: a row ends where another token stands
-    between, and a grid where more than one does.
+    """The grids, (rows, cols), that tokens at ascending positions stand in: a row ends where
+    another token stands between, and a grid where more than one does, or rows of another length
+    begin.
     """
     gaps = (positions[1:] - positions[:-1]).tolist()
-    grids: list[list[int]] = [[1]]  # of each grid, the tokens of its rows
-    for gap in gaps:
+    grids: list[tuple[int, int]] = []
+    row, ended = 1, True
+    for gap in [*gaps, 0]:
         if gap == 1:
-            grids[-1][-1] += 1
-        elif gap == 2:
-            grids[-1].append(1)
+            row += 1
+            continue
+        if grids and grids[-1][1] == row and not ended:
+            grids[-1] = (grids[-1][0] + 1, row)
         else:
-            grids.append([1])
-    return [(len(rows), rows[0]) for rows in grids]
+            grids.append((1, row))
+        ended, row = gap != 2, 1
+    return grids
 
 
 def _shortened(inputs: ModelInputs, places: list[Tensor]) -> ModelInputs:

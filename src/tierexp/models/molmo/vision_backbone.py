@@ -23,7 +23,7 @@ from tierexp.models.molmo.connector import (
     add_padding_embeddings,
     pooling_windows,
 )
-from tierexp.models.molmo.vision import VisionTransformer
+from tierexp.models.molmo.vision import VisionBlock, VisionTransformer
 from tierexp.models.patches import normalised_patches
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -38,7 +38,8 @@ class Encoded:
         features: (I, N, K, C).
         scores: (I, N, K) float32: what the class token of their view attends to; None where nobody
             asks.
-        keys: (I, N, K, D): their patches' keys, means over heads and windows; None where nobody asks.
+        keys: (I, N, K, D): their patches' keys, means over heads and windows; None where nobody
+            asks.
     """
 
     features: Tensor
@@ -92,18 +93,21 @@ class VisionBackbone(nn.Module):
         """As `forward`, with what methods of reduction ask about the tokens.
 
         The attention kernel gives no weights: queries and keys of the block whose output is the
-        deepest feature are looked at on their way, and the class token's weights computed from them.
+        deepest feature are looked at on their way, and the class token's weights computed from
+        them.
 
         Args:
             crops: (I, N, S, S, 3), as of `forward`.
             patch_mask: (I, N, P).
         """
         vit = self.image_vit
-        attention = vit.transformer.resblocks[max(vit.feature_layers)].attention
+        block = vit.transformer.resblocks[max(vit.feature_layers)]
+        assert isinstance(block, VisionBlock)
+        attention = block.attention
         seen: dict[nn.Module, Tensor] = {}
 
         def look(module: nn.Module, _: object, output: Tensor) -> None:
-            seen[module] = output.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+            seen[module] = output
 
         hooks = [part.register_forward_hook(look) for part in (attention.wq, attention.wk)]
         try:
@@ -111,14 +115,16 @@ class VisionBackbone(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
-        queries, keys = seen[attention.wq], seen[attention.wk]  # (I · N, H, 1 + P, D)
+        queries, keys = (
+            seen[part].view(*seen[part].shape[:2], attention.num_heads, -1).transpose(1, 2)
+            for part in (attention.wq, attention.wk)
+        )  # (I · N, H, 1 + P, D)
         weights = class_attention(queries[:, :, 0], keys)  # (I · N, P)
-        of_patches = keys[:, :, 1:].mean(dim=1)  # (I · N, P, D)
-        views = crops.shape[:2]
+        side, pooling, shape = self.patches_per_side, self.pooling, features.shape[:3]
         return Encoded(
             features,
-            patches_as_tokens(weights, self.patches_per_side, self.pooling).unflatten(0, views),
-            window_means(of_patches, self.patches_per_side, self.pooling).unflatten(0, views),
+            patches_as_tokens(weights, side, pooling).view(shape),
+            window_means(keys[:, :, 1:].mean(dim=1), side, pooling).reshape(*shape, -1),
         )
 
     @property

@@ -1,10 +1,10 @@
-"""FasterVLM: "[CLS] Attention is All You Need for Training-Free Visual Token Pruning" (2412.01818),
-section 3.2: the tokens that the encoder's class token attends to most, by
+"""FasterVLM: "[CLS] Attention is All You Need for Training-Free Visual Token Pruning" (2412.01818):
+the tokens that the encoder's class token attends to most, by
 
-    a = softmax(q_cls K^T / sqrt(D)), the mean over heads (equation 4).
+    a = softmax(q_cls K^T / sqrt(D)), the mean over heads.
 
-Of Molmo's several views each has a softmax of its own; all tokens are ranked together. A vision token
-is pooled from a window of patches and has the mean of their weights.
+Of Molmo's several views each has a softmax of its own; all tokens are ranked together. A vision
+token is pooled from a window of patches and has the mean of their weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def class_attention(query: Tensor, keys: Tensor) -> Tensor:
         (V, P) float32: the mean over heads, without the weight of the class token itself.
     """
     scores = query.unsqueeze(2) @ keys.mT * query.shape[-1] ** -0.5  # (V, H, 1, 1 + P)
-    return scores.float().softmax(dim=-1).mean(dim=1)[:, 0, 1:]
+    weights: Tensor = scores.float().softmax(dim=-1).mean(dim=1)[:, 0, 1:]
+    return weights
 
 
 def window_means(of_patches: Tensor, side: int, pooling: tuple[int, int]) -> Tensor:
@@ -39,7 +40,8 @@ def window_means(of_patches: Tensor, side: int, pooling: tuple[int, int]) -> Ten
     Returns:
         (V, K, C), row by row.
     """
-    grid = of_patches.mT.unflatten(-1, (side, side))  # (V, C, side, side)
+    views, _, channels = of_patches.shape
+    grid = of_patches.mT.reshape(views, channels, side, side)
     pooled: Tensor = F.avg_pool2d(grid, pooling, ceil_mode=True, count_include_pad=False)
     return pooled.flatten(2).mT
 
@@ -47,5 +49,3 @@ def window_means(of_patches: Tensor, side: int, pooling: tuple[int, int]) -> Ten
 def patches_as_tokens(of_patches: Tensor, side: int, pooling: tuple[int, int]) -> Tensor:
     """`window_means` of one number a patch, (V, P) to (V, K)."""
     return window_means(of_patches.unsqueeze(-1), side, pooling).squeeze(-1)
-
-

@@ -1,8 +1,8 @@
-"""DivPrune: "Diversity-based Visual Token Pruning for Large Multimodal Models" (2503.02175), section
-3: of all subsets of n tokens, one whose least distance between two tokens is greatest (equation 4,
-max-min diversity), found greedily (algorithm 1): first the token that is farthest from its nearest
-neighbour, then always the one farthest from its nearest among those chosen. The distance is one less
-the cosine (equation 3), of the tokens that the language model receives.
+"""DivPrune: "Diversity-based Visual Token Pruning for Large Multimodal Models" (2503.02175):
+of all subsets of n tokens, one whose least distance between two tokens is greatest
+(max-min diversity), found greedily: first the token that is farthest
+from its nearest neighbour, then always the one farthest from its nearest among those chosen. The
+distance is one less the cosine of the tokens that the language model receives.
 """
 
 from __future__ import annotations

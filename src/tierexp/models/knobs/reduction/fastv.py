@@ -1,5 +1,6 @@
-"""FastV: "An Image is Worth 1/2 Tokens After Layer 2" (2403.06764), section 4.1: after K blocks of the
-decoder, the vision tokens that receive the least attention in the K-th leave. Position ids are kept.
+"""FastV: "An Image is Worth 1/2 Tokens After Layer 2" (2403.06764), section 4.1: after K blocks of
+the decoder, the vision tokens that receive the least attention in the K-th leave. Position ids are
+kept.
 
 The paper ranks by the mean attention that a token receives from all others; its released code by
 what it receives from the last token of the prompt. Both are here; the mean is over heads.
@@ -7,13 +8,8 @@ what it receives from the last token of the prompt. Both are here; the mean is o
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
-
-From = Literal["last", "all"]
-"""Whose attention counts."""
 
 
 def attention_weights(queries: Tensor, keys: Tensor, sees: Tensor) -> Tensor:
@@ -29,7 +25,9 @@ def attention_weights(queries: Tensor, keys: Tensor, sees: Tensor) -> Tensor:
     """
     keys = keys.repeat_interleave(queries.shape[1] // keys.shape[1], dim=1)
     scores = (queries @ keys.mT * queries.shape[-1] ** -0.5).float()
-    return scores.masked_fill(~sees.unsqueeze(1), -torch.inf).softmax(dim=-1).mean(dim=1)
+    weights = scores.masked_fill(~sees.unsqueeze(1), -torch.inf).softmax(dim=-1)
+    mean: Tensor = weights.mean(dim=1)
+    return mean
 
 
 def received(weights: Tensor, asks: Tensor) -> Tensor:

@@ -37,8 +37,8 @@ def chosen(tokens: Tensor, places: Tensor) -> Kept:
 
 
 def highest(scores: Tensor, count: int) -> Tensor:
-    """The places of the highest scores, (..., N) to (..., count) int64, ascending; of equal ones the
-    earlier are taken, on every device.
+    """The places of the highest scores, (..., N) to (..., count) int64, ascending; of equal ones
+    the earlier are taken, on every device.
     """
     ranked = scores.sort(dim=-1, descending=True, stable=True).indices
     return ranked[..., :count].sort(dim=-1).values

@@ -1,7 +1,7 @@
 """ToMe: "Token Merging: Your ViT But Faster" (2210.09461), section 3: bipartite soft matching. The
-tokens are parted into A and B by turns; each of A is tied to the most similar of B, by the cosine of
-their keys; the r strongest ties are merged, as means weighted by size; then again, until as many are
-left as asked. In attention a token counts as often as its size s says (equation 1):
+tokens are parted into A and B by turns; each of A is tied to the most similar of B, by the cosine
+of their keys; the r strongest ties are merged, as means weighted by size; then again, until as many
+are left as asked. In attention a token counts as often as its size s says (equation 1):
 
     A = softmax(Q K^T / sqrt(D) + log s).
 

@@ -1,13 +1,14 @@
 """The knob `reduction`: how many of an image's vision tokens are kept, and by which method.
 
 In: values of the group `reduction`. Out: frozen settings, checked against a model and a data set.
-Imports no torch; what is impossible is refused in one line. The methods are modules beside this one.
+Imports no torch; what is impossible is refused in one line. The methods are modules beside this
+one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -56,7 +57,7 @@ class Reduction:
             ways = "reduction.keep=0.5, reduction.tokens=357 or reduction.match=low"
             allowed = f"exactly one of {ways}, there is {' and '.join(given) or 'none'}"
             raise ConfigError("reduction", self.method, allowed)
-        if self.keep is not None and number("reduction.keep", self.keep, 0) > 1 or self.keep == 0:
+        if (self.keep is not None and number("reduction.keep", self.keep, 0) > 1) or self.keep == 0:
             raise ConfigError("reduction.keep", self.keep, "a number above 0, at most 1")
         if self.tokens is not None:
             whole_number("reduction.tokens", self.tokens, 1)
@@ -112,7 +113,7 @@ class Reduction:
             raise ConfigError(f"reduction.{key}", getattr(self, key), allowed)
         return settled
 
-    def check(self, method_names: Iterable[str], model: str, num_active_blocks: int) -> None:
+    def check(self, method_names: Iterable[str], model: str, num_active_blocks: int) -> None:  # noqa: ARG002
         """Refuse a method that a model cannot serve.
 
         Args:
@@ -139,7 +140,7 @@ def with_reduction(source: Any, reduction: Reduction) -> Any:
     Raises:
         ConfigError: The model does not serve it.
     """
-    if is_dataclass(source) and "reduction" in {field.name for field in fields(source)}:
+    if "reduction" in getattr(source, "__dataclass_fields__", {}):
         return replace(source, reduction=reduction)
     if reduction.method != "none":
         allowed = f"none: model={source.name} gives its vision tokens to the language model unseen"
@@ -166,7 +167,9 @@ class NoReduction(Reduction):
     def __post_init__(self) -> None:
         for name in ("keep", "tokens", "match"):
             if getattr(self, name) is not None:
-                allowed = f"null with reduction=none; reduction=METHOD is one of {', '.join(METHODS[1:])}"
+                allowed = (
+                    f"null with reduction=none; reduction=METHOD is one of {', '.join(METHODS[1:])}"
+                )
                 raise ConfigError(f"reduction.{name}", getattr(self, name), allowed)
 
     @property
@@ -178,12 +181,15 @@ class NoReduction(Reduction):
         """All."""
         return num_tokens
 
-    def settled(self, sizes: Sizes, preprocessing: Preprocessing) -> Reduction:
+    def settled(self, sizes: Sizes, preprocessing: Preprocessing) -> Reduction:  # noqa: ARG002
         """Nothing has to be known."""
         return self
 
     def check(self, method_names: Iterable[str], model: str, num_active_blocks: int) -> None:
         """Every model serves this."""
+
+
+NO_REDUCTION = NoReduction()
 
 
 @dataclass(frozen=True)

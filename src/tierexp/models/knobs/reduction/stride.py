@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def strided_places(num_tokens: int, count: int) -> Tensor:
-    """(count,) int64: the i-th is floor((2 i + 1) N / 2 n), the middle of the i-th of n equal parts.
+    """(count,) int64: the i-th is floor((2 i + 1) N / 2 n), the middle of the i-th of n equal
+    parts.
 
     Args:
         num_tokens: N, of the image.

@@ -1,15 +1,15 @@
-"""SparseVLM: "Visual Token Sparsification for Efficient Vision-Language Model Inference" (2410.04417),
-section 3.2. Not every token of the question says something about the image: *raters* are those that
-the vision tokens take to, by
+"""SparseVLM: "Visual Token Sparsification for Efficient Vision-Language Model Inference"
+(2410.04417), the selection of relevant text tokens. Not every token of the question says something
+about the image: *raters* are those that the vision tokens take to, by
 
-    r = mean over vision tokens of softmax(H_v H_q^T), r_i >= the mean of r   (equations 4 and 5),
+    r = mean over vision tokens of softmax(H_v H_q^T), r_i >= the mean of r,
 
 the softmax over the question's tokens and H the embeddings that enter the decoder. A vision token's
-score is the mean attention that it receives from the raters in an early block (equations 6 and 7).
+score is the mean attention that it receives from the raters in an early block.
 
-Only the score is followed: the number kept is the one asked for, not adapted to a matrix's rank, and
-what leaves is not recycled. The first block after which the paper prunes is the default. Position ids
-are kept.
+Only the score is followed: the number kept is the one asked for, not adapted to a matrix's rank,
+and what leaves is not recycled. The first block after which the paper prunes is the default.
+Position ids are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""VisionZip: "Longer is Better but Not Necessary in Vision Language Models" (2412.04467), sections
-3.2 and 3.3: *dominant* tokens are those that the class token attends to most (as `cls_attention`);
-the others are merged into *contextual* tokens: some of them, evenly spaced, are targets, and each of
-the rest joins the target whose key is most similar; a contextual token is the mean of its target and
-those that joined it (algorithm 1).
+"""VisionZip: "Longer is Better but Not Necessary in Vision Language Models" (2412.04467):
+*dominant* tokens are those that the class token attends to most (as `cls_attention`);
+the others are merged into *contextual* tokens: some of them, evenly spaced, are targets, and each
+of the rest joins the target whose key is most similar; a contextual token is the mean of its target
+and those that joined it.
 
 The paper merges before the projector. Molmo pools windows of patches in between, so that here the
 vision tokens after it are merged, by the keys of their patches.
@@ -17,7 +17,8 @@ from tierexp.models.knobs.reduction.kept import Kept, chosen, highest, unit_leng
 from tierexp.models.knobs.reduction.stride import strided_places
 
 CONTEXTUAL = 10 / 64
-"""Share of contextual tokens: the paper's 64 tokens are 54 and 10, its 128 and 192 in proportion."""
+"""Share of contextual tokens: the paper's 64 tokens are 54 and 10, its 128 and 192 in
+proportion."""
 
 
 def dominant_and_contextual(
