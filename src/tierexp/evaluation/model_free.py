@@ -14,13 +14,14 @@ from time import perf_counter
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build, refuse_unknown_keys, resolved
+from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.setup import KEYS
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.report.summary import print_summary
 from tierexp.results.model_free import (
     ModelFreeFacts,
@@ -31,7 +32,7 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange, write_results
 
 _UNREAD = (
-    "reduction", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
+    "policy", "reduction", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
     "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
@@ -102,7 +103,7 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    preprocessing = Preprocessing.from_config(config, build(config, "model").geometry)
+    preprocessing = Preprocessing.from_config(config, read_source(config).geometry)
     return ModelFreeSetup(preprocessing, read_image_sizes(config, "measure"))
 
 

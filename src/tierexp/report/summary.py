@@ -57,6 +57,8 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     table.add_column()
     table.add_row("tier", Text(f"{results.tier}, {low} to {high} crops"))
     table.add_row("samples", f"{results.num_samples} evaluated, {results.num_failed} failed")
+    if isinstance(results, EvaluationResults) and results.num_unparsed:
+        table.add_row("unparsed", f"{results.num_unparsed} answers, counted as wrong")
     if not results.num_samples:
         return table
     for index, (crops, count) in enumerate(results.selected_crops_distribution.items()):
@@ -94,7 +96,9 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     )
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
-        table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
+        others = [f"{name} {value}" for name, value in results.other_knobs.items()]
+        blocks = f"{results.num_active_blocks} blocks"
+        table.add_row("model", ", ".join([blocks, experts, *others]))
         if results.samples_per_second is not None:
             table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
     else:
@@ -103,7 +107,7 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
 
 
 def _accuracies(results: EvaluationResults) -> Table:
-    title = f"accuracy ({results.score.replace('_', ' ')})"
+    title = f"accuracy ({score_text(results.score)})"
     table = Table(title=Text(title), title_justify="left", min_width=60, box=SQUARE)
     table.add_column("task", no_wrap=True)
     table.add_column("accuracy", justify="right")
@@ -163,10 +167,11 @@ def _latencies(latency: LatencyResults) -> Table:
     ):
         if name in latency.stages:
             times = latency.stages[name]
+            operations = None if flops is None else latency.flops_mean.get(flops)
             table.add_row(
                 label,
                 *(number_text(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
-                number_text(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
+                number_text(None if operations is None else operations / 1e9, 2),
             )
     megabytes = latency.peak_memory_bytes / 2**20
     table.caption = (
@@ -190,6 +195,11 @@ def _failures(results: EvaluationResults | ModelFreeResults) -> Table:
     if others:
         table.add_row(str(others), "other reasons; all are in the results file")
     return table
+
+
+def score_text(name: str) -> str:
+    """The name of a score as words; the import path of a user's own stays as it is."""
+    return name if "." in name else name.replace("_", " ")
 
 
 def number_text(value: float | None, digits: int = 1) -> str:

@@ -42,7 +42,7 @@ METHODS = BEFORE_DECODER | IN_DECODER
 
 @torch.inference_mode()
 def prefilled(model: MolmoEngine, inputs: ModelInputs, reduction: Reduction) -> Prefilled:
-    model.reduction = reduction
+    model.token_reduction = reduction
     return model._prefill(inputs, model.encoded(inputs), 4)
 
 
@@ -77,7 +77,7 @@ def test_keeping_all_is_none_bit_by_bit(kind: str, method: str, how: dict[str, A
     for block in range(2):
         assert torch.equal(same.cache.keys(block), plain.cache.keys(block))
     tokens = [model.generate(inputs, 5)]
-    model.reduction = settings.NoReduction()
+    model.token_reduction = settings.NoReduction()
     assert torch.equal(tokens[0], model.generate(inputs, 5))
 
 
@@ -106,8 +106,8 @@ def test_all_text_stays_wherever_it_stands(method: str) -> None:
     """Image tokens are told by where features are added, not by a place or an id."""
     inputs = sharing([20, 16, 19], [0, 0, 1], before=[3, 5])
     model = small_engine("dense")
-    model.reduction = BEFORE_DECODER[method](tokens=2)
-    short = reduced(inputs, model.encoded(inputs), model.reduction).inputs
+    model.token_reduction = BEFORE_DECODER[method](tokens=2)
+    short = reduced(inputs, model.encoded(inputs), model.token_reduction).inputs
     for row in range(3):
         real = inputs.attention_mask[row].clone()
         places = inputs.image_input_idx[row]
@@ -124,13 +124,13 @@ def test_all_text_stays_wherever_it_stands(method: str) -> None:
 def test_a_batch_answers_as_every_sample_alone(kind: str, method: str) -> None:
     """Whatever is padded, and also where prompts share an image: each keeps tokens of its own."""
     model = small_engine(kind)
-    model.reduction = METHODS[method](tokens=3)
+    model.token_reduction = METHODS[method](tokens=3)
     for inputs in (prompt(LENGTHS), sharing([14, 12, 13, 11], [0, 0, 1, 1], before=[0, 2])):
         answers = model.generate(inputs, 4)
-        logits = prefilled(model, inputs, model.reduction).logits
+        logits = prefilled(model, inputs, model.token_reduction).logits
         for row in range(len(answers)):
             alone = row_of(inputs, row)
-            expected = prefilled(model, alone, model.reduction).logits
+            expected = prefilled(model, alone, model.token_reduction).logits
             assert torch.allclose(logits[row], expected[0], atol=1e-4)
             assert answers[row].tolist() == model.generate(alone, 4)[0].tolist()
 
@@ -319,7 +319,7 @@ def test_a_merged_token_counts_as_often_as_its_size(kind: str) -> None:
 @torch.inference_mode()
 def test_answers_after_merging_are_those_of_the_prompt_read_again(kind: str) -> None:
     model, inputs = small_engine(kind, seed=2), row_of(prompt([14]), 0)
-    model.reduction = settings.MergedTokens(tokens=2)
+    model.token_reduction = settings.MergedTokens(tokens=2)
     answer = model.generate(inputs, 4)
     for length in range(1, 4):
         longer = ModelInputs(
@@ -327,7 +327,7 @@ def test_answers_after_merging_are_those_of_the_prompt_read_again(kind: str) -> 
             torch.ones(1, 14 + length, dtype=torch.bool),
             inputs.crops, inputs.patch_mask, inputs.image_input_idx, inputs.image_index,
         )  # fmt: skip
-        logits = prefilled(model, longer, model.reduction).logits
+        logits = prefilled(model, longer, model.token_reduction).logits
         assert int(logits.argmax()) == int(answer[0, length])
 
 
@@ -341,7 +341,7 @@ def test_the_cost_is_what_torch_counts(
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # experts without padding
     model, inputs = small_engine(kind), row_of(prompt([14]), 0)
-    model.reduction = METHODS[method](tokens=3)
+    model.token_reduction = METHODS[method](tokens=3)
     counter = Counter()
     model.generate(inputs, 4, clock=counter, fixed_length=True)
     estimated = model.stage_flops(inputs, 4)
@@ -352,7 +352,9 @@ def test_the_cost_is_what_torch_counts(
 @pytest.mark.parametrize("method", [*METHODS, "none"])
 def test_the_cache_takes_what_is_said(method: str) -> None:
     model, inputs = small_engine("dense"), row_of(prompt([14]), 0)
-    model.reduction = settings.NoReduction() if method == "none" else METHODS[method](tokens=3)
+    model.token_reduction = (
+        settings.NoReduction() if method == "none" else METHODS[method](tokens=3)
+    )
     with torch.inference_mode():
         cache = model._prefill(inputs, model.encoded(inputs), 5).cache
     assert model.cache_bytes(inputs, 6) == cache.num_bytes
@@ -361,7 +363,7 @@ def test_the_cache_takes_what_is_said(method: str) -> None:
 def test_more_tokens_than_there_are_is_refused() -> None:
     model, inputs = small_engine("dense"), prompt(LENGTHS)
     for make in METHODS.values():
-        model.reduction = make(tokens=VISION + 1)
+        model.token_reduction = make(tokens=VISION + 1)
         with pytest.raises(ConfigError, match=r"reduction\.tokens=8 .*at most 7"):
             model.generate(inputs, 1)
 
@@ -374,13 +376,13 @@ def test_remembered_images_are_the_same_bits_and_encoded_once() -> None:
     other = prompt(LENGTHS, seed=1)
     expected = {}
     for method, make in METHODS.items():
-        model.reduction = make(tokens=3)
+        model.token_reduction = make(tokens=3)
         expected[method] = [model.generate(batch, 4) for batch in (inputs, other)]
     model.remember(2**20)
     encoded: list[int] = []
     model.network.vision_backbone.image_vit.register_forward_hook(lambda *_: encoded.append(1))
     for method, make in METHODS.items():
-        model.reduction = make(tokens=3)
+        model.token_reduction = make(tokens=3)
         for batch, answer in zip((inputs, other), expected[method], strict=True):
             assert torch.equal(model.generate(batch, 4), answer)
     assert len(encoded) == 2

@@ -13,7 +13,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from tierexp.models.knobs.reduction.settings import DecoderReduction, NoReduction, Reduction
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.reduction import settings
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DecoderReduction
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.encoded_memory import EncodedMemory
 from tierexp.models.molmo.flops import stage_flops
@@ -28,7 +30,7 @@ from tierexp.models.molmo.reduction_flops import (
     encoder_flops,
 )
 from tierexp.models.molmo.vision_backbone import Encoded
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 
@@ -46,11 +48,21 @@ class MolmoEngine:
         self.end_of_text_id = end_of_text_id
         self.top_k = network.config.decoder.top_k
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
-        self.reduction: Reduction = NoReduction()
-        """Which vision tokens the decoder reads, and keeps."""
+        self.reduction: Reduction | None = None
+        """Set by a knob of one's own that throws vision tokens away."""
+        self.token_reduction: settings.Reduction = NO_REDUCTION
+        """Which vision tokens the decoder reads, and keeps: the group `reduction`."""
         self.memory: EncodedMemory | None = None
         """Of images that were encoded before; answers that are timed do without."""
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def run_blocks(self, numbers: Sequence[int]) -> None:
+        """Leave out the other decoder blocks, which then cost neither time nor cache.
+
+        Args:
+            numbers: Of the blocks that run, ascending.
+        """
+        self.active_blocks = tuple(numbers)
 
     @property
     def num_active_blocks(self) -> int:
@@ -105,6 +117,7 @@ class MolmoEngine:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`."""
         if max_new_tokens < 1:
@@ -118,6 +131,9 @@ class MolmoEngine:
                 )
             else:
                 encoded = self.encoded(inputs)
+            if self.reduction is not None:
+                inputs, features = self.reduction(inputs, encoded.features)
+                encoded = Encoded(features)
         return generate_greedily(
             self.network,
             lambda room: self._prefill(inputs, encoded, room),
@@ -126,26 +142,27 @@ class MolmoEngine:
             self.end_of_text_id,
             clock,
             fixed_length,
+            observer,
         )
 
     def encoded(self, inputs: ModelInputs) -> Encoded:
         """The images of a batch, with what the method of reduction asks about them."""
-        if self.reduction.method in LOOKS_AT_ENCODER:
+        if self.token_reduction.method in LOOKS_AT_ENCODER:
             # Compiled code cannot be looked into.
             return self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask)
         return Encoded(self.vision_features(inputs.crops, inputs.patch_mask))
 
     def _prefill(self, inputs: ModelInputs, encoded: Encoded, new_tokens: int) -> Prefilled:
         """Read prompts, with as many vision tokens as are to be kept."""
-        if isinstance(self.reduction, DecoderReduction):
+        if isinstance(self.token_reduction, DecoderReduction):
             features = encoded.features
             pruned = pruned_prefill(
-                self.network, inputs, features, new_tokens, self.knobs, self.reduction
+                self.network, inputs, features, new_tokens, self.knobs, self.token_reduction
             )
             if pruned is not None:
                 return pruned
             return prefill(self.network, inputs, features, new_tokens, self.knobs)
-        prompts = reduced(inputs, encoded, self.reduction)
+        prompts = reduced(inputs, encoded, self.token_reduction)
         return prefill(
             self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes
         )
@@ -163,11 +180,13 @@ class MolmoEngine:
             top_k=self.top_k,
         )
 
-    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens, that of the reduction
-        included: of what it asks of the encoder with the vision's, of its decision with the
-            prefill's.
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops | None:
+        """The estimated cost of one sample's answer of so many tokens, that of the group
+        `reduction` included: of what it asks of the encoder with the vision's, of its decision with
+        the prefill's. None where a knob of one's own throws tokens away, whose cost nobody knows.
         """
+        if self.reduction is not None:
+            return None
         config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
         prompt, left = self._prompt_tokens(tokens)
         flops = stage_flops(
@@ -181,8 +200,8 @@ class MolmoEngine:
         )
         return replace(
             flops,
-            vision=flops.vision + encoder_flops(config, self.reduction, views),
-            prefill=flops.prefill + deciding_flops(config, self.reduction, tokens),
+            vision=flops.vision + encoder_flops(config, self.token_reduction, views),
+            prefill=flops.prefill + deciding_flops(config, self.token_reduction, tokens),
         )
 
     def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:
@@ -200,9 +219,9 @@ class MolmoEngine:
         """How many tokens of a prompt the first block sees; and (blocks, tokens), after how many
         blocks how many are left, where some leave on the way.
         """
-        shorter = tokens.total - tokens.vision + self.reduction.count(tokens.vision)
-        if isinstance(self.reduction, DecoderReduction) and shorter < tokens.total:
-            return tokens.total, (self.reduction.block, shorter)
+        shorter = tokens.total - tokens.vision + self.token_reduction.count(tokens.vision)
+        if isinstance(self.token_reduction, DecoderReduction) and shorter < tokens.total:
+            return tokens.total, (self.token_reduction.block, shorter)
         return shorter, None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.decoder import DecoderKnobs, LateBlocks
 from tierexp.models.molmo.model import Molmo, attention_over
 from tierexp.models.molmo.prefill import Prefilled
@@ -25,6 +26,7 @@ def generate_greedily(
     end_of_text_id: int | None,
     clock: StageClock = UNTIMED,
     fixed_length: bool = False,
+    observer: AnswerObserver = UNOBSERVED,
 ) -> Tensor:
     """The likeliest next token, again and again.
 
@@ -36,6 +38,7 @@ def generate_greedily(
         end_of_text_id: Ends an answer; None lets every answer run to its longest.
         clock: Is told when prefill and decoding begin and end.
         fixed_length: Go on to `max_new_tokens` when all rows have ended.
+        observer: Is told what every token was chosen from.
 
     Returns:
         (B, L <= max_new_tokens) int64; after the end of text a row holds only end-of-text ids,
@@ -46,6 +49,7 @@ def generate_greedily(
         prompts = prefilled(max_new_tokens)
         cache = prompts.cache
         token = prompts.logits.argmax(dim=-1)  # (B,)
+        observer.chosen(prompts.logits, token, None)
         # Answers are never padding, so the whole masks are known before the first token is.
         mask = _longer(prompts.mask, max_new_tokens, True)
         bias = _longer(prompts.key_bias, max_new_tokens, 0)
@@ -75,6 +79,7 @@ def generate_greedily(
             token = logits[:, -1].argmax(dim=-1)
             if end is not None:
                 token = token.masked_fill(finished, end)
+            observer.chosen(logits[:, -1], token, None if end is None else ~finished)
             answers.append(token)
     return torch.stack(answers, dim=1)
 
