@@ -135,7 +135,7 @@ class LatencyMeter:
         )
 
 
-def _cache_bytes(model: VisionLanguageModel, inputs: ModelInputs, new_tokens: int) -> int | None:
+def _cache_bytes(model: VisionLanguageModel, inputs: BatchInputs, new_tokens: int) -> int | None:
     """What a model says of its cache; not every one does."""
     says = getattr(model, "cache_bytes", None)
     return None if says is None else int(says(inputs, new_tokens))
