@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-from tierexp.cli.refusal import refuse
+from tierexp.refusal import refuse
 
 
 def run_eval() -> None:
     """Evaluate a vision-language model at a tier."""
     from tierexp.cli.launch import launch
+    from tierexp.evaluation.check import EvaluationCheck
     from tierexp.evaluation.run import evaluate
     from tierexp.report.comparison import finish
 
-    launch(evaluate, config_name="eval", finish=finish)
+    launch(evaluate, "eval", finish, check=EvaluationCheck(), resumes=True)
 
 
 def run_train() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tierexp.cli.refusal import refusing
 from tierexp.errors import DataError
+from tierexp.refusal import refusing
 from tierexp.report.comparison import FILE_NAME, compare
 from tierexp.report.varying import Run
 from tierexp.results.older import EXPECTED, PATTERN, read_older_results

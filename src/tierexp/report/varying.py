@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tierexp.config.settings import flat, measured_by
+from tierexp.config.settings import flat, resume_key
 from tierexp.results.older import OlderResults
 from tierexp.results.schema import EvaluationResults
 
@@ -69,7 +69,7 @@ def _other_knobs(run: Run) -> Mapping[str, object]:
 
 
 def _settings(run: Run) -> Mapping[str, object]:
-    return {} if isinstance(run, OlderResults) else flat(measured_by(run.provenance.config))
+    return {} if isinstance(run, OlderResults) else flat(resume_key(run.provenance.config))
 
 
 def comparable(runs: Runs) -> bool:
