@@ -103,7 +103,7 @@ def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offer
 
     Args:
         config: The whole configuration.
-        key: The group.
+        key: The group; `a.b` is one within a group.
         leave_out: Keys of the group that are settings of something else.
         offered: Arguments that no configuration holds, for a target that takes them.
 
@@ -111,7 +111,7 @@ def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offer
         ConfigError: A key that the target does not take, or lacks; a value it refuses.
         TierexpError: Whatever else of a user's doing the target complains about.
     """
-    group = config.get(key)
+    group = OmegaConf.select(config, key)
     if not isinstance(group, DictConfig) or "_target_" not in group:
         raise ConfigError(key, group, "it has to be a group with a _target_")
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}

@@ -16,6 +16,7 @@ from tierexp.data.plan import EvaluationPlan
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
 from tierexp.imaging.crops import MaskOrder
+from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import QuestionTokenizer
@@ -94,14 +95,28 @@ class SamplePreparer:
             image_size=self._plan.sizes[index],
             selection=selection,
             target_resolution=geometry.window_resolution(selection.tiling),
+            measured=self._measured(index, image),
+        )
+        return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
+
+    def _measured(self, index: int, image: PreprocessedImage) -> OneImage:
+        selection, geometry = self._plan.selections[index], self._geometry
+        height, width = self._plan.sizes[index]
+        rows, cols = selection.tiling
+        return ImageMeasurements(
+            height=height,
+            width=width,
+            rows=rows,
+            cols=cols,
+            mismatch=selection.mismatch,
             selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
+            selected_crop_tokens=selection.crops * geometry.tokens_per_crop,
             actual_vision_tokens=image.actual_vision_tokens,
             actual_crop_tokens=image.actual_crop_tokens,
             llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
             content_kept=image.content_kept,
             padding_fraction=image.padding_fraction,
         )
-        return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
 
     def _preprocessed(self, index: int) -> PreprocessedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""

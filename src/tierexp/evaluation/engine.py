@@ -30,8 +30,10 @@ from tierexp.evaluation.module import TierEvaluation
 from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
+from tierexp.results.aggregate import aggregate
+from tierexp.results.files import write_results
 from tierexp.results.provenance import digest_inputs, gather_provenance
-from tierexp.results.schema import EvaluationResults, aggregate, write_results
+from tierexp.results.schema import EvaluationResults
 from tierexp.runtime.processes.group import Processes
 from tierexp.runtime.processes.run import processes_of
 from tierexp.runtime.progress import progress_callback, quiet_lightning

@@ -21,16 +21,18 @@ from tierexp.data.sample import OnError
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes, sample_sizes
 from tierexp.errors import ConfigError, DataError
-from tierexp.evaluation.setup import KEYS, LoaderSettings
+from tierexp.evaluation.setup import KEYS, LoaderSettings, read_metrics
 from tierexp.imaging.resize import Resize
 from tierexp.report.summary import print_summary
+from tierexp.results.files import write_results
+from tierexp.results.metrics import BUILT_IN, AnyMetric, columns_of_images
 from tierexp.results.model_free import (
     ModelFreeFacts,
     ModelFreeResults,
     aggregate_columns,
 )
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import Failure, TierRange, write_results
+from tierexp.results.schema import Failure, TierRange
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import CropPolicy, Threshold
 
@@ -51,6 +53,7 @@ class ModelFreeSetup:
         resize: How an image meets its canvas.
         geometry: Of the crops.
         sizes: Of the images, at least one of them or of their failures.
+        metrics: The columns of results; those of answers have no values.
     """
 
     tier: CropPolicy
@@ -58,6 +61,7 @@ class ModelFreeSetup:
     resize: Resize
     geometry: CropGeometry
     sizes: ImageSizes
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
 
 
 def run_model_free(
@@ -76,9 +80,11 @@ def run_model_free(
     """
     setup = read_model_free_setup(config, written)
     started = perf_counter()
-    columns = measure(setup.sizes, setup.tier, setup.threshold, setup.resize, setup.geometry)
+    images = measure(setup.sizes, setup.tier, setup.threshold, setup.resize, setup.geometry)
+    columns = columns_of_images(setup.metrics, images)
     seconds = perf_counter() - started
     results = aggregate_columns(
+        [metric for metric in setup.metrics if metric.name in columns],
         columns,
         tuple(Failure(name, reason) for name, reason in setup.sizes.unreadable.items()),
         ModelFreeFacts(
@@ -116,7 +122,7 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     threshold = build(config, "threshold")
     resize = build(config, "resize")
     sizes = read_image_sizes(config, "measure")
-    return ModelFreeSetup(tier, threshold, resize, geometry, sizes)
+    return ModelFreeSetup(tier, threshold, resize, geometry, sizes, read_metrics(config))
 
 
 def read_image_sizes(config: DictConfig, purpose: str) -> ImageSizes:

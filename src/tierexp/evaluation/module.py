@@ -7,55 +7,42 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from operator import itemgetter
 from time import perf_counter
+from typing import Any, TypeVar
 
-import numpy as np
 from lightning import LightningModule
 from torch import Tensor
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, PreparedSample
 from tierexp.errors import MachineError
-from tierexp.evaluation.journal import Journal, Record
+from tierexp.evaluation.journal import Journal
+from tierexp.evaluation.journal import Record as JournalRecord
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.results.aggregate import aggregates_of, mme_totals, task_accuracy
+from tierexp.results.codec import decode_many, encode
 from tierexp.results.latency import (
     LatencyResults,
     SampleLatency,
     aggregate_latency,
     latency_metrics,
 )
-from tierexp.results.schema import (
-    Failure,
-    RunFacts,
-    SampleResult,
-    TierRange,
-    decoded,
-    mme_totals,
-    task_accuracy,
+from tierexp.results.metrics import (
+    Answer,
+    logged_metrics,
+    values_of_answer,
+    values_of_image,
 )
+from tierexp.results.schema import Failure, RunFacts, SampleResult, TierRange
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.out_of_memory import FittingParts
 from tierexp.runtime.processes.group import Processes
 from tierexp.scores.registry import SCORES
-
-_MEANS = {
-    "accuracy": "accuracy",
-    "mismatch_mean": "aspect_ratio_mismatch",
-    "utilization_mean": "utilization",
-    "crop_utilization_mean": "crop_utilization",
-    "selected_crops_mean": "selected_crops",
-    "selected_vision_tokens_mean": "selected_vision_tokens",
-    "actual_vision_tokens_mean": "actual_vision_tokens",
-    "llm_vision_tokens_mean": "llm_vision_tokens",
-    "content_kept_mean": "content_kept",
-    "padding_fraction_mean": "padding_fraction",
-}
-"""Logged name to the attribute of a `SampleResult` it is the mean of."""
+Record = TypeVar("Record", SampleResult, Failure)
 
 
 class TierEvaluation(LightningModule):
@@ -138,6 +125,7 @@ class TierEvaluation(LightningModule):
             top_k=self.model.top_k,
             num_active_blocks=self.model.num_active_blocks,
             score=setup.dataset.score,
+            metrics=setup.metrics,
         )
 
     @override
@@ -197,19 +185,32 @@ class TierEvaluation(LightningModule):
         if self.meter is None:
             figures["samples_per_second"] = len(samples) / self.seconds
         if samples:
-            figures |= _means(samples)
-            mismatches = [sample.aspect_ratio_mismatch for sample in samples]
-            figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
-            low, high = task_accuracy(samples).accuracy_ci95
-            figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
-            if self._setup.dataset.score == "mme":
-                totals = mme_totals(samples)
-                official = {"perception": totals.perception, "cognition": totals.cognition}
-                figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
+            figures |= self._accuracies(samples)
         logged = {f"test/{name}": figure for name, figure in figures.items()}
+        if samples:
+            metrics = self._setup.metrics
+            logged |= logged_metrics(metrics, aggregates_of(metrics, samples))
         latency = self.latency
         logged |= {} if latency is None else latency_metrics(latency)
         self.log_dict(logged, rank_zero_only=True)
+
+    def _accuracies(self, samples: Sequence[SampleResult]) -> dict[str, float]:
+        """Logged name to accuracy, of at least one sample."""
+        overall = task_accuracy(samples)
+        low, high = overall.accuracy_ci95
+        figures = {
+            "accuracy": overall.accuracy, "accuracy_ci95_low": low, "accuracy_ci95_high": high,
+        }  # fmt: skip
+        by_task: dict[str, list[SampleResult]] = {}
+        for sample in samples:
+            by_task.setdefault(sample.task, []).append(sample)
+        for task, of_task in by_task.items():
+            figures[f"accuracy_{task}"] = task_accuracy(of_task).accuracy
+        if self._setup.dataset.score == "mme":
+            totals = mme_totals(samples)
+            official = {"perception": totals.perception, "cognition": totals.cognition}
+            figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
+        return figures
 
     def collect(self) -> None:
         """Take over what the other processes have measured so far."""
@@ -229,31 +230,25 @@ class TierEvaluation(LightningModule):
         sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
+        score = self._score(prediction, sample.answers)
+        answer = Answer(prediction, sample.answers, score)
         return SampleResult(
             sample_id=sample.sample_id,
             tier=facts.tier,
             tier_range=facts.tier_range,
-            selected_crops=selection.crops,
             selected_tiling=selection.tiling,
-            aspect_ratio_mismatch=selection.mismatch,
-            selected_vision_tokens=prepared.selected_vision_tokens,
-            actual_vision_tokens=prepared.actual_vision_tokens,
-            llm_vision_tokens=prepared.llm_vision_tokens,
             original_image_size=(width, height),
             original_aspect_ratio=width / height,
             target_resolution=prepared.target_resolution,
             target_aspect_ratio=target_width / target_height,
             resize_to_fill=facts.resize_to_fill,
-            content_kept=prepared.content_kept,
-            padding_fraction=prepared.padding_fraction,
             top_k=facts.top_k,
             num_active_blocks=facts.num_active_blocks,
             question=sample.question,
             prediction=prediction,
             answers=sample.answers,
-            accuracy=self._score(prediction, sample.answers),
+            accuracy=score,
             task=sample.task,
-            actual_crop_tokens=prepared.actual_crop_tokens,
             chance=(
                 None
                 if sample.blind_guess is None
@@ -261,6 +256,8 @@ class TierEvaluation(LightningModule):
             ),
             latency=latency,
             image_key=setup.dataset.image_key(prepared.index),
+            metrics=values_of_image(setup.metrics, prepared.measured)
+            | values_of_answer(setup.metrics, answer),
         )
 
     def _too_large(self, prepared: PreparedSample) -> Failure:
@@ -283,21 +280,21 @@ class TierEvaluation(LightningModule):
         self.halved_batches += halved
         self._journal.append(
             {
-                "samples": {index: asdict(result) for index, result in results.items()},
-                "failures": {index: asdict(failure) for index, failure in failures.items()},
+                "samples": {index: encode(result) for index, result in results.items()},
+                "failures": {index: encode(failure) for index, failure in failures.items()},
                 "seconds": self.seconds,
                 "halved_batches": halved,
             }
             | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
         )
 
-    def _restore(self, records: Iterable[Record]) -> None:
+    def _restore(self, records: Iterable[JournalRecord]) -> None:
         for record in records:
             if "samples" not in record:
                 continue
             self._take(
-                {int(i): decoded(SampleResult, values) for i, values in record["samples"].items()},
-                {int(i): decoded(Failure, values) for i, values in record["failures"].items()},
+                _records(SampleResult, record["samples"]),
+                _records(Failure, record["failures"]),
             )
             self.halved_batches += record["halved_batches"]
             # Of processes side by side, the one that took longest.
@@ -311,13 +308,8 @@ class TierEvaluation(LightningModule):
             del self._failures[index]
 
 
-def _means(samples: Sequence[SampleResult]) -> dict[str, float]:
-    """Logged name to mean, at least one sample."""
-    means = {
-        name: float(np.mean([getattr(sample, attribute) for sample in samples]))
-        for name, attribute in _MEANS.items()
-    }
-    accuracies: dict[str, list[float]] = {}
-    for sample in samples:
-        accuracies.setdefault(f"accuracy_{sample.task}", []).append(sample.accuracy)
-    return means | {name: float(np.mean(of_task)) for name, of_task in accuracies.items()}
+def _records(kind: type[Record], entries: Mapping[str, dict[str, Any]]) -> dict[int, Record]:
+    """Records of a journal by their places in the data set."""
+    # What is decoded is taken apart, and a journal's records are read more than once.
+    records = decode_many(kind, [dict(values) for values in entries.values()])
+    return dict(zip(map(int, entries), records, strict=True))

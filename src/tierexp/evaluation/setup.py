@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import get_args
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from tierexp.config.build import build, describes, refuse_unknown_keys, resolved, unknown_key
@@ -20,11 +21,12 @@ from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.tiers.tier import CropPolicy, Threshold
 
 KEYS = (
     "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
-    "seed", "resume", "run_name", "output_dir",
+    "seed", "resume", "run_name", "output_dir", "metric",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -67,6 +69,7 @@ class EvaluationSetup:
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with an unfinished run in the output folder.
+        metrics: The columns of results.
     """
 
     tier: CropPolicy
@@ -78,6 +81,7 @@ class EvaluationSetup:
     seed: int
     latency: LatencySettings | None = None
     resume: bool = False
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -114,7 +118,33 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
         tier, threshold, resize, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
+        read_metrics(config) if "metric" in keys else BUILT_IN,
     )  # fmt: skip
+
+
+def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
+    """The columns of a run: those of every run, and what the group `metric` adds.
+
+    Args:
+        config: As composed; `metric` holds a group with a `_target_` for each of the user's own.
+
+    Raises:
+        ConfigError: An entry is no metric, or has the name of another column.
+    """
+    own = config.get("metric")
+    if own is None:
+        return combined([])
+    if not isinstance(own, DictConfig):
+        raise ConfigError("metric", own, "names of metrics, each with a _target_")
+    metrics = []
+    for name in own:
+        key = f"metric.{name}"
+        try:
+            metrics.append(build(config, key))
+        except InstantiationException as error:  # of what it is made of, by Hydra
+            reason = str(error).splitlines()[0]
+            raise ConfigError(key, own[name].get("_target_"), reason) from error
+    return combined(metrics)
 
 
 def _validation_settings(config: DictConfig) -> None:

@@ -22,7 +22,8 @@ from tierexp.data.sizes import ImageSizes
 from tierexp.errors import ConfigError
 from tierexp.evaluation.model_free import read_image_sizes, refuse_unread, require_a_size
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import Failure, write_results, write_text
+from tierexp.results.files import write_results, write_text
+from tierexp.results.schema import Failure
 from tierexp.tier_design.classes import Objective, divide, losses
 from tierexp.tier_design.results import (
     KIND,
