@@ -21,6 +21,7 @@ from tierexp.evaluation.latency_meter import LatencyMeter, StageTimes
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, Stage, StageClock, StageFlops
+from tierexp.results.files import load_results
 from tierexp.results.latency import (
     TIMES,
     LatencySettings,
@@ -28,7 +29,6 @@ from tierexp.results.latency import (
     aggregate_latency,
     latency_metrics,
 )
-from tierexp.results.schema import load_results
 
 CPU = torch.device("cpu")
 TINY = str(Path(__file__).parents[2] / "src" / "tierexp" / "assets" / "tiny")

@@ -42,6 +42,7 @@ from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.out_of_memory import FittingParts
 from tierexp.runtime.processes.group import Processes
 from tierexp.scores.registry import SCORES
+
 Record = TypeVar("Record", SampleResult, Failure)
 
 

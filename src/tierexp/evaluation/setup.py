@@ -137,7 +137,7 @@ def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
     if not isinstance(own, DictConfig):
         raise ConfigError("metric", own, "names of metrics, each with a _target_")
     metrics = []
-    for name in own:
+    for name in map(str, own):
         key = f"metric.{name}"
         try:
             metrics.append(build(config, key))

@@ -13,10 +13,14 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
+from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.imaging.resize import ResizeMode
+from tierexp.report.thumbnails import thumbnail_name
 from tierexp.report.tiling_figure import draw_tiling
+from tierexp.results.metrics import Metric
 from tierexp.results.schema import SampleResult
+from tierexp.tiers.geometry import CropGeometry
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +48,8 @@ class SampleTableLogger(ABC):
     table_samples: int
 
     @abstractmethod
-    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
-        """Show samples, in the order given."""
+    def log_sample_table(self, rows: Sequence[SampleRow], metrics: Sequence[Metric]) -> None:
+        """Show samples, in the order given, with the columns that are to be seen of them."""
 
     @abstractmethod
     def log_file(self, file: Path, kind: str) -> None:
@@ -74,21 +78,28 @@ def closing(logger: Logger) -> Iterator[Logger]:
 
 
 def sample_rows(
-    setup: EvaluationSetup, results: Sequence[tuple[int, SampleResult]]
+    dataset: QuestionDataset,
+    mode: ResizeMode,
+    geometry: CropGeometry,
+    results: Sequence[tuple[int, SampleResult]],
 ) -> Iterator[SampleRow]:
     """Samples with their tilings drawn; those are left out whose image has become unreadable since.
 
     Args:
-        setup: That the results come from.
-        results: Indices into its data set, and what was measured there.
+        dataset: That the results are of.
+        mode: How its images were brought to their canvases.
+        geometry: Of the crops.
+        results: Places in the data set, and what was measured there.
     """
+    drawn: dict[str, NDArray[np.uint8]] = {}
     for index, result in results:
+        # Questions about one image share its tiling, unless a policy has read them.
+        key = thumbnail_name(result.image_key, result.selected_tiling, mode)
         try:
-            image = setup.dataset.image(index)
+            if key not in drawn:
+                pixels = dataset.image(index)
+                drawn[key] = draw_tiling(pixels, result.selected_tiling, mode, geometry)
         except ImageDecodeError as error:
             _log.warning("sample %s is not shown: %s", result.sample_id, error)
             continue
-        figure = draw_tiling(
-            image, result.selected_tiling, setup.resize.crops, setup.source.geometry
-        )
-        yield SampleRow(figure, result)
+        yield SampleRow(drawn[key], result)

@@ -1,15 +1,16 @@
 """Records to JSON's kinds of values and back: one way for the journal, the files and the rest.
 
-In: data classes. Out: dictionaries, and from those the same data classes, checked. A field made by
-`beside_the_fields` holds values that lie, in JSON, beside the fields. How a class is converted is
-worked out once per class.
+In: data classes. Out: dictionaries, and from those the same data classes, checked. A field with the
+metadata `BESIDE` holds values that lie, in JSON, beside the other fields. How a class is converted
+is worked out once per class.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,13 +20,9 @@ if TYPE_CHECKING:
 
     Record = TypeVar("Record", bound=DataclassInstance)
 
-_BESIDE = "beside"
+BESIDE: Mapping[str, bool] = MappingProxyType({"beside": True})
+"""Metadata of a field, a dictionary, whose entries are encoded beside the other fields."""
 _PLAIN = frozenset({str, int, float, bool, type(None)})
-
-
-def beside_the_fields() -> Any:
-    """A field, a dictionary, whose entries are encoded beside the other fields."""
-    return dataclasses.field(default_factory=dict, metadata={_BESIDE: True})
 
 
 def encode(value: Any) -> Any:
@@ -43,7 +40,7 @@ def encode(value: Any) -> Any:
         return {str(key): encode(entry) for key, entry in value.items()}
     if not dataclasses.is_dataclass(value):
         return value
-    names, beside = _layout(kind)
+    names, beside = _layout(kind)  # type: ignore[arg-type]  # a class is hashable
     encoded = {name: encode(getattr(value, name)) for name in names}
     if beside is not None:
         encoded |= getattr(value, beside)
@@ -89,7 +86,7 @@ def decode_many(kind: type[Record], entries: Iterable[dict[str, Any]]) -> list[R
 def _layout(kind: type) -> tuple[tuple[str, ...], str | None]:
     """(fields, the field whose entries lie beside them) of a data class."""
     fields = dataclasses.fields(kind)
-    beside = [field.name for field in fields if field.metadata.get(_BESIDE)]
+    beside = [field.name for field in fields if field.metadata.get("beside")]
     names = tuple(field.name for field in fields if field.name not in beside)
     return names, beside[0] if beside else None
 

@@ -68,8 +68,23 @@ def complete_results(folder: Path) -> list[Path]:
     return [
         file
         for file in sorted(folder.glob("*_tier-*.json"))
-        if not file.name.startswith("interrupted_") and not file.stem.endswith("_model-none")
+        if not file.name.startswith("interrupted_") and not is_model_free(file)
     ]
+
+
+def model_free_results(folder: Path) -> list[Path]:
+    """The results files of a folder, not below, of runs without a model."""
+    return [file for file in sorted(folder.glob("*_tier-*.json")) if is_model_free(file)]
+
+
+def is_model_free(file: Path) -> bool:
+    """Whether a results file is, by its name, of a run without a model."""
+    return file.stem.endswith("_model-none")
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The folders with results files, this one and those below, in their order."""
+    return sorted({file.parent for file in folder.rglob("*_tier-*.json")})
 
 
 def load_results(path: Path | str) -> EvaluationResults:
@@ -82,6 +97,30 @@ def load_results(path: Path | str) -> EvaluationResults:
         DataError: It is missing, not JSON, of another schema version, or lacks a field.
     """
     return read_results(EvaluationResults, SCHEMA_VERSION, path)
+
+
+def load_head(path: Path | str) -> EvaluationResults:
+    """Read everything but the samples, which come last in a file: of a long one the first lines.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        DataError: See `load_results`.
+    """
+    lines = []
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith(f'  "{_SAMPLES}": ['):
+                    lines.append(f'  "{_SAMPLES}": []\n}}\n')
+                    break
+                lines.append(line)
+        content = from_json("".join(lines))
+        return decode(EvaluationResults, content)
+    except (OSError, TypeError, ValueError):
+        # Of another version, damaged, or not written by us: said by whoever reads all of it.
+        return dataclasses.replace(load_results(path), per_sample_results=())
 
 
 def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:
@@ -134,6 +173,8 @@ def _pieces(results: DataclassInstance) -> Iterator[str]:
     samples = getattr(results, _SAMPLES, None)
     shell = results if samples is None else _without_samples(results)
     fields = encode(shell)
+    if _SAMPLES in fields:
+        fields[_SAMPLES] = fields.pop(_SAMPLES)  # last: whoever wants the rest need not read them
     opening = "{\n"
     for name, value in fields.items():
         yield f"{opening}  {json.dumps(name)}: "

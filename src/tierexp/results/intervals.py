@@ -98,9 +98,9 @@ class Quantile:
         values, images = self.values[order], images[order]
         new = np.r_[True, (values[1:] != values[:-1]) | (images[1:] != images[:-1])]
         starts = np.flatnonzero(new)
-        alike = np.diff(np.r_[starts, len(values)]).astype(np.float64)
+        alike: Values = np.diff(np.r_[starts, len(values)]).astype(np.float64)
         values, images = values[starts], images[starts]
-        per_image = np.bincount(images, alike, count)
+        per_image = np.bincount(images, alike, count).astype(np.float64)
 
         def statistic(times: Values) -> Values:
             wanted = np.maximum(self.quantile * (times @ per_image), 1)  # (draws,)
@@ -111,7 +111,7 @@ class Quantile:
 
 def _places(
     times: Values,
-    images: NDArray[np.intp],
+    images: NDArray[np.signedinteger],
     alike: Values,
     per_image: Values,
     wanted: Values,

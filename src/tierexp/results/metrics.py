@@ -88,6 +88,11 @@ class Metric:
         """Its name in tables."""
         return self.label or self.name.replace("_", " ")
 
+    @property
+    def stem(self) -> str:
+        """Its name in W&B, without a statistic."""
+        return self.logged_as or self.name
+
     def field(self, statistic: Statistic) -> str:
         """The name of an aggregate in results."""
         return f"{self.name}_{statistic}"
@@ -95,7 +100,7 @@ class Metric:
     def logged(self, aggregates: Mapping[str, float | None]) -> dict[str, float]:
         """What W&B keeps of its aggregates."""
         found = {
-            f"test/{self.logged_as or self.name}_{statistic}": aggregates[self.field(statistic)]
+            f"test/{self.stem}_{statistic}": aggregates[self.field(statistic)]
             for statistic in self.statistics
             if statistic != "std"
         }
@@ -164,17 +169,17 @@ AnyMetrics = Sequence[AnyMetric]
 BUILT_IN: tuple[AnyMetric, ...] = (
     ImageMetric(
         "selected_crops", "crops", "Crops, the global view not counted.", ("mean", "std"),
-        label="crops", measure=lambda image: image.crops,
+        label="crops", note="", measure=lambda image: image.crops,
     ),
     ImageMetric(
         "selected_vision_tokens", "tokens", "The budget, the global view's included.",
-        ("mean", "std"), label="tokens", tables="all", digits=0,
+        ("mean", "std"), label="tokens", tables="all",
         measure=lambda image: image.selected_vision_tokens,
     ),
     ImageMetric(
         "actual_vision_tokens", "tokens",
         "Of the budget, the tokens that see at least one pixel of the image.",
-        label="tokens actual", note="that see the image", digits=0, tables="summary",
+        label="tokens actual", note="that see the image", tables="summary",
         measure=lambda image: image.actual_vision_tokens,
     ),
     ImageMetric(
@@ -183,7 +188,7 @@ BUILT_IN: tuple[AnyMetric, ...] = (
     ),
     ImageMetric(
         "llm_vision_tokens", "tokens", "What the language model receives.",
-        label="to the LLM", note="without overlap", digits=0,
+        label="to the LLM", note="without overlap",
         measure=lambda image: image.llm_vision_tokens,
     ),
     ImageMetric(
@@ -247,9 +252,10 @@ def combined(own: Iterable[AnyMetric]) -> tuple[AnyMetric, ...]:
     """
     metrics = list(BUILT_IN)
     for metric in own:
-        if not isinstance(metric, ImageMetric | AnswerMetric):
+        given: object = metric  # whatever an option of a configuration has built
+        if not isinstance(given, ImageMetric | AnswerMetric):
             allowed = "an ImageMetric or an AnswerMetric of tierexp.results.metrics"
-            raise ConfigError("metric", metric, allowed)
+            raise ConfigError("metric", given, allowed)
         if metric.name in RESERVED or metric.name in {known.name for known in metrics}:
             raise ConfigError("metric.name", metric.name, "a name that no column has yet")
         _try_out(metric)

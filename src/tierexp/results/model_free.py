@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.errors import DataError
-from tierexp.results.codec import beside_the_fields
+from tierexp.results.codec import BESIDE
 from tierexp.results.files import read_results
 from tierexp.results.metrics import Metric, aggregated, declared
 from tierexp.results.schema import Failure, Provenance, ReadColumns, TierRange
@@ -82,7 +82,7 @@ class ModelFreeResults(ReadColumns):
     failures: tuple[Failure, ...]
     provenance: Provenance
     metrics: tuple[Metric, ...]
-    aggregates: dict[str, float | None] = beside_the_fields()
+    aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
     def file_name(self) -> str:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tierexp.results.check import Check
-from tierexp.results.codec import beside_the_fields
+from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
 from tierexp.results.metrics import BUILT_IN, Metric, Number
 from tierexp.scores.mme import MmeTotals
@@ -97,7 +97,7 @@ class SampleResult(ReadColumns):
     chance: float | None
     latency: SampleLatency | None
     image_key: str
-    metrics: dict[str, Number | None] = beside_the_fields()
+    metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
 
     def number(self, name: str) -> float:
         """The value of a column that every sample has.
@@ -146,6 +146,8 @@ class Provenance:
             configuration stay: what a run that is resumed must share.
         halved_batches: How many batches of an evaluation did not fit into memory and were answered
             in parts.
+        date: When the run ended, ISO 8601 in UTC; None in files that do not say.
+        command: That started it, without what a shell would need quoted; None as with `date`.
     """
 
     config: dict[str, Any]
@@ -156,6 +158,8 @@ class Provenance:
     device: str
     inputs: dict[str, str] = dataclasses.field(default_factory=dict)
     halved_batches: int = 0
+    date: str | None = None
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,8 +193,8 @@ class RunFacts:
 class EvaluationResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures. `metrics` declares the columns of the
-    samples, and `aggregates` holds their `<name>_<statistic>`.
+    mean of; where that is `mme`, `mme` holds the official figures. `metrics` declares the columns
+    of the samples, and `aggregates` holds their `<name>_<statistic>`.
     """
 
     schema_version: int
@@ -218,7 +222,7 @@ class EvaluationResults(ReadColumns):
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
     metrics: tuple[Metric, ...]
-    aggregates: dict[str, float | None] = beside_the_fields()
+    aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
     def file_name(self) -> str:

@@ -21,8 +21,8 @@ from tierexp.config.checks import choice, text, whole_number
 from tierexp.data.sizes import ImageSizes
 from tierexp.errors import ConfigError
 from tierexp.evaluation.model_free import read_image_sizes, refuse_unread, require_a_size
-from tierexp.results.provenance import gather_provenance
 from tierexp.results.files import write_results, write_text
+from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure
 from tierexp.tier_design.classes import Objective, divide, losses
 from tierexp.tier_design.results import (

@@ -19,7 +19,7 @@ from tierexp.evaluation.block_importance import measure_block_importance
 from tierexp.models.molmo2 import checkpoint as checkpoint_module
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 from tierexp.models.molmo2.settings import read_settings
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import fixed_tier
 
