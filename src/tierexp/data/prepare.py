@@ -18,10 +18,9 @@ from tierexp.errors import ImageDecodeError
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import QuestionTokenizer
 from tierexp.models.token_layout import layout_tokens
-from tierexp.tiers.geometry import CropGeometry
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ class SamplePreparer:
     Args:
         dataset: The samples.
         plan: Their selections.
-        resize: How an image meets its canvas.
-        geometry: Of the model's crops.
+        preprocessing: How an image meets its canvas, and the model's crops.
         tokenizer: Of the model.
         mask_order: Of the model.
     """
@@ -57,15 +55,13 @@ class SamplePreparer:
         self,
         dataset: QuestionDataset,
         plan: EvaluationPlan,
-        resize: Resize,
-        geometry: CropGeometry,
+        preprocessing: Preprocessing,
         tokenizer: QuestionTokenizer,
         mask_order: MaskOrder,
     ) -> None:
         self._dataset = dataset
         self._plan = plan
-        self._resize = resize
-        self._geometry = geometry
+        self._preprocessing = preprocessing
         self._tokenizer = tokenizer
         self._mask_order = mask_order
         self._last: tuple[str, PreprocessedImage] | None = None
@@ -81,7 +77,7 @@ class SamplePreparer:
             image = self._preprocessed(index)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
-        selection, geometry = self._plan.selections[index], self._geometry
+        selection, geometry = self._plan.selections[index], self._preprocessing.geometry
         layout = layout_tokens(
             selection.tiling,
             geometry,
@@ -100,7 +96,7 @@ class SamplePreparer:
         return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
 
     def _measured(self, index: int, image: PreprocessedImage) -> OneImage:
-        selection, geometry = self._plan.selections[index], self._geometry
+        selection, geometry = self._plan.selections[index], self._preprocessing.geometry
         height, width = self._plan.sizes[index]
         rows, cols = selection.tiling
         return ImageMeasurements(
@@ -123,7 +119,7 @@ class SamplePreparer:
         key = self._dataset.image_key(index)
         if self._last is None or self._last[0] != key:
             pixels = self._dataset.image(index)
-            tiling = self._plan.selections[index].tiling
-            image = preprocess(pixels, tiling, self._resize, self._geometry, self._mask_order)
+            how, tiling = self._preprocessing, self._plan.selections[index].tiling
+            image = preprocess(pixels, tiling, how.resize, how.geometry, self._mask_order)
             self._last = key, image
         return self._last[1]

@@ -22,12 +22,13 @@ from rich.console import Console
 from tierexp.config.build import build, resolved
 from tierexp.config.settings import logged_settings, measured_by
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
-from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
+from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
@@ -137,7 +138,9 @@ def _lead(
         logger = stack.enter_context(closing(build(config, "logger", save_dir=output_dir)))
         trainer.logger = logger
         module = TierEvaluation(setup, journal, processes)
-        logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
+        tier, geometry = setup.preprocessing.tier, setup.preprocessing.geometry
+        tokens = tier.expected_tokens(geometry)
+        logger.log_hyperparams(logged_settings(settings, tier.name, tokens))
         processes.begin({"output_dir": str(output_dir.absolute()), "depends_on": depends_on})
         # Nobody writes before all have read what an earlier run has left.
         processes.meet("ready")
@@ -214,7 +217,7 @@ def _remaining(
     done = {int(index) for record in journal.records for index in record.get(kind, {})}
     done |= {*left_out}
     return TierDataModule(
-        setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
+        setup.dataset, setup.source, setup.preprocessing,
         **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
     )  # fmt: skip
 
@@ -241,9 +244,9 @@ def _show_samples(
 ) -> None:
     """Draw some samples for the logger and for a report."""
     count = logger.table_samples if isinstance(logger, SampleTableLogger) else 0
-    measured, mode = module.indexed_samples, setup.resize.crops
+    measured, mode = module.indexed_samples, setup.preprocessing.resize.crops
     chosen = worth_keeping(measured, count)
-    rows = list(sample_rows(setup.dataset, mode, setup.source.geometry, chosen))
+    rows = list(sample_rows(setup.dataset, setup.preprocessing, chosen))
     keep_thumbnails(((row.result, row.figure) for row in rows), mode, output_dir)
     if isinstance(logger, SampleTableLogger):
         first = {id(sample) for _, sample in measured[:count]}

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.imaging.resize import ResizeMode
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.report.thumbnails import thumbnail_name
 from tierexp.report.tiling_figure import draw_tiling
 from tierexp.results.metrics import Metric
 from tierexp.results.schema import SampleResult
-from tierexp.tiers.geometry import CropGeometry
 
 _log = logging.getLogger(__name__)
 
@@ -79,26 +78,25 @@ def closing(logger: Logger) -> Iterator[Logger]:
 
 def sample_rows(
     dataset: QuestionDataset,
-    mode: ResizeMode,
-    geometry: CropGeometry,
+    preprocessing: Preprocessing,
     results: Sequence[tuple[int, SampleResult]],
 ) -> Iterator[SampleRow]:
     """Samples with their tilings drawn; those are left out whose image has become unreadable since.
 
     Args:
         dataset: That the results are of.
-        mode: How its images were brought to their canvases.
-        geometry: Of the crops.
+        preprocessing: How its images became crops.
         results: Places in the data set, and what was measured there.
     """
+    mode = preprocessing.resize.crops
     drawn: dict[str, NDArray[np.uint8]] = {}
     for index, result in results:
         # Questions about one image share its tiling, unless a policy has read them.
         key = thumbnail_name(result.image_key, result.selected_tiling, mode)
         try:
             if key not in drawn:
-                pixels = dataset.image(index)
-                drawn[key] = draw_tiling(pixels, result.selected_tiling, mode, geometry)
+                pixels, tiling = dataset.image(index), result.selected_tiling
+                drawn[key] = draw_tiling(pixels, tiling, mode, preprocessing.geometry)
         except ImageDecodeError as error:
             _log.warning("sample %s is not shown: %s", result.sample_id, error)
             continue

@@ -24,9 +24,9 @@ from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.text import IMAGE_TOKENS
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.tier import Tier
 from tierexp.training.recipe import Recipe
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_PER_BLOCK
 
@@ -56,7 +56,7 @@ def train(config: DictConfig, output_dir: Path) -> None:
     resume = flag("resume", config.resume)
     recipe: Recipe = build(config, "recipe")
     resize: Resize = build(config, "resize")
-    tiers = {name: _tier(name) for phase in recipe.phases for name in phase.tiers}
+    tiers = {name: load_tier(name) for phase in recipe.phases for name in phase.tiers}
     architecture = _architecture(resolved(config.architecture))
     folder, state = output_dir / "checkpoint", output_dir / "training_states" / "last.ckpt"
     if resume and not state.is_file():
@@ -76,7 +76,7 @@ def train(config: DictConfig, output_dir: Path) -> None:
 
 def _architecture(values: dict[str, Any]) -> MolmoConfig:
     try:
-        architecture = MolmoConfig.from_checkpoint_json(values)
+        architecture = MolmoConfig.from_sizes(values)
     except CheckpointError as error:
         raise ConfigError("architecture", "...", str(error)) from error
     # A released config.json has keys that nothing here reads; a configuration must not.
@@ -106,17 +106,14 @@ def _refuse_untrainable(architecture: MolmoConfig) -> None:
     if vocab_size <= BYTES:
         allowed = f"above {BYTES}: every byte and the end of text need an id"
         raise ConfigError("architecture.embedding_size", vocab_size, allowed)
+    extra = architecture.decoder.extra_vocab_size
+    if extra < len(IMAGE_TOKENS):
+        allowed = f"at least {len(IMAGE_TOKENS)}, the special tokens of an image"
+        raise ConfigError("architecture.additional_vocab_size", extra, allowed)
     pooling, leading = geometry.pooling, geometry.overlap_margins[0]
     if pooling[0] != pooling[1] or leading % pooling[0] or geometry.window_patches % pooling[0]:
         allowed = "square, and dividing margins and window, so that crops share a grid of tokens"
         raise ConfigError("architecture.image_pooling_h", pooling[0], allowed)
-
-
-def _tier(name: str) -> Tier:
-    tier = load_tier(name)
-    if not isinstance(tier, Tier):
-        raise ConfigError("recipe.phases", name, "tiers that have a range of crop counts")
-    return tier
 
 
 def _texts() -> Iterator[str]:
