@@ -23,7 +23,7 @@ from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
-from tierexp.results.aggregate import aggregates_of, mme_totals, task_accuracy
+from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
 from tierexp.results.codec import decode_many, encode
 from tierexp.results.latency import (
     LatencyResults,
@@ -41,7 +41,7 @@ from tierexp.results.schema import Failure, RunFacts, SampleResult, TierRange
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.out_of_memory import FittingParts
 from tierexp.runtime.processes.group import Processes
-from tierexp.scores.registry import SCORES
+from tierexp.scores.registry import find_score
 
 Record = TypeVar("Record", SampleResult, Failure)
 
@@ -51,7 +51,8 @@ class TierEvaluation(LightningModule):
 
     Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
-    their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
+    their likes for crops and other token counts, `test/num_samples`, `test/num_failed`,
+    `test/num_unparsed` where a score reads a choice or a number, and
     `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are figures
     of all samples, in the data set's order, whatever batches and processes these came from.
 
@@ -65,7 +66,7 @@ class TierEvaluation(LightningModule):
         super().__init__()
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
-        self._score = SCORES[setup.dataset.score]
+        self._score = find_score(setup.dataset.score)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self.loaded = False
@@ -125,7 +126,7 @@ class TierEvaluation(LightningModule):
             resize_to_fill=setup.preprocessing.fills,
             top_k=self.model.top_k,
             num_active_blocks=self.model.num_active_blocks,
-            score=setup.dataset.score,
+            score=self._score.name,
             metrics=setup.metrics,
         )
 
@@ -207,7 +208,9 @@ class TierEvaluation(LightningModule):
             by_task.setdefault(sample.task, []).append(sample)
         for task, of_task in by_task.items():
             figures[f"accuracy_{task}"] = task_accuracy(of_task).accuracy
-        if self._setup.dataset.score == "mme":
+        unparsed = num_unparsed(samples)
+        figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
+        if self._score.name == "mme":
             totals = mme_totals(samples)
             official = {"perception": totals.perception, "cognition": totals.cognition}
             figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
@@ -231,7 +234,7 @@ class TierEvaluation(LightningModule):
         sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
-        score = self._score(prediction, sample.answers)
+        score = self._score(prediction, sample.answers, sample.options)
         answer = Answer(prediction, sample.answers, score)
         return SampleResult(
             sample_id=sample.sample_id,
@@ -253,10 +256,15 @@ class TierEvaluation(LightningModule):
             chance=(
                 None
                 if sample.blind_guess is None
-                else self._score(sample.blind_guess, sample.answers)
+                else self._score(sample.blind_guess, sample.answers, sample.options)
             ),
             latency=latency,
             image_key=setup.dataset.image_key(prepared.index),
+            is_parsed=(
+                None
+                if self._score.parses is None
+                else self._score.is_parsed(prediction, sample.answers, sample.options)
+            ),
             metrics=values_of_image(setup.metrics, prepared.measured)
             | values_of_answer(setup.metrics, answer),
         )

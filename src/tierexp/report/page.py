@@ -32,6 +32,7 @@ from tierexp.report.page_tables import (
     settings_table,
     target_tables,
 )
+from tierexp.report.summary import score_text
 from tierexp.report.varying import comparable_results, labels_of
 from tierexp.results.files import complete_results, load_results, model_free_results, runs_in
 from tierexp.results.model_free import ModelFreeResults, load_model_free_results
@@ -185,7 +186,7 @@ def _subtitle(runs: Runs) -> str:
     return (
         f"{_range([run.num_samples for run in runs])} samples each"
         + (f", up to {failed} failed" if failed else "")
-        + f"; score {runs[0].score.replace('_', ' ')}"
+        + f"; score {score_text(runs[0].score)}"
     )
 
 

@@ -72,6 +72,7 @@ def aggregate(
         per_sample_results=tuple(samples),
         provenance=provenance,
         metrics=declared(facts.metrics),
+        num_unparsed=num_unparsed(samples),
         aggregates=aggregates_of(facts.metrics, samples),
     )
 
@@ -87,6 +88,12 @@ def aggregates_of(
     """
     columns = {m.name: [sample.metrics[m.name] for sample in samples] for m in metrics}
     return aggregated(metrics, columns)
+
+
+def num_unparsed(samples: Sequence[SampleResult]) -> int | None:
+    """How many predictions do not say what they choose; None where their score takes any text."""
+    read = [sample.is_parsed for sample in samples if sample.is_parsed is not None]
+    return read.count(False) if read else None
 
 
 def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:

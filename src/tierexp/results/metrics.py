@@ -223,7 +223,8 @@ and a chance of its own, and its name is `accuracy` in every file."""
 
 RESERVED = frozenset(
     {
-        "accuracy", "answers", "chance", "image_key", "latency", "metrics", "num_active_blocks",
+        "accuracy", "answers", "chance", "image_key", "is_parsed", "latency", "metrics",
+        "num_active_blocks",
         "original_aspect_ratio", "original_image_size", "prediction", "question", "resize_to_fill",
         "run", "sample_id", "selected_tiling", "target_aspect_ratio", "target_resolution", "task",
         "tier", "tier_range", "top_k",

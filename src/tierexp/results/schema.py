@@ -75,6 +75,8 @@ class SampleResult(ReadColumns):
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
+        is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
+            score takes any text.
         metrics: The declared columns, by name.
     """
 
@@ -97,6 +99,7 @@ class SampleResult(ReadColumns):
     chance: float | None
     latency: SampleLatency | None
     image_key: str
+    is_parsed: bool | None = None
     metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
 
     def number(self, name: str) -> float:
@@ -193,7 +196,9 @@ class RunFacts:
 class EvaluationResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures. `metrics` declares the columns
+    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples have
+    a prediction that does not say what it chooses, and count as wrong; None where the score takes any
+    text. `metrics` declares the columns
     of the samples, and `aggregates` holds their `<name>_<statistic>`.
     """
 
@@ -222,6 +227,7 @@ class EvaluationResults(ReadColumns):
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
     metrics: tuple[Metric, ...]
+    num_unparsed: int | None = None
     aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
