@@ -196,10 +196,10 @@ class RunFacts:
 class EvaluationResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples have
-    a prediction that does not say what it chooses, and count as wrong; None where the score takes any
-    text. `metrics` declares the columns
-    of the samples, and `aggregates` holds their `<name>_<statistic>`.
+    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
+    have a prediction that does not say what it chooses, and count as wrong; None where the score
+    takes any text. `metrics` declares the columns of the samples, and `aggregates` holds their
+    `<name>_<statistic>`.
     """
 
     schema_version: int
