@@ -14,13 +14,14 @@ from time import perf_counter
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build, refuse_unknown_keys, resolved
+from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.setup import KEYS, read_metrics
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.report.summary import print_summary
 from tierexp.results.files import write_results
 from tierexp.results.metrics import BUILT_IN, AnyMetric, columns_of_images
@@ -33,8 +34,8 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange
 
 _UNREAD = (
-    "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "resize.antialias", "data.batch_size", "data.num_workers",
+    "policy", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
+    "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -108,7 +109,7 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    preprocessing = Preprocessing.from_config(config, build(config, "model").geometry)
+    preprocessing = Preprocessing.from_config(config, read_source(config).geometry)
     sizes = read_image_sizes(config, "measure")
     return ModelFreeSetup(preprocessing, sizes, read_metrics(config))
 

@@ -38,6 +38,7 @@ class ComparedRun:
         accuracy_ci95: Its 95 % interval.
         total_ms: Mean time of an answer in milliseconds; None where it was not timed.
         results: The whole, where the run can be judged against others.
+        other_knobs: As in `EvaluationResults`.
     """
 
     tier: str
@@ -50,6 +51,7 @@ class ComparedRun:
     accuracy_ci95: tuple[float, float] | None = None
     total_ms: float | None = None
     results: EvaluationResults | None = field(default=None, repr=False)
+    other_knobs: Mapping[str, object] = field(default_factory=dict)
 
 
 def compared(results: EvaluationResults) -> ComparedRun:
@@ -66,6 +68,7 @@ def compared(results: EvaluationResults) -> ComparedRun:
         accuracy_ci95=results.accuracy_ci95,
         total_ms=None if total is None else total.mean,
         results=results,
+        other_knobs=results.other_knobs,
     )
 
 

@@ -14,7 +14,7 @@ from tierexp.results.schema import EvaluationResults
 
 _ELSEWHERE = (
     "latency.", "seed", "data.batch_size", "data.on_error", "model.name", "model.top_k",
-    "model.num_active_blocks",
+    "model.num_active_blocks", "model.knobs.",
 )  # fmt: skip
 """Settings that are facts already, that have places of their own, or that no answer depends on."""
 _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
@@ -31,6 +31,11 @@ def varying(runs: Runs) -> dict[str, list[str]]:
         runs: In any order; what a run does not say of itself is `-`, and no difference.
     """
     columns = {name: [run.facts.get(name, _UNSAID) for run in runs] for name in FACTS}
+    names = [name for run in runs for name in run.other_knobs]
+    columns |= {
+        name: [str(run.other_knobs.get(name, "none")) for run in runs]
+        for name in dict.fromkeys(names)
+    }
     settings = [run.settings for run in runs]
     keys = dict.fromkeys(key for of_run in settings for key in of_run)
     for key in keys:

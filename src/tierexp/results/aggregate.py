@@ -18,6 +18,7 @@ from tierexp.results.schema import (
     RunFacts,
     SampleResult,
     TaskAccuracy,
+    whole,
 )
 from tierexp.results.targets.run_checks import check_run
 from tierexp.scores.mme import MmeTotals, add_up
@@ -51,8 +52,9 @@ def aggregate(
         tier=facts.tier,
         tier_range=facts.tier_range,
         selected_crops_distribution=dict(sorted(crops.items())),
-        top_k=facts.top_k,
-        num_active_blocks=facts.num_active_blocks,
+        top_k=whole(facts.knobs, "top_k"),
+        num_active_blocks=whole(facts.knobs, "num_active_blocks"),
+        knobs=dict(facts.knobs),
         accuracy=overall.accuracy if overall else None,
         accuracy_std=float(np.std([s.accuracy for s in samples])) if samples else None,
         accuracy_ci95=overall.accuracy_ci95 if overall else None,

@@ -145,11 +145,15 @@ class Answer:
         prediction: What the model said.
         answers: Accepted ones.
         score: Of the prediction, in [0, 1].
+        confidence: Mean log-probability of its tokens; None where the model did not tell.
+        first_margin: Probability of its first token less that of the closest rival; None likewise.
     """
 
     prediction: str
     answers: tuple[str, ...]
     score: float
+    confidence: float | None = None
+    first_margin: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,17 +221,25 @@ BUILT_IN: tuple[AnyMetric, ...] = (
         label="canvas padded", note="of the canvas's area", tables="summary",
         measure=lambda image: image.padding_fraction,
     ),
+    AnswerMetric(
+        "confidence", "nats", "Mean log-probability of the answer's tokens.", note="mean", digits=3,
+        tables="summary", measure=lambda answer: answer.confidence,
+    ),
+    AnswerMetric(
+        "first_margin", "probability",
+        "Probability of the answer's first token less that of its closest rival.", note="mean",
+        digits=3, tables="summary", measure=lambda answer: answer.first_margin,
+    ),
 )  # fmt: skip
 """Every run's columns, in the order of tables. The score is none of them: it has an interval, tasks
 and a chance of its own, and its name is `accuracy` in every file."""
 
 RESERVED = frozenset(
     {
-        "accuracy", "answers", "chance", "image_key", "is_parsed", "latency", "metrics",
-        "num_active_blocks",
-        "original_aspect_ratio", "original_image_size", "prediction", "question", "resize_to_fill",
-        "run", "sample_id", "selected_tiling", "target_aspect_ratio", "target_resolution", "task",
-        "tier", "tier_range", "top_k",
+        "accuracy", "answers", "chance", "earlier_passes", "image_key", "is_parsed", "knobs",
+        "latency", "metrics", "num_active_blocks", "original_aspect_ratio", "original_image_size",
+        "point", "prediction", "question", "resize_to_fill", "run", "sample_id", "selected_tiling",
+        "target_aspect_ratio", "target_resolution", "task", "tier", "tier_range", "top_k",
     }
 )  # fmt: skip
 """What a sample's fields are called already."""

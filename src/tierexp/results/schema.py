@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ from tierexp.results.metrics import BUILT_IN, Metric, Number
 from tierexp.scores.mme import MmeTotals
 
 SCHEMA_VERSION = 5
+
+KnobValue = int | float | str | bool | None
+"""What is recorded of a knob."""
+_WITH_COLUMNS = ("top_k", "num_active_blocks")
+"""Knobs that are columns of their own, too."""
 
 
 class ReadColumns:
@@ -51,6 +57,31 @@ class TierRange:
     max_crops: int
 
 
+@dataclass(frozen=True)
+class EarlierPass:
+    """An answer to a sample that was given up for another operating point's.
+
+    Args:
+        point: Name of the operating point.
+        selected_crops: As in `SampleResult`, like the others.
+        selected_vision_tokens: See there.
+        llm_vision_tokens: See there.
+        prediction: See there.
+        confidence: See there.
+        first_margin: See there.
+        latency: See there.
+    """
+
+    point: str
+    selected_crops: int
+    selected_vision_tokens: int
+    llm_vision_tokens: int
+    prediction: str
+    confidence: float | None
+    first_margin: float | None
+    latency: SampleLatency | None
+
+
 @dataclass(frozen=True, slots=True)
 class SampleResult(ReadColumns):
     """What was measured of one sample.
@@ -66,7 +97,7 @@ class SampleResult(ReadColumns):
         target_aspect_ratio: Width / height of those.
         resize_to_fill: Whether the crops were filled rather than padded or stretched.
         top_k: Experts per token; None for a dense model.
-        num_active_blocks: Decoder blocks that ran.
+        num_active_blocks: Decoder blocks that ran; None where the decoder is no stack of them.
         question: As put to the model.
         prediction: What it answered.
         answers: Every accepted answer.
@@ -75,6 +106,10 @@ class SampleResult(ReadColumns):
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
+        point: Name of the operating point that has answered; None where no policy chose it.
+        earlier_passes: Answers of other points before, in order. `latency` is of all passes
+            together, everything else of the last.
+        knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
         metrics: The declared columns, by name.
@@ -90,7 +125,7 @@ class SampleResult(ReadColumns):
     target_aspect_ratio: float
     resize_to_fill: bool
     top_k: int | None
-    num_active_blocks: int
+    num_active_blocks: int | None
     question: str
     prediction: str
     answers: tuple[str, ...]
@@ -99,6 +134,9 @@ class SampleResult(ReadColumns):
     chance: float | None
     latency: SampleLatency | None
     image_key: str
+    point: str | None = None
+    earlier_passes: tuple[EarlierPass, ...] = ()
+    knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
     metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
 
@@ -175,8 +213,7 @@ class RunFacts:
         tier: Name of the tier.
         tier_range: Crop counts it may select.
         resize_to_fill: Whether the crops were filled.
-        top_k: Experts per token; None for a dense model.
-        num_active_blocks: Decoder blocks that ran.
+        knobs: What every knob of the model came to, by name; a policy's points may differ.
         score: Name of what accuracy is the mean of.
         metrics: The columns of its samples.
     """
@@ -186,8 +223,7 @@ class RunFacts:
     tier: str
     tier_range: TierRange
     resize_to_fill: bool
-    top_k: int | None
-    num_active_blocks: int
+    knobs: Mapping[str, KnobValue]
     score: str
     metrics: tuple[Metric, ...] = BUILT_IN
 
@@ -207,7 +243,7 @@ class EvaluationResults(ReadColumns):
     tier_range: TierRange
     selected_crops_distribution: dict[int, int]
     top_k: int | None
-    num_active_blocks: int
+    num_active_blocks: int | None
     accuracy: float | None
     accuracy_std: float | None
     accuracy_ci95: tuple[float, float] | None
@@ -227,15 +263,37 @@ class EvaluationResults(ReadColumns):
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
     metrics: tuple[Metric, ...]
+    knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     num_unparsed: int | None = None
     aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
+    def other_knobs(self) -> dict[str, KnobValue]:
+        """The knobs that have no column of their own and are not left alone."""
+        return {k: v for k, v in self.knobs.items() if k not in _WITH_COLUMNS and v is not None}
+
+    @property
     def file_name(self) -> str:
-        """`<task>_tier-<tier>_crops<int(mean)>_topk<k>_blocks<n>.json`."""
+        """`<task>_tier-<tier>_crops<int(mean)>_topk<k>_blocks<n>.json`, and `_<knob>-<value>` for
+        every other knob that is not left alone.
+        """
         mean = self.aggregates["selected_crops_mean"]
         crops = "none" if mean is None else int(mean)
         top_k = "none" if self.top_k is None else self.top_k
         task = self.dataset.replace("_", "-")
-        name = f"{task}_tier-{self.tier}_crops{crops}_topk{top_k}_blocks{self.num_active_blocks}"
+        blocks = "none" if self.num_active_blocks is None else self.num_active_blocks
+        name = f"{task}_tier-{self.tier}_crops{crops}_topk{top_k}_blocks{blocks}"
+        for knob, value in self.other_knobs.items():
+            name += f"_{knob}-{value}"
         return re.sub(r"[^\w.-]", "-", name) + ".json"
+
+
+def whole(knobs: Mapping[str, KnobValue], name: str) -> int | None:
+    """A knob that is a whole number; None where the model has none of that name.
+
+    Args:
+        knobs: Values by name.
+        name: Of the knob.
+    """
+    value = knobs.get(name)
+    return value if isinstance(value, int) else None
