@@ -108,12 +108,12 @@ class SamplePreparer:
             image_size=self._plan.sizes[index],
             selection=selection,
             target_resolution=geometry.window_resolution(selection.tiling),
-            measured=self._measured(index, image),
+            measured=self._measured(index, selection, image),
         )
         return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
 
-    def _measured(self, index: int, image: PreprocessedImage) -> OneImage:
-        selection, geometry = self._plan.selections[index], self._preprocessing.geometry
+    def _measured(self, index: int, selection: Selection, image: PreprocessedImage) -> OneImage:
+        geometry = self._preprocessing.geometry
         height, width = self._plan.sizes[index]
         rows, cols = selection.tiling
         return ImageMeasurements(

@@ -78,7 +78,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
                 "sample_id": result.sample_id,
                 "task": result.task,
                 "tiling": wandb.Image(row.figure),
-                **{m.stem: result.metrics[m.name] for m in metrics},
+                **{m.stem: result.metrics.get(m.name) for m in metrics},
                 "question": result.question,
                 "prediction": result.prediction,
                 "answers": " | ".join(result.answers),

@@ -88,7 +88,7 @@ def aggregates_of(
         metrics: Of the run.
         samples: That have them.
     """
-    columns = {m.name: [sample.metrics[m.name] for sample in samples] for m in metrics}
+    columns = {m.name: [sample.metrics.get(m.name) for sample in samples] for m in metrics}
     return aggregated(metrics, columns)
 
 
