@@ -121,6 +121,7 @@ class SamplePreparer:
             width=width,
             rows=rows,
             cols=cols,
+            crops=selection.crops,
             mismatch=selection.mismatch,
             selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
             selected_crop_tokens=selection.crops * geometry.tokens_per_crop,

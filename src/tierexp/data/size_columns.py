@@ -46,6 +46,7 @@ def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ManyImages:
         width=widths,
         rows=selection.tilings[:, 0],
         cols=selection.tilings[:, 1],
+        crops=selection.crops,
         mismatch=selection.mismatch,
         selected_vision_tokens=selected,
         selected_crop_tokens=selection.crops * geometry.tokens_per_crop,

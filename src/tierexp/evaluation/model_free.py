@@ -16,12 +16,15 @@ from rich.console import Console
 
 from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread
+from tierexp.data.family_columns import measure_family
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.setup import KEYS, read_metrics
+from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
+from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
 from tierexp.results.files import write_results
 from tierexp.results.metrics import BUILT_IN, AnyMetric, columns_of_images
@@ -45,11 +48,13 @@ class ModelFreeSetup:
     """Everything a run without a model is made of.
 
     Args:
+        model: Whose crops or cells.
         preprocessing: How images would become crops.
         sizes: Of the images, at least one of them or of their failures.
         metrics: The columns of results; those of answers have no values.
     """
 
+    model: NoModel
     preprocessing: Preprocessing
     sizes: ImageSizes
     metrics: tuple[AnyMetric, ...] = BUILT_IN
@@ -72,18 +77,19 @@ def run_model_free(
     setup = read_model_free_setup(config, written)
     tier = setup.preprocessing.tier
     started = perf_counter()
-    images = measure(setup.sizes, setup.preprocessing)
+    images, sizes = _measure(setup)
     columns = columns_of_images(setup.metrics, images)
     seconds = perf_counter() - started
     results = aggregate_columns(
         [metric for metric in setup.metrics if metric.name in columns],
         columns,
-        tuple(Failure(name, reason) for name, reason in setup.sizes.unreadable.items()),
+        tuple(Failure(name, reason) for name, reason in sizes.unreadable.items()),
         ModelFreeFacts(
-            dataset=setup.sizes.name,
+            dataset=sizes.name,
             tier=tier.name,
             tier_range=TierRange(tier.min_crops, tier.max_crops),
             resize_to_fill=setup.preprocessing.fills,
+            model=setup.model.name,
         ),
         seconds,
         gather_provenance(_read_part(config), seed=None, device="cpu"),
@@ -91,8 +97,16 @@ def run_model_free(
     path = output_dir / results.file_name
     write_results(results, path)
     print_summary(results, path, None, Console())
-    require_a_size(setup.sizes)
+    require_a_size(sizes)
     return results
+
+
+def _measure(setup: ModelFreeSetup) -> tuple[ManyImages, ImageSizes]:
+    """The figures, and the sizes of the images that have some."""
+    how, preset = setup.preprocessing, setup.model.preset
+    if preset is None:
+        return measure(setup.sizes, how), setup.sizes
+    return measure_family(setup.sizes, how.tier, how.resize, preset)
 
 
 def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:
@@ -109,9 +123,14 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    preprocessing = Preprocessing.from_config(config, read_source(config).geometry)
+    model = read_source(config)
+    assert isinstance(model, NoModel)
+    if model.preset is not None:
+        reason = "leave it out: with a model.family the least mismatch wins"
+        refuse_unread(written, ("threshold",), reason)
+    preprocessing = Preprocessing.from_config(config, model.geometry)
     sizes = read_image_sizes(config, "measure")
-    return ModelFreeSetup(preprocessing, sizes, read_metrics(config))
+    return ModelFreeSetup(model, preprocessing, sizes, read_metrics(config))
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -12,19 +12,20 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Whole = TypeVar("Whole", int, NDArray[np.int64])
+Whole = TypeVar("Whole", int, NDArray[Any])
 Real = TypeVar("Real", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
 class ImageMeasurements(Generic[Whole, Real]):
-    """One tiled image, or N of them.
+    """One tiled image, or N of them; not a number where sizes alone do not tell.
 
     Args:
         height: Of the image as displayed, in pixels.
         width: See `height`.
         rows: Crops from top to bottom.
         cols: Crops from left to right.
+        crops: Crops, the global view not counted; an image of cells instead of crops is one.
         mismatch: |cols / rows - a|, a the image's aspect ratio less the margins.
         selected_vision_tokens: The budget, the global view's included.
         selected_crop_tokens: The budget of the crops alone.
@@ -39,6 +40,7 @@ class ImageMeasurements(Generic[Whole, Real]):
     width: Whole
     rows: Whole
     cols: Whole
+    crops: Whole
     mismatch: Real
     selected_vision_tokens: Whole
     selected_crop_tokens: Whole
@@ -48,12 +50,7 @@ class ImageMeasurements(Generic[Whole, Real]):
     content_kept: Real
     padding_fraction: Real
 
-    @property
-    def crops(self) -> Whole:
-        """Crops, the global view not counted."""
-        return self.rows * self.cols
-
 
 OneImage = ImageMeasurements[int, float]
-ManyImages = ImageMeasurements[NDArray[np.int64], NDArray[np.float64]]
+ManyImages = ImageMeasurements[NDArray[Any], NDArray[np.float64]]
 AnyImages = ImageMeasurements[Any, Any]

@@ -246,7 +246,7 @@ RESERVED = frozenset(
 
 
 _AN_IMAGE: OneImage = ImageMeasurements(
-    height=480, width=640, rows=2, cols=3, mismatch=0.0652, selected_vision_tokens=1008,
+    height=480, width=640, rows=2, cols=3, crops=6, mismatch=0.0652, selected_vision_tokens=1008,
     selected_crop_tokens=864, actual_vision_tokens=972, actual_crop_tokens=864,
     llm_vision_tokens=704, content_kept=0.889, padding_fraction=0.0,
 )  # fmt: skip
@@ -354,7 +354,7 @@ def aggregated(
     metrics: Iterable[Metric], columns: Mapping[str, Sequence[Number | None] | NDArray[Any]]
 ) -> dict[str, float | None]:
     """The aggregates of columns, by the names that results have for them; None where a column has
-    no value. A value that is None is left out.
+    no value. A value that is None, or not a number in an array, is left out.
 
     Args:
         metrics: Whose aggregates.
@@ -365,6 +365,8 @@ def aggregated(
         column = columns[metric.name]
         if not isinstance(column, np.ndarray):
             column = np.array([v for v in column if v is not None], dtype=np.float64)
+        elif column.dtype.kind == "f":
+            column = column[~np.isnan(column)]
         for statistic in metric.statistics:
             value = float(_COMPUTE[statistic](column)) if len(column) else None
             found[metric.field(statistic)] = value

@@ -52,12 +52,14 @@ class ModelFreeFacts:
         tier: Name of the tier.
         tier_range: Crop counts it may select.
         resize_to_fill: Whether the crops were filled.
+        model: What stands for a model: `none`, and a family where it is not Molmo.
     """
 
     dataset: str
     tier: str
     tier_range: TierRange
     resize_to_fill: bool
+    model: str
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,15 @@ class ModelFreeResults(ReadColumns):
 
     @property
     def file_name(self) -> str:
-        """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`."""
+        """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`, with `_family-<family>` before the
+        model where that is not Molmo.
+        """
         mean = self.aggregates["selected_crops_mean"]
         crops = "none" if mean is None else int(mean)
         task = self.dataset.replace("_", "-")
-        name = f"{task}_tier-{self.tier}_crops{crops}_model-{self.model}"
+        stand_in, _, family = self.model.partition("-")
+        whose = f"_family-{family}" if family else ""
+        name = f"{task}_tier-{self.tier}_crops{crops}{whose}_model-{stand_in}"
         return re.sub(r"[^\w.-]", "-", name) + ".json"
 
 
@@ -125,7 +131,7 @@ def aggregate_columns(
         num_failed=len(failures),
         resize_to_fill=facts.resize_to_fill,
         dataset=facts.dataset,
-        model="none",
+        model=facts.model,
         images_per_second=count / seconds if count else None,
         failures=failures,
         provenance=provenance,
