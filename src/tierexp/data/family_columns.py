@@ -76,6 +76,7 @@ def _in_tier(sizes: ImageSizes, tier: Tier, resize: Resize, preset: Preset) -> M
         actual_vision_tokens=budgets,
         actual_crop_tokens=budgets,
         llm_vision_tokens=read,
+        unreduced_vision_tokens=read,
         content_kept=planned.content_kept if resize.crops == "fill" else full,
         padding_fraction=0 * full,
     )
@@ -106,6 +107,7 @@ def _own(sizes: ImageSizes, preset: Preset) -> tuple[ManyImages, ImageSizes]:
         actual_vision_tokens=unknown,
         actual_crop_tokens=unknown,
         llm_vision_tokens=plans.vision_tokens[taken],
+        unreduced_vision_tokens=plans.vision_tokens[taken],
         content_kept=np.ones(len(grids)),
         padding_fraction=unknown,
     )

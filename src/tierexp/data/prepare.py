@@ -110,6 +110,7 @@ class SamplePreparer:
             actual_vision_tokens=image.actual_vision_tokens,
             actual_crop_tokens=image.actual_crop_tokens,
             llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            unreduced_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
             content_kept=image.content_kept,
             padding_fraction=image.padding_fraction,
         )

@@ -53,6 +53,7 @@ def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ManyImages:
         actual_vision_tokens=actual,
         actual_crop_tokens=crop_tokens,
         llm_vision_tokens=llm,
+        unreduced_vision_tokens=llm,
         content_kept=content_kept,
         padding_fraction=padding,
     )

@@ -7,6 +7,7 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from tierexp.evaluation.journal import Record as JournalRecord
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.imaging.measurements import OneImage
 from tierexp.models.confidence import Confidence, ConfidenceMeter
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
@@ -310,9 +312,14 @@ class TierEvaluation(LightningModule):
                 if self._score.parses is None
                 else self._score.is_parsed(last.text, sample.answers, sample.options)
             ),
-            metrics=values_of_image(setup.metrics, prepared.measured)
+            metrics=values_of_image(setup.metrics, self._reduced(prepared))
             | values_of_answer(setup.metrics, answer),
         )
+
+    def _reduced(self, prepared: PreparedSample) -> OneImage:
+        """What was measured of an image, less the tokens that the language model drops."""
+        received = prepared.measured.llm_vision_tokens
+        return replace(prepared.measured, llm_vision_tokens=self._setup.reduction.count(received))
 
     def _given_up(self, one: Pass) -> EarlierPass:
         prepared = one.prepared

@@ -15,10 +15,12 @@ from omegaconf import DictConfig
 from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
@@ -26,7 +28,8 @@ from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "policy", "resize", "model", "data", "latency", "metric", "validate",
+    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
+    "validate",
     "trainer", "logger", "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
@@ -47,6 +50,7 @@ class EvaluationSetup:
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with an unfinished run in the output folder.
         metrics: The columns of results.
+        reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
     preprocessing: Preprocessing
@@ -59,6 +63,7 @@ class EvaluationSetup:
     latency: LatencySettings | None = None
     resume: bool = False
     metrics: tuple[AnyMetric, ...] = BUILT_IN
+    reduction: Reduction = NO_REDUCTION
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -98,12 +103,18 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     )
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    reduction = NO_REDUCTION
+    if "reduction" in keys:
+        reduction = build(config, "reduction")
+        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+        source = with_reduction(source, reduction)
     return EvaluationSetup(
         preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
         loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
         read_metrics(config) if "metric" in keys else BUILT_IN,
+        reduction,
     )  # fmt: skip
 
 

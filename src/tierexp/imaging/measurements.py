@@ -32,6 +32,7 @@ class ImageMeasurements(Generic[Whole, Real]):
         actual_vision_tokens: Of the budget, the tokens that see at least one pixel of the image.
         actual_crop_tokens: The same of the crops alone.
         llm_vision_tokens: What a language model receives, overlaps dropped.
+        unreduced_vision_tokens: The same before the model reduces them on the way.
         content_kept: Fraction of the image's area left after cropping to the canvas.
         padding_fraction: Fraction of the canvas's area that is padding.
     """
@@ -47,6 +48,7 @@ class ImageMeasurements(Generic[Whole, Real]):
     actual_vision_tokens: Whole
     actual_crop_tokens: Whole
     llm_vision_tokens: Whole
+    unreduced_vision_tokens: Whole
     content_kept: Real
     padding_fraction: Real
 

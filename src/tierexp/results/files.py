@@ -244,6 +244,6 @@ def _bring_up_to_date(content: dict[str, Any]) -> None:
         selected, crops = sample["selected_vision_tokens"], sample["selected_crops"]
         per_crop = selected // (crops + 1)
         sample["utilization"] = sample["actual_vision_tokens"] / selected
-        for name in ("confidence", "first_margin"):
+        for name in ("confidence", "first_margin", "unreduced_vision_tokens"):
             sample.setdefault(name, None)
         sample["crop_utilization"] = sample["actual_crop_tokens"] / (crops * per_crop)

@@ -191,9 +191,15 @@ BUILT_IN: tuple[AnyMetric, ...] = (
         measure=lambda image: image.actual_crop_tokens,
     ),
     ImageMetric(
-        "llm_vision_tokens", "tokens", "What the language model receives.",
+        "llm_vision_tokens", "tokens",
+        "What the language model receives, and keeps where it reduces them on the way.",
         label="to the LLM", note="without overlap",
         measure=lambda image: image.llm_vision_tokens,
+    ),
+    ImageMetric(
+        "unreduced_vision_tokens", "tokens",
+        "What the language model would receive if it reduced no tokens on the way.", (),
+        measure=lambda image: image.unreduced_vision_tokens,
     ),
     ImageMetric(
         "utilization", FRACTION, "Fraction of the token budget that sees the image.",
@@ -248,7 +254,7 @@ RESERVED = frozenset(
 _AN_IMAGE: OneImage = ImageMeasurements(
     height=480, width=640, rows=2, cols=3, crops=6, mismatch=0.0652, selected_vision_tokens=1008,
     selected_crop_tokens=864, actual_vision_tokens=972, actual_crop_tokens=864,
-    llm_vision_tokens=704, content_kept=0.889, padding_fraction=0.0,
+    llm_vision_tokens=704, unreduced_vision_tokens=704, content_kept=0.889, padding_fraction=0.0,
 )  # fmt: skip
 """To try metrics out on: 640 x 480 pixels at the medium tier."""
 
