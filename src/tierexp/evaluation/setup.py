@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from tierexp.config.build import (
@@ -32,11 +33,12 @@ from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, wit
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "validate",
-    "trainer", "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
+    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
+    "validate", "trainer", "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -65,6 +67,7 @@ class EvaluationSetup:
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with what is in the output folder.
         overwrite: Whether what is in the output folder may go.
+        metrics: The columns of results.
         reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
@@ -81,6 +84,7 @@ class EvaluationSetup:
     latency: LatencySettings | None = None
     resume: bool = False
     overwrite: bool = False
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
     reduction: Reduction = NO_REDUCTION
 
 
@@ -132,7 +136,9 @@ def read_setup(
         trainer=blueprint(config, "trainer"),
         logger=blueprint(config, "logger") if "logger" in keys else None,
         latency=latency if isinstance(latency, LatencySettings) else None,
-        resume=resume, overwrite=overwrite, reduction=reduction,
+        resume=resume, overwrite=overwrite,
+        metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
+        reduction=reduction,
     )  # fmt: skip
 
 
@@ -175,6 +181,31 @@ def read_claim(config: DictConfig) -> tuple[bool, bool]:
     if resume and overwrite:
         raise ConfigError("overwrite", True, "false with resume=true, which keeps what is there")
     return resume, overwrite
+
+
+def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
+    """The columns of a run: those of every run, and what the group `metric` adds.
+
+    Args:
+        config: As composed; `metric` holds a group with a `_target_` for each of the user's own.
+
+    Raises:
+        ConfigError: An entry is no metric, or has the name of another column.
+    """
+    own = config.get("metric")
+    if own is None:
+        return combined([])
+    if not isinstance(own, DictConfig):
+        raise ConfigError("metric", own, "names of metrics, each with a _target_")
+    metrics = []
+    for name in map(str, own):
+        key = f"metric.{name}"
+        try:
+            metrics.append(build(config, key))
+        except InstantiationException as error:  # of what it is made of, by Hydra
+            reason = str(error).splitlines()[0]
+            raise ConfigError(key, own[name].get("_target_"), reason) from error
+    return combined(metrics)
 
 
 def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
