@@ -63,6 +63,20 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
     return message.split("\n\n")[0]
 
 
+def name_positional(arguments: Sequence[str], key: str) -> list[str]:
+    """Make an override of the first argument, where it is a path and no override or option.
+
+    Args:
+        arguments: Of the command line.
+        key: That the path is the value of.
+    """
+    first, *rest = [*arguments, ""]
+    if not first or first.startswith("-") or "=" in first.partition("/")[0]:
+        return list(arguments)
+    quoted = first.replace("\\", "\\\\").replace("'", "\\'")
+    return [f"{key}='{quoted}'", *rest[:-1]]
+
+
 def expand_token_targets(arguments: Sequence[str]) -> list[str]:
     """Spell out `vision_tokens_list=[432,720]`: a multirun over the fixed counts of so many tokens.
 

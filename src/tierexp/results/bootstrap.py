@@ -32,6 +32,17 @@ def mean_interval(values: Values, images: Sequence[str]) -> tuple[float, float]:
     return combined_interval([values], images, lambda mean: mean)
 
 
+def mean_intervals(rows: Values, images: Sequence[str]) -> list[tuple[float, float]]:
+    """The 95 % interval of each of many means of the same samples.
+
+    Args:
+        rows: (m, n), at least one sample.
+        images: The image each sample is about.
+    """
+    figures = [rows @ weights.T / weights.sum(axis=1) for weights in _weights(images)]
+    return [_middle_95(of_row) for of_row in np.concatenate(figures, axis=1)]
+
+
 def combined_interval(
     columns: Sequence[Values], images: Sequence[str], combine: Callable[..., Values]
 ) -> tuple[float, float]:

@@ -10,6 +10,7 @@ Sizes keep the order of the schema: an `original_image_size` is [width, height],
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -441,13 +442,7 @@ def decoded(kind: Any, value: Any) -> Any:
     A field that is missing takes its default, if it has one.
     """
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        optional = {
-            field.name
-            for field in dataclasses.fields(kind)
-            if field.default is not dataclasses.MISSING
-            or field.default_factory is not dataclasses.MISSING
-        }
+        hints, optional = _fields_of(kind)
         return kind(
             **{
                 name: decoded(hint, value[name])
@@ -464,3 +459,15 @@ def decoded(kind: Any, value: Any) -> Any:
     if origin is dict:
         return {arguments[0](k): decoded(arguments[1], v) for k, v in value.items()}
     return value
+
+
+@functools.cache
+def _fields_of(kind: type) -> tuple[dict[str, Any], frozenset[str]]:
+    """The annotations of a data class, and the names of fields with a default."""
+    optional = frozenset(
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING
+        or field.default_factory is not dataclasses.MISSING
+    )
+    return typing.get_type_hints(kind), optional
