@@ -204,7 +204,7 @@ def _points(sweep: Sweep, unit: Unit) -> tuple[PolicyRecord, ...]:
 def _calibration(policy: Policy, sweep: Sweep) -> tuple[CalibrationBin, ...]:
     if not isinstance(policy, Router):
         return ()
-    return calibration_curve(policy.chances(sweep), sweep.accuracy)
+    return calibration_curve(policy.chances(sweep.asked), sweep.accuracy)
 
 
 def _examples(policy: Policy, own: Replayed, budget: float) -> tuple[Example, ...]:

@@ -69,38 +69,38 @@ Regions = Mapping[str, tuple[Region, ...]]
 """By colour word."""
 
 
-def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An image brought to at most `SIDE` squared pixels, aspect kept.
+def thumbnail_side(height: float, width: float) -> int:
+    """The longer side of an image's thumbnail: its area is at most `SIDE` squared pixels.
 
     Args:
-        image: (height, width, 3) RGB.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
     """
-    height, width = image.shape[:2]
-    scale = SIDE / float(np.sqrt(height * width))
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = Image.fromarray(image).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    return np.asarray(small)
+    scale = min(1.0, SIDE / float(np.sqrt(height * width)))
+    return max(1, round(scale * max(height, width)))
 
 
-def regions(image: NDArray[np.uint8]) -> Regions:
+def regions(thumbnail: NDArray[np.uint8], size: tuple[int, int]) -> Regions:
     """The vivid regions of an image, by colour word.
 
     Args:
-        image: (height, width, 3) RGB, of any size.
+        thumbnail: (h, w, 3) RGB, of any size.
+        size: (height, width) of the image, in pixels.
     """
-    small = thumbnail(image)
-    down, across = image.shape[0] / small.shape[0], image.shape[1] / small.shape[1]
-    hsv = np.asarray(Image.fromarray(small).convert("HSV"))
+    down, across = size[0] / thumbnail.shape[0], size[1] / thumbnail.shape[1]
+    hsv = np.asarray(Image.fromarray(thumbnail).convert("HSV"))
     hue = hsv[..., 0].astype(np.int32) * 360 // 255
     vivid = (hsv[..., 1] >= _VIVID) & (hsv[..., 2] >= _VIVID)
-    found = {}
+    found: dict[str, tuple[Region, ...]] = {}
     for word, ranges in HUES.items():
         of_word = np.zeros_like(vivid)
         for first, end in ranges:
             of_word |= (hue >= first) & (hue < end)
-        labels, _ = ndimage.label(of_word & vivid, structure=np.ones((3, 3)))
+        of_word &= vivid
+        if not of_word.any():
+            found[word] = ()
+            continue
+        labels, _ = ndimage.label(of_word, structure=np.ones((3, 3)))
         boxes = [
             (rows, cols)
             for rows, cols in ndimage.find_objects(labels)

@@ -1,6 +1,6 @@
 """What a router may know before anything is encoded, as numbers.
 
-In: a sweep's questions, image sizes and tilings, and the regions of its images. Out: a table, a row
+In: questions, and the regions of their images. Out: a table, a row
 a question and point. The task's name is never among them: a user does not have it.
 
 | group | of | what |
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tierexp.errors import ConfigError
 from tierexp.imaging.resize import Placement, ResizeMode, place
 from tierexp.policies.detail import Region, Regions, named_colors
-from tierexp.policies.sweep import Sweep
+from tierexp.policies.questions import Questions
 from tierexp.tiers.geometry import CropGeometry
 
 Floats = NDArray[np.float64]
@@ -109,20 +109,20 @@ def feature_space(groups: tuple[Group, ...], questions: Sequence[str]) -> Featur
 
 
 def feature_table(
-    space: FeatureSpace, sweep: Sweep, images: Mapping[str, Regions] | None, mode: ResizeMode
+    space: FeatureSpace, asked: Questions, images: Mapping[str, Regions] | None, mode: ResizeMode
 ) -> Floats:
     """(N, P, F): the features of every question at every point.
 
     Args:
         space: Which.
-        sweep: The questions; of its measurements nothing is read but sizes and tilings.
+        asked: The questions.
         images: Regions by image key; needed for `detail` alone.
         mode: How images meet their canvas.
 
     Raises:
         ValueError: `detail` without images.
     """
-    count, points = len(sweep), len(sweep.points)
+    count, points = len(asked), asked.num_points
     numbers = np.broadcast_to(
         np.arange(points, dtype=np.float64)[None, :, None], (count, points, 1)
     )
@@ -132,28 +132,28 @@ def feature_table(
         return np.broadcast_to(columns[:, None, :], (count, points, columns.shape[1]))
 
     if "words" in space.groups:
-        rows = [words_of(question) for question in sweep.questions]
+        rows = [words_of(question) for question in asked.texts]
         known = np.array([[float(w in row) for w in space.vocabulary] for row in rows])
         parts.append(of_question(known.reshape(count, len(space.vocabulary))))
     if "sizes" in space.groups:
-        height, width = sweep.sizes.T
+        height, width = asked.sizes.T
         parts.append(of_question(np.log2(np.stack([height * width, width / height], axis=1))))
     if "points" in space.groups or "detail" in space.groups:
-        placed = _placements(sweep, mode)
+        placed = _placements(asked, mode)
         if "points" in space.groups:
-            parts.append(_point_features(sweep, placed))
+            parts.append(_point_features(asked, placed))
         if "detail" in space.groups:
             if images is None:
                 raise ValueError("features of detail need the images")
-            parts.append(_detail_features(sweep, images, placed))
+            parts.append(_detail_features(asked, images, placed))
     return np.concatenate(parts, axis=2)
 
 
-def _placements(sweep: Sweep, mode: ResizeMode) -> list[list[Placement]]:
+def _placements(asked: Questions, mode: ResizeMode) -> list[list[Placement]]:
     geometry = CropGeometry()
     known: dict[tuple[float, ...], Placement] = {}
     rows = []
-    for (height, width), tilings in zip(sweep.sizes, sweep.tilings, strict=True):
+    for (height, width), tilings in zip(asked.sizes, asked.tilings, strict=True):
         row = []
         for down, across in tilings:
             key = (height, width, down, across)
@@ -165,20 +165,20 @@ def _placements(sweep: Sweep, mode: ResizeMode) -> list[list[Placement]]:
     return rows
 
 
-def _point_features(sweep: Sweep, placed: Sequence[Sequence[Placement]]) -> Floats:
-    crops = sweep.tilings.prod(axis=2)
+def _point_features(asked: Questions, placed: Sequence[Sequence[Placement]]) -> Floats:
+    crops = asked.tilings.prod(axis=2)
     scale = np.array([[min(p.scale) for p in row] for row in placed])
     kept = np.array([[p.content_kept for p in row] for row in placed])
-    return np.stack([np.log2(crops), sweep.mismatch, np.log2(scale), kept], axis=2)
+    return np.stack([np.log2(crops), asked.mismatch, np.log2(scale), kept], axis=2)
 
 
 def _detail_features(
-    sweep: Sweep, images: Mapping[str, Regions], placed: Sequence[Sequence[Placement]]
+    asked: Questions, images: Mapping[str, Regions], placed: Sequence[Sequence[Placement]]
 ) -> Floats:
-    table = np.empty((*sweep.mismatch.shape, len(_DETAIL)))
+    table = np.empty((*asked.mismatch.shape, len(_DETAIL)))
     scaled = np.array([name.removesuffix("_min").removesuffix("_max").endswith(_LENGTHS)
                        for name in _DETAIL])  # fmt: skip
-    for row, (key, question) in enumerate(zip(sweep.images, sweep.questions, strict=True)):
+    for row, (key, question) in enumerate(zip(asked.images, asked.texts, strict=True)):
         found = images[key]
         named = [found[word] for word in named_colors(question) if found[word]]
         everything = [region for of_word in found.values() for region in of_word]

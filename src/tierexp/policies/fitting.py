@@ -110,11 +110,11 @@ def _fit_router(
         looked = look_at(sweep)
         images, own_ms = looked.regions(), looked.ms_per_image
     space = feature_space(groups, sweep.questions)
-    table = feature_table(space, sweep, images, mode)
+    table = feature_table(space, sweep.asked, images, mode)
     model, chances = fit_chance(table, sweep.accuracy, sweep.images, boosting)
     one = table[:1].reshape(-1, table.shape[2])
     start = perf_counter()
-    feature_table(space, sweep.select(np.arange(1)), images, mode)
+    feature_table(space, sweep.select(np.arange(1)).asked, images, mode)
     model.predict(one)
     own_ms += 1e3 * (perf_counter() - start)
     costs: dict[str, CostModel] = {u: fit_cost_model(sweep, u) for u in _timed_units(sweep)}

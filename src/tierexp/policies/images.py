@@ -14,18 +14,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from tierexp.config.build import build
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import DataError, TierexpError
-from tierexp.policies.detail import VERSION, Region, Regions, regions
+from tierexp.imaging.resample import resample
+from tierexp.imaging.resize import place
+from tierexp.policies.detail import VERSION, Region, Regions, regions, thumbnail_side
 from tierexp.policies.sweep import Sweep
 from tierexp.results.schema import read_results, write_results
 
 FILE_NAME = "regions.json"
-_LOADING = ("batch_size", "num_workers", "on_error")
-"""Keys of `data` that say how samples are loaded, not which."""
 _WITHOUT = "policy.features=[words,sizes,points] does without the images"
 
 
@@ -66,7 +69,7 @@ def dataset_of(config: Mapping[str, Any] | None) -> QuestionDataset:
         raise DataError(f"these results do not say where their images are; {_WITHOUT}")
     settings = OmegaConf.create({"data": dict(config["data"])})
     try:
-        dataset: QuestionDataset = build(settings, "data", leave_out=_LOADING)
+        dataset: QuestionDataset = build(settings, "data", leave_out=LoaderSettings.names())
     except TierexpError as error:
         line = f"the images of these results are not to be had: {error}; {_WITHOUT}"
         raise DataError(line) from None
@@ -122,13 +125,28 @@ def _look(sweep: Sweep) -> tuple[dict[str, Regions], float]:
         if key in found or wanted.get(dataset[index].sample_id) != key:
             continue
         image = dataset.image(index)
+        size = image.shape[0], image.shape[1]
         start = perf_counter()
-        found[key] = regions(image)
+        found[key] = regions(scaled_down(image, thumbnail_side(*size)), size)
         seconds += perf_counter() - start
     missing = set(sweep.images) - found.keys()
     if missing:
         raise DataError(f"the data set has no image {min(missing)} any more; {_WITHOUT}")
     return found, 1e3 * seconds / max(len(found), 1)
+
+
+def scaled_down(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """An image whose longer side has at most `side` pixels.
+
+    Args:
+        pixels: (height, width, 3) RGB.
+        side: In pixels.
+    """
+    size = pixels.shape[0], pixels.shape[1]
+    scale = min(1.0, side / max(size))
+    small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    thumbnail: NDArray[np.uint8] = np.asarray(resample(pixels, place(size, small, "stretch")))
+    return thumbnail
 
 
 def _digest(sweep: Sweep) -> str:

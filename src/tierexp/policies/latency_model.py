@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tierexp.errors import DataError
 from tierexp.policies.costs import Unit
+from tierexp.policies.questions import Questions
 from tierexp.policies.sweep import STAGES, Sweep
 
 Floats = NDArray[np.float64]
@@ -44,18 +45,18 @@ class CostModel:
     new_tokens: float
     scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    def stages(self, sweep: Sweep) -> tuple[Floats, Floats, Floats]:
+    def stages(self, asked: Questions) -> tuple[Floats, Floats, Floats]:
         """(N, P) of vision, prefill and decode."""
-        vision, prefill, decode = _columns(sweep)
+        vision, prefill, decode = _columns(asked)
         return (
             self.scales[0] * (vision @ np.array(self.vision)),
             self.scales[1] * (prefill @ np.array(self.prefill)),
             self.scales[2] * (self.new_tokens - 1) * (decode @ np.array(self.decode_per_token)),
         )
 
-    def predict(self, sweep: Sweep) -> Floats:
+    def predict(self, asked: Questions) -> Floats:
         """(N, P) of the whole answer."""
-        vision, prefill, decode = self.stages(sweep)
+        vision, prefill, decode = self.stages(asked)
         return vision + prefill + decode
 
 
@@ -83,7 +84,7 @@ def fit_cost_model(sweep: Sweep, unit: Unit) -> CostModel:
         DataError: The results were not timed.
     """
     measured = [_measured(sweep, stage) for stage in STAGES[unit]]
-    vision, prefill, decode = _columns(sweep)
+    vision, prefill, decode = _columns(sweep.asked)
     new_tokens = _measured(sweep, "new_tokens")
     longer = new_tokens > 1
     per_token = measured[2][longer] / (new_tokens[longer] - 1)
@@ -106,7 +107,7 @@ def recalibrated(model: CostModel, sweep: Sweep) -> CostModel:
     few = sweep.select(np.arange(min(RECALIBRATION_SAMPLES, len(sweep))))
     scales = []
     for before, stage, predicted in zip(
-        model.scales, STAGES[model.unit], model.stages(few), strict=True
+        model.scales, STAGES[model.unit], model.stages(few.asked), strict=True
     ):
         total = float(predicted.sum())
         scales.append(before * float(_measured(few, stage).sum()) / total if total else before)
@@ -124,7 +125,7 @@ def held_out_errors(sweep: Sweep, unit: Unit) -> tuple[CostModelError, ...]:
         if len(others) < 2:
             return ()
         model = fit_cost_model(sweep.choose(others), unit)
-        predicted, measured = model.predict(sweep)[:, column], sweep.cost(unit)[:, column]
+        predicted, measured = model.predict(sweep.asked)[:, column], sweep.cost(unit)[:, column]
         errors = 100 * np.abs(predicted / measured - 1)
         found.append(
             CostModelError(
@@ -137,14 +138,14 @@ def held_out_errors(sweep: Sweep, unit: Unit) -> tuple[CostModelError, ...]:
     return tuple(found)
 
 
-def _columns(sweep: Sweep) -> tuple[Floats, Floats, Floats]:
+def _columns(asked: Questions) -> tuple[Floats, Floats, Floats]:
     """(N, P, C) of each stage, see `CostModel`."""
-    tokens = sweep.cost("llm_vision_tokens")
+    tokens = asked.llm_vision_tokens
     one = np.ones_like(tokens)
-    experts = np.broadcast_to(sweep.top_k, tokens.shape)
-    blocks = np.broadcast_to(sweep.num_active_blocks, tokens.shape)
-    letters = np.array([[float(len(question))] for question in sweep.questions]) * one
-    views = sweep.tilings.prod(axis=2) + 1
+    experts = np.broadcast_to(asked.top_k, tokens.shape)
+    blocks = np.broadcast_to(asked.num_active_blocks, tokens.shape)
+    letters = np.array([[float(len(text))] for text in asked.texts]) * one
+    views = asked.tilings.prod(axis=2) + 1
     return (
         np.stack([one, views], axis=2),
         np.stack(

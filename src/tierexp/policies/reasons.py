@@ -66,13 +66,13 @@ def routed_examples(router: Router, sweep: Sweep, final: NDArray[np.int64]) -> t
         sweep: The questions.
         final: (N,) the points it decided on.
     """
-    chances = router.chances(sweep)
+    chances = router.chances(sweep.asked)
     gain = chances[:, -1] - chances[:, 0]
     dearest, cheapest = len(sweep.points) - 1, 0
     up = [n for n in np.argsort(-gain, kind="stable") if final[n] == dearest][:EACH]
     down = [n for n in np.argsort(gain, kind="stable") if final[n] == cheapest][:EACH]
     p = router.parameters
-    table = feature_table(p.space, sweep, router.images, p.resize)
+    table = feature_table(p.space, sweep.asked, router.images, p.resize)
     usual = np.median(table, axis=0)  # (P, F)
     examples = []
     for row in (*up, *down):

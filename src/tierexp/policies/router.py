@@ -8,7 +8,7 @@ the image's size and are known; times and operations are predicted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from tierexp.errors import DataError
 from tierexp.imaging.resize import ResizeMode
-from tierexp.policies.allocation import allocate
+from tierexp.policies.allocation import Choice, allocate
 from tierexp.policies.chance import ChanceModel
 from tierexp.policies.costs import Unit
-from tierexp.policies.decision import Decision, Plan, own_cost, single_pass
+from tierexp.policies.decision import Plan, own_cost, single_pass
 from tierexp.policies.detail import Regions
 from tierexp.policies.features import FeatureSpace, feature_table
 from tierexp.policies.latency_model import CostModel
+from tierexp.policies.questions import Questions
 from tierexp.policies.sweep import Sweep
 
 Floats = NDArray[np.float64]
@@ -65,26 +66,33 @@ class Router:
         """See `Policy`."""
         return self.parameters.own_ms
 
-    def chances(self, sweep: Sweep) -> Floats:
+    def chances(self, asked: Questions) -> Floats:
         """(N, P) of a right answer."""
         p = self.parameters
-        table = feature_table(p.space, sweep, self.images, p.resize)
+        table = feature_table(p.space, asked, self.images, p.resize)
         return p.chance.predict(table.reshape(-1, table.shape[2])).reshape(table.shape[:2])
 
-    def planned_cost(self, sweep: Sweep, unit: Unit) -> Floats:
-        """(N, P) as far as it can be known before an answer is given."""
-        if unit in ("llm_vision_tokens", "selected_vision_tokens"):
-            return sweep.cost(unit)
+    def planned_cost(self, asked: Questions, unit: Unit) -> Floats:
+        """(N, P) as far as it can be known before an answer is given.
+
+        Raises:
+            DataError: The policy was fitted on results without the unit.
+        """
+        if unit == "llm_vision_tokens":
+            return asked.llm_vision_tokens
+        if unit == "selected_vision_tokens":
+            return asked.selected_vision_tokens
         if unit not in self.parameters.cost_models:
             raise DataError(f"the policy was fitted on results without {unit}; latency=on has it")
-        return self.parameters.cost_models[unit].predict(sweep)
+        return self.parameters.cost_models[unit].predict(asked)
 
     def plan(self, sweep: Sweep, unit: Unit) -> Plan:
         """See `Policy`."""
+        choose = self.chooser(sweep.asked, unit)
+        return lambda budget: single_pass(choose(budget), len(sweep.points))
+
+    def chooser(self, asked: Questions, unit: Unit) -> Callable[[float], Choice]:
+        """From a budget to the number of every question's point, (N,)."""
         own = own_cost(self, unit)
-        allocation = allocate(self.chances(sweep), self.planned_cost(sweep, unit))
-
-        def decide(budget: float) -> Decision:
-            return single_pass(allocation.within(budget - own), len(sweep.points))
-
-        return decide
+        allocation = allocate(self.chances(asked), self.planned_cost(asked, unit))
+        return lambda budget: allocation.within(budget - own)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tierexp.policies.costs import Unit
 from tierexp.policies.decision import Decision, Plan, single_pass
+from tierexp.policies.questions import Questions
 from tierexp.policies.sweep import Sweep
 
 Floats = NDArray[np.float64]
@@ -137,8 +138,7 @@ class Mixture:
 
     Args:
         figures: Of the points in earlier results, in the sweep's order.
-        seed: Of the draw, which goes by a question's name: the same on every machine and in every
-            order.
+        seed: Of the draw, which goes by the image and the question's words.
     """
 
     figures: tuple[PointFigures, ...]
@@ -152,13 +152,20 @@ class Mixture:
             [figures.mean_cost[unit] for figures in self.figures],
             [figures.accuracy for figures in self.figures],
         )
-        drawn = np.array([_uniform(self.seed, name) for name in sweep.sample_ids])
+        drawn = self.draw(sweep.asked)
 
         def decide(budget: float) -> Decision:
             low, high, share = hull.shares(budget)
             return single_pass(np.where(drawn < share, high, low), len(sweep.points))
 
         return decide
+
+    def draw(self, asked: Questions) -> Floats:
+        """(N,) of every question a number in [0, 1), the same on every machine and in every order
+        of the questions.
+        """
+        named = zip(asked.images, asked.texts, strict=True)
+        return np.array([_uniform(self.seed, f"{image}/{text}") for image, text in named])
 
 
 def _uniform(seed: int, name: str) -> float:

@@ -43,9 +43,10 @@ def print_fit(
         console.print(f"calibration error of the chances, cross-validated: {error:.3f}")
     for unit, errors in file.cost_model_errors.items():
         for held in errors:
+            average, p95 = held.mean_absolute_percentage, held.p95_percentage
             console.print(
-                f"{unit} of {held.point}, held out: off by {held.mean_absolute_percentage:.1f} % on "
-                f"average, p95 {held.p95_percentage:.1f} %, the mean by {held.mean_percentage:+.1f} %"
+                f"{unit} of {held.point}, held out: off by {average:.1f} % on average, "
+                f"p95 {p95:.1f} %, the mean by {held.mean_percentage:+.1f} %"
             )
     console.print(Text(f"policy  {target}"), soft_wrap=True)
 

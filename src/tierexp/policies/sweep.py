@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError, DataError
 from tierexp.policies.costs import UNITS, Unit, sample_cost, shared_cost
+from tierexp.policies.questions import Questions
 from tierexp.results.older import PATTERN, OlderResults, OlderSample, read_older_results
 from tierexp.results.schema import (
     EvaluationResults,
@@ -27,6 +28,8 @@ from tierexp.results.schema import (
 Floats = NDArray[np.float64]
 Run = EvaluationResults | OlderResults
 _SHOWN = 3
+KNOBS = ("top_k", "num_active_blocks")
+"""Keys of the group `model` that a point may change."""
 
 STAGES: Mapping[Unit, tuple[str, str, str]] = {
     "latency_ms": ("T_vision_total", "T_LLM_prefill", "T_LLM_decode"),
@@ -100,6 +103,17 @@ class Sweep:
             allowed = f"the results hold {', '.join(self.costs)} for every answer{hint}"
             raise ConfigError("policy.unit", unit, allowed)
         return self.costs[unit]
+
+    @property
+    def asked(self) -> Questions:
+        """What of the questions is known before anything is encoded."""
+        unknown = np.full(self.accuracy.shape, np.nan)
+        return Questions(
+            self.questions, self.images, self.sizes, self.tilings, self.mismatch,
+            self.costs.get("llm_vision_tokens", unknown),
+            self.costs.get("selected_vision_tokens", unknown),
+            self.top_k, self.num_active_blocks,
+        )  # fmt: skip
 
     def point(self, name: str) -> int:
         """The column of a point."""
@@ -216,13 +230,12 @@ def sweep_of(runs: Sequence[Run], where: str) -> Sweep:
 
 
 def point_names(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: its tier, and the knobs where these differ between the runs."""
-    knobs = [("topk", "top_k"), ("blocks", "num_active_blocks")]
-    differing = [
-        (label, field) for label, field in knobs if len({getattr(run, field) for run in runs}) > 1
-    ]
+    """A name for each run: its tier, and the knobs that differ between the runs, as in
+    `low top_k=1`.
+    """
+    differing = [name for name in KNOBS if len({getattr(run, name) for run in runs}) > 1]
     return [
-        "-".join([run.tier, *(f"{label}{getattr(run, field)}" for label, field in differing)])
+        " ".join([run.tier, *(f"{name}={getattr(run, name)}" for name in differing)])
         for run in runs
     ]
 
