@@ -70,8 +70,8 @@ def run_fit_policy() -> None:
 
 def run_replay() -> None:
     """Replay a policy on a static sweep's results."""
+    from tierexp.cli.arguments import name_positional
     from tierexp.cli.launch import launch
-    from tierexp.cli.overrides import name_positional
     from tierexp.policies.commands import replay_policy
 
     sys.argv[1:] = name_positional(sys.argv[1:], "results")

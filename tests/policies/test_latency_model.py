@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +57,9 @@ def test_errors_are_percentages_of_what_was_measured(timed: Sweep) -> None:
     off = 100 * (1 - law / measured)
     assert error.mean_absolute_percentage == pytest.approx(off.mean(), rel=1e-3)
     assert error.p95_percentage == pytest.approx(np.percentile(off, 95), rel=1e-3)
-    assert error.mean_percentage == pytest.approx(100 * (law.mean() / measured.mean() - 1), rel=1e-3)
+    assert error.mean_percentage == pytest.approx(
+        100 * (law.mean() / measured.mean() - 1), rel=1e-3
+    )
 
 
 def test_another_machine_takes_a_few_samples(timed: Sweep) -> None:

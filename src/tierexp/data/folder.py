@@ -20,7 +20,7 @@ from tierexp.config import checks
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import decode_image, read_image_size
-from tierexp.scores.registry import QUESTION_SCORES, SCORES
+from tierexp.scores.registry import Score, find_question_score
 
 EXPECTED = '{"id": "1", "image": "photo.jpg", "question": "What is it?", "answers": ["a cat"]}'
 FIELDS = ("id", "image", "question", "answers")
@@ -34,7 +34,7 @@ class FolderDataset:
         max_samples: Keep only the first samples; None keeps all. All lines are checked either way.
         name: How results call the data set, and the task of its samples; None takes the file's
             name without its suffix.
-        score: What accuracy is the mean of, one of `QUESTION_SCORES`.
+        score: What accuracy is the mean of: a name, or an import path (`find_question_score`).
         images_anywhere: Whether an image may lie outside the file's folder: the file of somebody
             else could name any picture of this machine.
 
@@ -53,18 +53,17 @@ class FolderDataset:
         path: str | Path,
         max_samples: int | None = None,
         name: str | None = None,
-        score: str = "exact_match",
+        score: object = "exact_match",
         images_anywhere: bool = False,
     ) -> None:
         checks.optional_whole_number("data.max_samples", max_samples, 1)
-        checks.choice("data.score", score, QUESTION_SCORES)
         anywhere = checks.flag("data.images_anywhere", images_anywhere)
-        self.score = score
+        self.score = find_question_score(score)
         file = checks.path("data.path", path)
         if not file.is_file():
             raise ConfigError("data.path", str(path), "an existing file of JSON lines")
         self.name = file.stem if name is None else checks.text("data.name", name)
-        self._entries = _read(file, self.name, score, anywhere)[:max_samples]
+        self._entries = _read(file, self.name, self.score, anywhere)[:max_samples]
         self._folder = file.parent
 
     def __len__(self) -> int:
@@ -100,7 +99,7 @@ class _Entry:
     image: Path
 
 
-def _read(file: Path, task: str, score: str, anywhere: bool) -> list[_Entry]:
+def _read(file: Path, task: str, score: Score, anywhere: bool) -> list[_Entry]:
     entries: list[_Entry] = []
     line_of: dict[str, int] = {}
     try:
@@ -126,7 +125,7 @@ def _read(file: Path, task: str, score: str, anywhere: bool) -> list[_Entry]:
     return entries
 
 
-def _parse(line: str, where: str, folder: Path, task: str, score: str, anywhere: bool) -> _Entry:
+def _parse(line: str, where: str, folder: Path, task: str, score: Score, anywhere: bool) -> _Entry:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
@@ -140,10 +139,10 @@ def _parse(line: str, where: str, folder: Path, task: str, score: str, anywhere:
         problem = f"field 'answers' is {_shown(fields, 'answers')}"
         raise DataError(f"{where}: {problem}; expected a list of at least one non-empty string")
     try:
-        SCORES[score]("", answers)
+        score("", answers)
     except ValueError as error:
         problem = f"field 'answers' is {_shown(fields, 'answers')}"
-        raise DataError(f"{where}: {problem}; data.score={score} expects {error}") from None
+        raise DataError(f"{where}: {problem}; data.score={score.name} expects {error}") from None
     try:
         found = (folder / image).resolve()  # one path per file, however it is written
         # Said whether it exists or not: that, too, would be news from elsewhere.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry
@@ -114,7 +115,7 @@ class VisionLanguageModel(Protocol):
 
         Args:
             inputs: The prompts.
-            max_new_tokens: The longest answer.
+            max_new_tokens: The longest answer; for 0 nothing is computed.
             clock: Is told when a stage begins and ends.
             fixed_length: Decode so many tokens whatever the answers say: L is `max_new_tokens`.
             observer: Is told what every token was chosen from; a model that cannot tell does not.
@@ -173,6 +174,10 @@ class ModelSource(Protocol):
     @property
     def mask_order(self) -> MaskOrder:
         """The order of patch-mask rows the model was trained on."""
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
 
     @property
     def max_new_tokens(self) -> int:

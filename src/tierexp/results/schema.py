@@ -84,6 +84,8 @@ class SampleResult:
         confidence: Mean log-probability of the answer's tokens; None where the model did not tell,
             as of the next.
         first_margin: Probability of the answer's first token less that of its closest rival.
+        is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
+            score takes any text.
     """
 
     sample_id: str
@@ -115,6 +117,7 @@ class SampleResult:
     image_key: str
     confidence: float | None = None
     first_margin: float | None = None
+    is_parsed: bool | None = None
 
     @property
     def utilization(self) -> float:
@@ -204,7 +207,9 @@ class RunFacts:
 class EvaluationResults:
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures.
+    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
+    have a prediction that does not say what it chooses, and count as wrong; None where the score
+    takes any text.
     """
 
     schema_version: int
@@ -244,6 +249,7 @@ class EvaluationResults:
     failures: tuple[Failure, ...]
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
+    num_unparsed: int | None = None
 
     @property
     def file_name(self) -> str:
@@ -330,7 +336,14 @@ def aggregate(
         failures=tuple(failures),
         per_sample_results=tuple(samples),
         provenance=provenance,
+        num_unparsed=num_unparsed(samples),
     )
+
+
+def num_unparsed(samples: Sequence[SampleResult]) -> int | None:
+    """How many predictions do not say what they choose; None where their score takes any text."""
+    read = [sample.is_parsed for sample in samples if sample.is_parsed is not None]
+    return read.count(False) if read else None
 
 
 def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
