@@ -57,15 +57,19 @@ class Cascade:
 
     def plan(self, sweep: Sweep, unit: Unit) -> Plan:
         """See `Policy`; below the cheapest chain's mean cost, the cheapest chain."""
+        return lambda budget: run_chain(self.chain_within(unit, budget), sweep)
+
+    def chain_within(self, unit: Unit, budget: float) -> Chain:
+        """The best chain whose mean cost on the questions of the fitting is within the budget.
+
+        Raises:
+            DataError: The cascade was fitted on results without the unit.
+        """
         if unit not in self.chains:
             raise DataError(f"the cascade was fitted on results without {unit}")
         chains = self.chains[unit]
-
-        def decide(budget: float) -> Decision:
-            within = [chain for chain in chains if chain.mean_cost <= budget * (1 + 1e-12)]
-            return run_chain(within[-1] if within else chains[0], sweep)
-
-        return decide
+        within = [chain for chain in chains if chain.mean_cost <= budget * (1 + 1e-12)]
+        return within[-1] if within else chains[0]
 
 
 def run_chain(chain: Chain, sweep: Sweep) -> Decision:

@@ -21,6 +21,7 @@ from tierexp.policies.costs import Unit, parse_budget
 from tierexp.policies.decision import Policy
 from tierexp.policies.features import check_groups
 from tierexp.policies.fitting import fit_policy
+from tierexp.policies.live import LivePolicy
 from tierexp.policies.oracle import Oracle
 from tierexp.policies.policy_file import (
     FittedName,
@@ -138,10 +139,11 @@ def replay_policy(config: DictConfig, output_dir: Path) -> None:
 
 
 def _settings(config: DictConfig) -> PolicySettings:
-    settings = build(config, "policy")
-    if not isinstance(settings, PolicySettings):
-        raise ConfigError("policy", config.policy, "an option of conf/policy")
-    return settings
+    policy = build(config, "policy")
+    if not isinstance(policy, LivePolicy):
+        allowed = "router, cascade, lookup, mixture, or for a replay oracle"
+        raise ConfigError("policy", getattr(policy, "name", policy), allowed)
+    return policy.settings
 
 
 def _file_of(settings: PolicySettings) -> PolicyFile | None:

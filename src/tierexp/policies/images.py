@@ -22,7 +22,6 @@ from tierexp.config.build import build
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import DataError, TierexpError
-from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import place
 from tierexp.policies.detail import VERSION, Region, Regions, regions, thumbnail_side
 from tierexp.policies.sweep import Sweep
@@ -142,6 +141,8 @@ def scaled_down(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         pixels: (height, width, 3) RGB.
         side: In pixels.
     """
+    from tierexp.imaging.resample import resample  # torch, for whoever opens images
+
     size = pixels.shape[0], pixels.shape[1]
     scale = min(1.0, side / max(size))
     small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tierexp.errors import ConfigError, DataError
 from tierexp.policies.cascade import Cascade, Chain
 from tierexp.policies.decision import Policy
+from tierexp.policies.detail import Regions
 from tierexp.policies.images import look_at
 from tierexp.policies.latency_model import CostModelError
 from tierexp.policies.router import Router, RouterParameters
@@ -54,6 +55,19 @@ class FittedOn:
 
 
 @dataclass(frozen=True)
+class PointKnobs:
+    """Of one point.
+
+    Args:
+        top_k: Experts per token; 1 for a dense model.
+        num_active_blocks: Decoder blocks that run.
+    """
+
+    top_k: int
+    num_active_blocks: int
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What the policy reaches by cross-validation within the questions of the fitting.
 
@@ -81,6 +95,7 @@ class PolicyFile:
         fitted_on: See `FittedOn`.
         estimates: By unit; empty where a policy has no cross-validation.
         cost_model_errors: By unit: of the latency model, point by point held out.
+        knobs: Of the points, in their order.
         router: Of a router.
         chains: Of a cascade, by unit.
     """
@@ -93,6 +108,7 @@ class PolicyFile:
     fitted_on: FittedOn
     estimates: dict[str, tuple[Estimate, ...]]
     cost_model_errors: dict[str, tuple[CostModelError, ...]]
+    knobs: tuple[PointKnobs, ...]
     router: RouterParameters | None = None
     chains: dict[str, tuple[Chain, ...]] | None = None
 
@@ -179,6 +195,23 @@ def policy_of(file: PolicyFile, sweep: Sweep, seed: int = 0) -> Policy:
     Raises:
         DataError: The images are not to be had.
     """
+    looks = file.router is not None and "detail" in file.router.space.groups
+    return policy_from(file, look_at(sweep).regions() if looks else None, seed)
+
+
+def policy_from(
+    file: PolicyFile, images: Mapping[str, Regions] | None, seed: int = 0
+) -> Lookup | Mixture | Cascade | Router:
+    """The policy in a file.
+
+    Args:
+        file: See `read_policy`.
+        images: Regions by image key, for a router that looks at them.
+        seed: Of a mixture.
+
+    Raises:
+        DataError: The file holds nothing of its policy.
+    """
     if file.policy == "lookup":
         return Lookup(file.figures)
     if file.policy == "mixture":
@@ -187,5 +220,4 @@ def policy_of(file: PolicyFile, sweep: Sweep, seed: int = 0) -> Policy:
         return Cascade(file.chains)
     if file.router is None:
         raise DataError(f"the file holds nothing of its policy {file.policy}")
-    looks = "detail" in file.router.space.groups
-    return Router(file.router, look_at(sweep).regions() if looks else None)
+    return Router(file.router, images)

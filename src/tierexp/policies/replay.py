@@ -100,11 +100,22 @@ def check_budget(budget: float, written: object, sweep: Sweep, unit: Unit) -> No
     Raises:
         ConfigError: It is below the cheapest point's mean cost, or above the dearest's.
     """
-    means = sweep.cost(unit).mean(axis=0)
-    low, high = float(means.min()), float(means.max())
+    means = [float(mean) for mean in sweep.cost(unit).mean(axis=0)]
+    check_budget_between(budget, written, sweep.points, means, unit)
+
+
+def check_budget_between(
+    budget: float, written: object, points: Sequence[str], means: Sequence[float], unit: Unit
+) -> None:
+    """The same, of points whose mean costs are known otherwise.
+
+    Raises:
+        ConfigError: See `check_budget`.
+    """
+    low, high = min(means), max(means)
     tolerance = 1e-9 * high
     if not low - tolerance <= budget <= high + tolerance:
-        cheapest, dearest = sweep.points[int(means.argmin())], sweep.points[int(means.argmax())]
+        cheapest, dearest = points[means.index(low)], points[means.index(high)]
         allowed = f"from {low:.1f}, the mean {unit} of {cheapest}, to {high:.1f}, that of {dearest}"
         raise ConfigError("policy.budget", written, allowed)
 

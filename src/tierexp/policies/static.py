@@ -7,14 +7,15 @@ baseline that matters: whatever a policy knows, it has to beat a coin that spend
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierexp.policies.allocation import Choice
 from tierexp.policies.costs import Unit
-from tierexp.policies.decision import Decision, Plan, single_pass
+from tierexp.policies.decision import Plan, single_pass
 from tierexp.policies.questions import Questions
 from tierexp.policies.sweep import Sweep
 
@@ -119,16 +120,21 @@ class Lookup:
 
     def plan(self, sweep: Sweep, unit: Unit) -> Plan:
         """See `Policy`; below the cheapest point's mean cost, the cheapest."""
+        choose = self.chooser(sweep.asked, unit)
+        return lambda budget: single_pass(choose(budget), len(sweep.points))
+
+    def chooser(self, asked: Questions, unit: Unit) -> Callable[[float], Choice]:
+        """From a budget to the number of every question's point, (N,)."""
         costs = [figures.mean_cost[unit] for figures in self.figures]
 
-        def decide(budget: float) -> Decision:
+        def choose(budget: float) -> Choice:
             # A budget that is a point's own cost must not miss it by a rounding.
             within = [n for n, cost in enumerate(costs) if cost <= budget * (1 + 1e-12)]
             cheapest = int(np.argmin(costs))
             best = max(within, key=lambda n: self.figures[n].accuracy, default=cheapest)
-            return single_pass(np.full(len(sweep), best), len(sweep.points))
+            return np.full(len(asked), best)
 
-        return decide
+        return choose
 
 
 @dataclass(frozen=True)
@@ -148,19 +154,24 @@ class Mixture:
 
     def plan(self, sweep: Sweep, unit: Unit) -> Plan:
         """See `Policy`."""
+        choose = self.chooser(sweep.asked, unit)
+        return lambda budget: single_pass(choose(budget), len(sweep.points))
+
+    def chooser(self, asked: Questions, unit: Unit) -> Callable[[float], Choice]:
+        """From a budget to the number of every question's point, (N,)."""
         hull = mixture_hull(
             [figures.mean_cost[unit] for figures in self.figures],
             [figures.accuracy for figures in self.figures],
         )
-        drawn = self.draw(sweep.asked)
+        drawn = self._draw(asked)
 
-        def decide(budget: float) -> Decision:
+        def choose(budget: float) -> Choice:
             low, high, share = hull.shares(budget)
-            return single_pass(np.where(drawn < share, high, low), len(sweep.points))
+            return np.where(drawn < share, high, low)
 
-        return decide
+        return choose
 
-    def draw(self, asked: Questions) -> Floats:
+    def _draw(self, asked: Questions) -> Floats:
         """(N,) of every question a number in [0, 1), the same on every machine and in every order
         of the questions.
         """
