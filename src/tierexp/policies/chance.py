@@ -106,7 +106,8 @@ class Boosting:
         sample_share: Of the rows that each sees.
         feature_share: Of the features that each split may choose from.
         leaf_rows: Fewest rows in a leaf.
-        seed: Of what is drawn.
+        forests: How many are grown, from one seed each; their logits are averaged.
+        seed: Of what the first draws; each further one has the next.
     """
 
     trees: int = 120
@@ -115,6 +116,7 @@ class Boosting:
     sample_share: float = 0.6
     feature_share: float = 0.5
     leaf_rows: int = 20
+    forests: int = 3
     seed: int = 0
 
 
@@ -180,16 +182,23 @@ def _grow(rows: Floats, scores: Floats, boosting: Boosting) -> ChanceModel:
     if len(set(right)) < 2:
         word = "right" if right[0] else "wrong"
         raise ConfigError("results", word, "answers of both kinds; these are all of one")
-    classifier = GradientBoostingClassifier(
-        n_estimators=boosting.trees,
-        max_depth=boosting.depth,
-        learning_rate=boosting.rate,
-        subsample=boosting.sample_share,
-        max_features=boosting.feature_share,
-        min_samples_leaf=boosting.leaf_rows,
-        random_state=boosting.seed,
-    )
-    return stored(classifier.fit(doubled, right, weights))
+    grown = [
+        stored(
+            GradientBoostingClassifier(
+                n_estimators=boosting.trees,
+                max_depth=boosting.depth,
+                learning_rate=boosting.rate,
+                subsample=boosting.sample_share,
+                max_features=boosting.feature_share,
+                min_samples_leaf=boosting.leaf_rows,
+                random_state=boosting.seed + number,
+            ).fit(doubled, right, weights)
+        )
+        for number in range(boosting.forests)
+    ]
+    # All start from the same logit: the mean of their sums is the sum of a share of every tree.
+    trees = tuple(tree for model in grown for tree in model.trees)
+    return ChanceModel(grown[0].start, grown[0].rate / len(grown), trees)
 
 
 def _weighted(rows: Floats, scores: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:

@@ -161,7 +161,7 @@ def _policy(
     if file is None:
         return Oracle(), ()
     notes = matched(file, settings.name, sweep, "policy.file", anyway)
-    seed = settings.seed if isinstance(settings, MixtureSettings) else 0
+    seed = settings.random_state if isinstance(settings, MixtureSettings) else 0
     return policy_of(file, sweep, seed), notes
 
 

@@ -155,7 +155,7 @@ class LivePolicy:
 
     @property
     def _seed(self) -> int:
-        return self.settings.seed if isinstance(self.settings, MixtureSettings) else 0
+        return self.settings.random_state if isinstance(self.settings, MixtureSettings) else 0
 
     def _means(self) -> list[float]:
         """Mean cost of every point on the questions of the fitting."""
@@ -233,19 +233,22 @@ def lookup(
 
 def mixture(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
-    file: str | None = None, seed: int = 0, preprocessing: Preprocessing | None = None,
+    file: str | None = None, random_state: int = 0, preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `MixtureSettings`."""
-    return _made(MixtureSettings(points, budget, unit, file, seed), preprocessing)
+    return _made(MixtureSettings(points, budget, unit, file, random_state), preprocessing)
 
 
 def router(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
     file: str | None = None, features: Sequence[Group] = GROUPS, trees: int = 120, depth: int = 4,
-    rate: float = 0.08, seed: int = 0, preprocessing: Preprocessing | None = None,
+    rate: float = 0.08, random_state: int = 0,
+    preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `RouterSettings`."""
-    settings = RouterSettings(points, budget, unit, file, features, trees, depth, rate, seed)
+    settings = RouterSettings(
+        points, budget, unit, file, features, trees, depth, rate, random_state
+    )
     return _made(settings, preprocessing)
 
 

@@ -80,15 +80,15 @@ class MixtureSettings(FittedSettings):
     """A random mixture of two points.
 
     Args:
-        seed: Of the draw.
+        random_state: Of the draw.
     """
 
-    seed: int = 0
+    random_state: int = 0
     name = "mixture"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole_number("policy.seed", self.seed, 0, MAX_SEED)
+        whole_number("policy.random_state", self.random_state, 0, MAX_SEED)
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,14 @@ class RouterSettings(FittedSettings):
         trees: How many; when fitting.
         depth: Of each tree; when fitting.
         rate: Share of each tree that counts; when fitting.
-        seed: Of the fitting.
+        random_state: Of the fitting.
     """
 
     features: Sequence[Group] = field(default=("words", "sizes", "points", "detail"))
     trees: int = 120
     depth: int = 4
     rate: float = 0.08
-    seed: int = 0
+    random_state: int = 0
     name = "router"
 
     def __post_init__(self) -> None:
@@ -117,12 +117,12 @@ class RouterSettings(FittedSettings):
         whole_number("policy.depth", self.depth, 1, 12)
         if number("policy.rate", self.rate, 0) == 0:
             raise ConfigError("policy.rate", self.rate, "a number above 0")
-        whole_number("policy.seed", self.seed, 0, MAX_SEED)
+        whole_number("policy.random_state", self.random_state, 0, MAX_SEED)
 
     @property
     def boosting(self) -> Boosting:
         """How its trees are grown."""
-        return Boosting(trees=self.trees, depth=self.depth, rate=self.rate, seed=self.seed)
+        return Boosting(trees=self.trees, depth=self.depth, rate=self.rate, seed=self.random_state)
 
 
 @dataclass(frozen=True)
