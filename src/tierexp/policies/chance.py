@@ -116,7 +116,7 @@ class Boosting:
     sample_share: float = 0.6
     feature_share: float = 0.5
     leaf_rows: int = 20
-    forests: int = 3
+    forests: int = 1
     seed: int = 0
 
 
