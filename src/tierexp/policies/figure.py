@@ -49,6 +49,7 @@ def write_figure(results: ReplayResults, target: Path) -> Path:
             point.policy, (point.mean_cost, 100 * point.accuracy),
             xytext=(4, -12), textcoords="offset points",
         )  # fmt: skip
+    axes.margins(x=0.08)  # room for the name of the dearest point
     axes.set_xlabel(_LABELS[results.at_budget.unit])
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{results.dataset}, {results.num_samples} questions", loc="left")
