@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,9 @@ class LetterTokenizer:
 
 @dataclass
 class TableModel:
-    """Reads the question off the prompt's tokens and looks its answer up."""
+    """Reads the question off the prompt's tokens and looks its answer up, first with the number of
+    crops behind it, `question@6`.
+    """
 
     table: dict[str, str]
     top_k: int | None
@@ -79,7 +82,8 @@ class TableModel:
         answers, answered = [], []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
-            answer = self.table.get(question, "I do not know")
+            at_count = f"{question}@{inputs.crops.shape[1] - 1}"
+            answer = self.table.get(at_count, self.table.get(question, "I do not know"))
             if answer == CTRL_C:
                 raise KeyboardInterrupt
             if answer == DEFECT or question == os.environ.get(DEFECT_AT):
@@ -127,7 +131,14 @@ class TableSource:
     def weights(self) -> str:
         return Path(self.table).read_text()
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
+    def with_knobs(self, settings: Mapping[str, Any]) -> TableSource:
+        return replace(self, **settings)
+
+    @property
+    def knob_values(self) -> dict[str, int | None]:
+        return {"top_k": self.top_k, "num_active_blocks": 3}
+
+    def apply_knobs(self, model: VisionLanguageModel) -> None:
         assert isinstance(model, TableModel)
         model.top_k = self.top_k
 

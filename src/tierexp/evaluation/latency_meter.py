@@ -118,7 +118,9 @@ class LatencyMeter:
             runs.append((spent["vision"], spent["prefill"], spent["decode"], total))
         vision, prefill, decode, total = (1e3 * median(stage) for stage in zip(*runs, strict=True))
         new_tokens = tokens.shape[1]
-        flops = self._model.stage_flops(inputs, new_tokens)
+        # A model of one's own need not know what it costs.
+        known = getattr(self._model, "stage_flops", None)
+        flops = None if known is None else known(inputs, new_tokens)
         return tokens, SampleLatency(
             T_vision_total=vision,
             T_LLM_prefill=prefill,
@@ -126,7 +128,7 @@ class LatencyMeter:
             T_decode_per_token=decode / (new_tokens - 1) if new_tokens > 1 else None,
             T_total=total,
             new_tokens=new_tokens,
-            flops_vision=flops.vision,
-            flops_prefill=flops.prefill,
-            flops_decode=flops.decode,
+            flops_vision=None if flops is None else flops.vision,
+            flops_prefill=None if flops is None else flops.prefill,
+            flops_decode=None if flops is None else flops.decode,
         )

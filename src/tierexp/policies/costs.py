@@ -40,7 +40,9 @@ def sample_cost(sample: SampleResult | OlderSample, unit: Unit) -> float | None:
     timed = sample.latency
     if unit == "latency_ms":
         return timed.T_total
-    return float(timed.flops_vision + timed.flops_prefill + timed.flops_decode)
+    stages = (timed.flops_vision, timed.flops_prefill, timed.flops_decode)
+    known = [count for count in stages if count is not None]
+    return float(sum(known)) if len(known) == len(stages) else None
 
 
 def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:
@@ -50,7 +52,7 @@ def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:
     views = sample.selected_crops + 1
     if unit == "selected_vision_tokens":
         return sample.selected_vision_tokens / views
-    if unit == "flops" and sample.latency is not None:
+    if unit == "flops" and sample.latency is not None and sample.latency.flops_vision is not None:
         return sample.latency.flops_vision / views
     return 0.0
 
