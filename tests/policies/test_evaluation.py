@@ -1,4 +1,4 @@
-"""`eval.py policy=...` for real: every sample gets the points and the score that its replay says."""
+"""`eval.py policy=...` for real: every sample gets the points and score that its replay says."""
 
 from __future__ import annotations
 

@@ -80,7 +80,8 @@ def run(
         "resize": {"crops": "fill"},
     }  # fmt: skip
     provenance = Provenance(config, None, None, {}, 0, "cpu", {"weights": "w", "samples": split})
-    facts = RunFacts(dataset.name, model, point, TierRange(1, 15), True, top_k, 4, "exact_match")
+    knobs = {"top_k": top_k, "num_active_blocks": 4}
+    facts = RunFacts(dataset.name, model, point, TierRange(1, 15), True, knobs, "exact_match")
     return aggregate(samples, [], facts, 1.0, provenance)
 
 
