@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tierexp.errors import ConfigError
 from tierexp.policies.chance import Boosting, ChanceModel, fit_chance, sigmoid, stored
-from tierexp.results.schema import decoded
+from tierexp.results.codec import decode
 
 
 def data(seed: int, rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +39,7 @@ def test_stored_trees_give_sklearns_probabilities(depth: int) -> None:
 def test_the_file_gives_the_same_probabilities() -> None:
     table, right = data(1)
     model = stored(GradientBoostingClassifier(n_estimators=20, random_state=0).fit(table, right))
-    again: ChanceModel = decoded(ChanceModel, json.loads(json.dumps(dataclasses.asdict(model))))
+    again: ChanceModel = decode(ChanceModel, json.loads(json.dumps(dataclasses.asdict(model))))
     assert (again.predict(table) == model.predict(table)).all()
 
 

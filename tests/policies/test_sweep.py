@@ -26,9 +26,11 @@ def test_points_are_in_the_order_of_their_cost_and_rows_match(tmp_path: Path) ->
             sample = samples[name]
             assert read.accuracy[row, column] == sample.accuracy
             assert read.questions[row] == sample.question
-            assert read.cost("llm_vision_tokens")[row, column] == sample.llm_vision_tokens
+            assert (
+                read.cost("llm_vision_tokens")[row, column] == sample.metrics["llm_vision_tokens"]
+            )
             assert tuple(read.tilings[row, column]) == sample.selected_tiling
-            assert read.confidence[row, column] == sample.confidence
+            assert read.confidence[row, column] == sample.metrics["confidence"]
             assert tuple(read.sizes[row]) == sample.original_image_size[::-1]
 
 

@@ -12,16 +12,10 @@ import numpy as np
 from tests.support.results import LANDSCAPE
 from tierexp.data.tierqa import TierQA
 from tierexp.policies.sweep import Sweep, sweep_of
+from tierexp.results.aggregate import aggregate
+from tierexp.results.files import write_results
 from tierexp.results.latency import SampleLatency
-from tierexp.results.schema import (
-    EvaluationResults,
-    Provenance,
-    RunFacts,
-    SampleResult,
-    TierRange,
-    aggregate,
-    write_results,
-)
+from tierexp.results.schema import EvaluationResults, Provenance, RunFacts, SampleResult, TierRange
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.selection import select_crops
@@ -54,11 +48,7 @@ def run(
                 sample_id=question.sample_id,
                 tier=point,
                 tier_range=TierRange(1, 15),
-                selected_crops=selection.crops,
                 selected_tiling=selection.tiling,
-                aspect_ratio_mismatch=selection.mismatch,
-                selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
-                llm_vision_tokens=tokens,
                 original_image_size=(width, height),
                 top_k=top_k,
                 num_active_blocks=4,
@@ -67,8 +57,15 @@ def run(
                 accuracy=float(right),
                 task=question.task,
                 image_key=dataset.image_key(index),
-                confidence=float(-0.05 * draw.random() if right else -0.02 - draw.random()),
-                first_margin=0.9 if right else 0.2,
+                metrics=LANDSCAPE.metrics
+                | {
+                    "selected_crops": selection.crops,
+                    "aspect_ratio_mismatch": selection.mismatch,
+                    "selected_vision_tokens": geometry.selected_vision_tokens(selection.crops),
+                    "llm_vision_tokens": tokens,
+                    "confidence": float(-0.05 * draw.random() if right else -0.02 - draw.random()),
+                    "first_margin": 0.9 if right else 0.2,
+                },
                 latency=_latency(selection.crops + 1, tokens) if timed else None,
             )
         )

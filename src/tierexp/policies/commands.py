@@ -57,7 +57,7 @@ from tierexp.policies.settings import (
 from tierexp.policies.static import Fixed
 from tierexp.policies.summary import print_fit, print_replay
 from tierexp.policies.sweep import Sweep, read_sweep
-from tierexp.results.schema import write_results
+from tierexp.results.files import write_results
 
 FIT_KEYS = ("policy", "results", "output_dir")
 REPLAY_KEYS = ("policy", "results", "against", "budgets", "other_data", "output_dir")

@@ -22,6 +22,13 @@ Unit = Literal["llm_vision_tokens", "selected_vision_tokens", "flops", "latency_
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
+def column(sample: SampleResult | OlderSample, name: str) -> float | None:
+    """A number of a sample by its name in results; None where they do not say."""
+    value = sample.metrics.get(name) if isinstance(sample, SampleResult) else None
+    value = getattr(sample, name, None) if value is None else value
+    return float(value) if isinstance(value, int | float) else None
+
+
 def sample_cost(sample: SampleResult | OlderSample, unit: Unit) -> float | None:
     """What one pass costs; None where the results do not say.
 
@@ -29,10 +36,8 @@ def sample_cost(sample: SampleResult | OlderSample, unit: Unit) -> float | None:
         sample: Of a results file.
         unit: `flops` and `latency_ms` need results that were timed, `latency=on`.
     """
-    if unit == "llm_vision_tokens":
-        return sample.llm_vision_tokens
-    if unit == "selected_vision_tokens":
-        return sample.selected_vision_tokens
+    if unit in ("llm_vision_tokens", "selected_vision_tokens"):
+        return column(sample, unit)
     if isinstance(sample, OlderSample):
         return sample.times.get("T_total") if unit == "latency_ms" else None
     if sample.latency is None:
@@ -49,9 +54,9 @@ def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:
     """The part of a pass's cost that it shares with an earlier pass over the same image."""
     if isinstance(sample, OlderSample):
         return 0.0
-    views = sample.selected_crops + 1
+    views = sample.selected_tiling[0] * sample.selected_tiling[1] + 1
     if unit == "selected_vision_tokens":
-        return sample.selected_vision_tokens / views
+        return (column(sample, unit) or 0.0) / views
     if unit == "flops" and sample.latency is not None and sample.latency.flops_vision is not None:
         return sample.latency.flops_vision / views
     return 0.0

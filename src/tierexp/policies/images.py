@@ -25,7 +25,7 @@ from tierexp.errors import DataError, TierexpError
 from tierexp.imaging.resize import place
 from tierexp.policies.detail import VERSION, Region, Regions, regions, thumbnail_side
 from tierexp.policies.sweep import Sweep
-from tierexp.results.schema import read_results, write_results
+from tierexp.results.files import read_results, write_results
 
 FILE_NAME = "regions.json"
 _WITHOUT = "policy.features=[words,sizes,points] does without the images"

@@ -20,7 +20,7 @@ from tierexp.policies.latency_model import CostModelError
 from tierexp.policies.router import Router, RouterParameters
 from tierexp.policies.static import Lookup, Mixture, PointFigures
 from tierexp.policies.sweep import Sweep
-from tierexp.results.schema import read_results, write_results
+from tierexp.results.files import read_results, write_results
 
 SCHEMA_VERSION = 1
 KIND = "policy"

@@ -3,7 +3,7 @@
 In: a sweep, a policy, a unit. Out: the frontier of accuracy against mean cost, its 95 % bands, the
 mixture's hull, the oracle, and what of the area between these two is won. Every answer is there
 already: nothing is run. Bands are paired bootstraps with images drawn as a whole
-(`tierexp.results.bootstrap`). Imports no torch.
+(`tierexp.results.intervals`). Imports no torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tierexp.policies.decision import Decision, Plan, Policy, own_cost
 from tierexp.policies.oracle import Oracle
 from tierexp.policies.static import Hull, mixture_hull
 from tierexp.policies.sweep import Sweep
-from tierexp.results.bootstrap import combined_interval, mean_interval, mean_intervals
+from tierexp.results.intervals import combined_interval, intervals, mean_interval, mean_of
 
 Floats = NDArray[np.float64]
 _GRID = 201
@@ -166,8 +166,8 @@ def frontier(replayed: Replayed, budgets: Sequence[float]) -> tuple[PolicyRecord
     hull, found = hull_of(sweep, replayed.unit), []
     decisions = [replayed.plan(budget) for budget in budgets]
     scores = [decision.accuracy(sweep) for decision in decisions]
-    intervals = mean_intervals(np.stack(scores), sweep.images)
-    for budget, decision, own, interval in zip(budgets, decisions, scores, intervals, strict=True):
+    bands = intervals([mean_of(own) for own in scores], sweep.images)
+    for budget, decision, own, interval in zip(budgets, decisions, scores, bands, strict=True):
         spent, accuracy = replayed.spent(decision), float(own.mean())
         found.append(
             PolicyRecord(

@@ -15,15 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError, DataError
-from tierexp.policies.costs import UNITS, Unit, sample_cost, shared_cost
+from tierexp.policies.costs import UNITS, Unit, column, sample_cost, shared_cost
 from tierexp.policies.questions import Questions
+from tierexp.results.files import complete_results, load_results
 from tierexp.results.older import PATTERN, OlderResults, OlderSample, read_older_results
-from tierexp.results.schema import (
-    EvaluationResults,
-    SampleResult,
-    complete_results,
-    load_results,
-)
+from tierexp.results.schema import EvaluationResults, SampleResult
 
 Floats = NDArray[np.float64]
 Run = EvaluationResults | OlderResults
@@ -261,9 +257,7 @@ def _arrays(
     left_out: int,
 ) -> Sweep:
     def table(name: str) -> Floats:
-        return np.array(
-            [[_number(getattr(s, name, None)) for s in of_point] for of_point in columns]
-        ).T
+        return np.array([[_number(column(s, name)) for s in of_point] for of_point in columns]).T
 
     costs: dict[Unit, Floats] = {}
     for unit in UNITS:
