@@ -217,6 +217,7 @@ def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
         tier=preprocessing.tier,
         geometry=preprocessing.geometry,
         seed=config.seed,
+        preprocessing=preprocessing,
     )
     if not policy.points:
         raise ConfigError("policy.points", [], "at least one operating point")
