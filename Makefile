@@ -5,19 +5,28 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install eval train test test-slow check audit benchmark clean
+.PHONY: help install install-dev eval train test test-slow check audit benchmark clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: $(VENV)/installed  ## make the virtual environment and install into it
+install: $(VENV)/installed  ## make the virtual environment and install what a run needs
 
-# The tested versions; on a machine with an NVIDIA GPU the same torch comes with CUDA.
+install-dev: $(VENV)/installed-dev  ## what the tests, the report and the checks need as well
+
+# The tested versions; on a machine with an NVIDIA GPU the same torch comes with CUDA. Modules are
+# compiled when they are first imported: most never are.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]'
 	@# Without its own list, which wants another W&B and forty packages that no test here needs.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps lmms-eval
+	$(PIP) --no-deps lmms-eval
 	touch $@
 
 eval: install  ## evaluate the medium tier (ARGS="tier=low" to override)
@@ -26,21 +35,21 @@ eval: install  ## evaluate the medium tier (ARGS="tier=low" to override)
 train: install  ## train the tiny model with the shipped recipe
 	$(BIN)/python train.py experiment=tiny $(ARGS)
 
-test: install  ## the fast tests, on two cores
+test: install-dev  ## the fast tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-test-slow: install  ## the exhaustive tests as well
+test-slow: install-dev  ## the exhaustive tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow' $(ARGS)
 
-check: install  ## lint, format and types
+check: install-dev  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-audit: install  ## known vulnerabilities of the pinned packages (ARGS=--require: must be done)
+audit: install-dev  ## known vulnerabilities of the pinned packages (ARGS=--require: must be done)
 	$(BIN)/python .ci/audit.py constraints.txt .ci/accepted_vulnerabilities.toml $(ARGS)
 
-benchmark: install  ## the benchmarks, one after the other
+benchmark: install-dev  ## the benchmarks, one after the other
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove the virtual environment and caches

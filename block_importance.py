@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.cli.launch import launch
-from tierexp.evaluation.block_importance import measure_block_importance
+from tierexp.commands import run_block_importance
 
 if __name__ == "__main__":
-    launch(measure_block_importance, config_name="block_importance")
+    run_block_importance()

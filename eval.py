@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.cli.launch import launch
-from tierexp.evaluation.run import evaluate
-from tierexp.report.comparison import finish
+from tierexp.commands import run_eval
 
 if __name__ == "__main__":
-    launch(evaluate, config_name="eval", finish=finish)
+    run_eval()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.cli.launch import launch
-from tierexp.tier_design.run import optimize_tiers
+from tierexp.commands import run_optimize_tiers
 
 if __name__ == "__main__":
-    launch(optimize_tiers, config_name="optimize_tiers")
+    run_optimize_tiers()

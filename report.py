@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.report.command import main
+from tierexp.commands import run_report
 
 if __name__ == "__main__":
-    main()
+    run_report()

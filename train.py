@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.cli.launch import launch
-from tierexp.training.run import train
+from tierexp.commands import run_train
 
 if __name__ == "__main__":
-    launch(train, config_name="train")
+    run_train()

@@ -11,22 +11,13 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from tests.support.command_line import TESTS, Outcome, run_eval, run_on_fakes
+from tests.support.command_line import TESTS, assert_refused, run_eval, run_on_fakes
 from tests.support.fakes import DEFECT
 from tierexp.cli.launch import launch
 
 ROOT = TESTS.parent
 SAMPLES = [[[480, 640], "which?", ["this"], "read"]]
 TABLE = {"which?": "this"}
-
-
-def assert_refused(outcome: Outcome, words: list[str]) -> None:
-    assert outcome.code == 2
-    assert outcome.err.count("\n") == 1, outcome.err
-    assert outcome.err.startswith("error: ")
-    for word in words:
-        assert word in outcome.err, outcome.err
-    assert outcome.out == ""
 
 
 @pytest.mark.parametrize(

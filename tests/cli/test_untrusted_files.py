@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from tests.support.command_line import TESTS, Outcome, run_command, run_on_fakes
-from tests.training.test_training import SMALL
+from tests.support.small_recipe import SMALL
 from tierexp.config.location import config_dir
 from tierexp.data.folder import FolderDataset
 from tierexp.data.hub import HubDataset

@@ -12,38 +12,21 @@ from typing import Any
 
 import datasets
 import pytest
-from datasets import Features, Image, List, Value
 
-from tests.data.test_hub_layouts import picture
 from tests.support.command_line import TESTS, run_eval
+from tests.support.hub_tables import COLUMNS, picture, rows, table
 from tierexp.data.hub import HubDataset
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
 from tierexp.results.schema import load_results
 from tierexp.scores.mme import MmeTotals
 
-FEATURES = {
-    "id": Value("string"), "question": Value("string"), "answers": List(Value("string")),
-    "image": Image(),
-}  # fmt: skip
 # By `printf 0:0 | sha256sum` to 0:4, and 1:0 to 1:4: the two smallest of each.
 SUBSET_0, SUBSET_1 = ["q3", "q4"], ["q2", "q4"]
-COLUMNS = {"question": "question", "answers": "answers", "image": "image", "id": "id"}
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-def rows(count: int, **fields: Any) -> list[dict[str, Any]]:
-    return [
-        {"id": f"q{n}", "question": f"{n}?", "answers": [str(n)], "image": picture(n + 1), **fields}
-        for n in range(count)
-    ]
-
-
-def table(count: int, **fields: Any) -> datasets.Dataset:
-    return datasets.Dataset.from_list(rows(count, **fields), features=Features(FEATURES))
 
 
 def opened(path: Path, **settings: Any) -> HubDataset:
@@ -296,7 +279,7 @@ def test_without_the_package_one_line_says_how_to_install_it(
 def test_a_hub_that_does_not_answer_says_what_to_do() -> None:
     """Offline mode, so that no test waits for a network; the errors of both are of one class."""
     code = (
-        "from tests.data.test_hub import COLUMNS\n"
+        "from tests.support.hub_tables import COLUMNS\n"
         "from tierexp.data.hub import HubDataset\n"
         "HubDataset(COLUMNS, 'test', hub='lmms-lab/MME')"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import pytest
 from datasets import ClassLabel, Features, Image, List, Value
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from PIL import Image as Pillow
 
+from tests.support.hub_tables import picture
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.hub import HubDataset
@@ -22,13 +21,6 @@ from tierexp.scores.registry import SCORES
 
 TEXT, NUMBER, TEXTS = Value("string"), Value("int64"), List(Value("string"))
 TEN = ["net", "net", "a net", "netting", "mesh", "net", "mesh", "net", "mesh", "net"]
-
-
-def picture(width: int = 6, height: int = 4, colour: str = "red") -> dict[str, Any]:
-    """An image as it lies in published parquet files: its bytes, and a name that means nothing."""
-    file = io.BytesIO()
-    Pillow.new("RGB", (width, height), colour).save(file, "PNG")
-    return {"bytes": file.getvalue(), "path": f"/no/such/{colour}.png"}
 
 
 @dataclass(frozen=True)

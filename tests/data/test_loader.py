@@ -16,8 +16,7 @@ import pytest
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from tests.evaluation.test_resume import timeless
-from tests.support.command_line import FAKES, run_on_fakes
+from tests.support.command_line import FAKES, run_on_fakes, timeless
 from tests.support.fakes import KILL
 from tierexp.data.loader import SurvivingLoader, _tells_of_a_death
 from tierexp.errors import MachineError

@@ -12,10 +12,9 @@ import datasets
 import pytest
 from PIL import Image
 
-from tests.data.test_hub import table
-from tests.evaluation.test_resume import timeless
-from tests.support.command_line import FAKES, Outcome, run_eval
+from tests.support.command_line import FAKES, Outcome, run_eval, timeless
 from tests.support.fakes import TableModel
+from tests.support.hub_tables import table
 from tierexp.evaluation.journal import FILE_NAME
 
 NAMES = [f"n{number}" for number in range(6)]

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.evaluation.test_resume import timeless
-from tests.support.command_line import Outcome, run_eval
+from tests.support.command_line import Outcome, run_eval, timeless
 from tests.support.parameters import slow
 from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.models.molmo.model import Molmo

@@ -16,8 +16,14 @@ from typing import Any
 import pytest
 from lightning.pytorch.loggers import CSVLogger
 
-from tests.evaluation.test_resume import ARGUMENTS, timeless
-from tests.support.command_line import Outcome, run_command, run_eval, run_on_fakes
+from tests.support.command_line import (
+    ARGUMENTS,
+    Outcome,
+    run_command,
+    run_eval,
+    run_on_fakes,
+    timeless,
+)
 from tests.support.fakes import TableModel
 from tierexp.errors import MachineError
 from tierexp.evaluation.journal import FILE_NAME, Journal

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from tests.support.command_line import run_eval, run_on_fakes
+from tests.support.flop_counter import Counter
 from tests.support.molmo_models import KINDS, prompt, row_of, small_model
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError
@@ -38,36 +36,6 @@ SQUARE = [512, 512]
 
 
 # Cost
-
-
-def grouped_flops(tokens: Any, weights: Any, *_: Any, **__: Any) -> int:
-    """Of a grouped product: every token meets one matrix."""
-    return int(2 * tokens[0] * tokens[1] * weights[-1])
-
-
-def attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """As torch counts it on GPUs."""
-    return int(sdpa_flop_count(query, key, value))
-
-
-UNCOUNTED = {
-    torch.ops.aten._grouped_mm: grouped_flops,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flops,
-}
-"""What torch 2.13's counter does not know."""
-
-
-class Counter:
-    """A `StageClock` that counts operations instead of time."""
-
-    def __init__(self) -> None:
-        self.flops: dict[Stage, int] = {}
-
-    @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
-        with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
-            yield
-        self.flops[name] = counter.get_total_flops()
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.test_cli import assert_refused
-from tests.support.command_line import FAKES, TESTS, run_eval
+from tests.support.command_line import FAKES, TESTS, assert_refused, run_eval
 from tierexp import CropGeometry, Threshold, load_tier, select_crops
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import FAKES, run_on_fakes
+from tests.support.command_line import ARGUMENTS, FAKES, run_on_fakes, timeless
 from tests.support.fakes import DEFECT_AT, TableModel
 from tests.support.parameters import slow
 from tierexp.errors import ConfigError, DataError
@@ -27,16 +27,6 @@ SAMPLES = [[SIZES[n % 4], f"q{n}", [f"a{n}"], f"t{n % 2}"] for n in range(12)]
 SAMPLES[5][0] = [0, 1]  # no image
 SAMPLES[6][0] = [-480, 640]  # one that breaks once it is decoded
 TABLE = {f"q{n}": f"a{n}" if n % 3 else "wrong" for n in range(12)}
-ARGUMENTS = ("logger=csv", "trainer=cpu", "data.num_workers=0")
-
-
-def timeless(folder: Path) -> dict[str, Any]:
-    """A results file without what time and place change."""
-    (file,) = folder.glob("*_tier-*.json")
-    assert not file.name.startswith("interrupted_")
-    content: dict[str, Any] = json.loads(file.read_text())
-    del content["provenance"], content["samples_per_second"]
-    return content
 
 
 @pytest.fixture(scope="module")

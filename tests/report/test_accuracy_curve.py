@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.results.test_schema import FACTS, LANDSCAPE, PROVENANCE, SQUARE
+from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE
 from tierexp.errors import DataError
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.results.schema import EvaluationResults, aggregate

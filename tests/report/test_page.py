@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.command_line import run_on_fakes
+from tests.support.sweeps import sweep
 from tierexp.errors import DataError
 from tierexp.report.command import main
 from tierexp.report.figures import (
@@ -20,25 +20,6 @@ from tierexp.report.figures import (
 from tierexp.report.page import write_report
 from tierexp.report.varying import run_labels
 from tierexp.results.schema import load_results
-
-LANDSCAPE, SQUARE, BANNER = [480, 640], [512, 512], [200, 900]
-EVIL = '<script>alert("1")</script> costs $5 & $6'
-SAMPLES = [
-    [LANDSCAPE, EVIL, ["<b>"], "a<i>$x$"],
-    [SQUARE, "q1", ["a"], "read"],
-    [BANNER, "q2", ["a"], "read"],
-    [[0, 1], "q3", ["a"], "read"],
-]
-TABLE = {EVIL: "<img src=x onerror=alert(2)>", "q1": "a", "q2": "b"}
-
-
-def sweep(folder: Path, *arguments: str) -> Path:
-    outcome = run_on_fakes(
-        folder, SAMPLES, TABLE, "-m", "tier=low,medium,fixed_720", "logger=none", "trainer=cpu",
-        *arguments,
-    )  # fmt: skip
-    assert outcome.code == 0, outcome.err
-    return folder / "out"
 
 
 class Page(HTMLParser):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.results.test_schema import FACTS, LANDSCAPE, PROVENANCE, SQUARE
+from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE
 from tierexp.report.summary import print_summary
 from tierexp.results.schema import EvaluationResults, Failure, SampleResult, aggregate
 

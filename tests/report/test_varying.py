@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.results.test_schema import LANDSCAPE, results_of
+from tests.support.results import LANDSCAPE, results_of
 from tierexp.report.varying import comparable, run_labels, varying
 from tierexp.results.schema import EvaluationResults
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.results.test_schema import FACTS, LANDSCAPE, PROVENANCE
+from tests.support.results import FACTS, LANDSCAPE, PROVENANCE
 from tierexp.results.bootstrap import (
     combined_interval,
     mean_interval,

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.evaluation.test_resume import timeless
-from tests.support.command_line import run_on_fakes
+from tests.support.command_line import run_on_fakes, timeless
 from tests.support.fakes import MEMORY, TableModel
 from tests.support.molmo_models import prompt, small_model
 from tierexp.machine import lacks_memory, machine_trouble

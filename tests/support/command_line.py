@@ -81,3 +81,24 @@ def run_on_fakes(
         f"output_dir={folder / 'out'}",
         *arguments,
     )
+
+
+ARGUMENTS = ("logger=csv", "trainer=cpu", "data.num_workers=0")
+
+
+def timeless(folder: Path) -> dict[str, Any]:
+    """A results file without what time and place change."""
+    (file,) = folder.glob("*_tier-*.json")
+    assert not file.name.startswith("interrupted_")
+    content: dict[str, Any] = json.loads(file.read_text())
+    del content["provenance"], content["samples_per_second"]
+    return content
+
+
+def assert_refused(outcome: Outcome, words: list[str]) -> None:
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert outcome.err.startswith("error: ")
+    for word in words:
+        assert word in outcome.err, outcome.err
+    assert outcome.out == ""

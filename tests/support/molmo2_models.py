@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Molmo2Config, Molmo2ForConditionalGeneration
 
@@ -133,3 +135,8 @@ def write_checkpoint(folder: Path, seed: int = 0, **text: Any) -> Path:
     write_tokenizer(folder)
     small_network(seed, **text).save_pretrained(folder)
     return folder
+
+
+def formula_image(height: int, width: int) -> NDArray[np.uint8]:
+    y, x, c = np.ogrid[:height, :width, :3]
+    return ((7 * x + 13 * y + 50 * c + (x * y) // 97) % 256).astype(np.uint8)

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.test_cli import assert_refused
-from tests.support.command_line import TESTS, Outcome, run_command, run_eval
+from tests.support.command_line import TESTS, Outcome, assert_refused, run_command, run_eval
 from tierexp import Tier, load_tier
 from tierexp.errors import DataError
 from tierexp.results.model_free import ModelFreeResults, load_model_free_results

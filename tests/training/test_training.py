@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from tests.support.parameters import slow
+from tests.support.small_recipe import SMALL
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.tierqa.generator import generate_scene
@@ -28,26 +29,6 @@ from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Phase, Recipe, learning_rate
 from tierexp.training.reporting import keep_earlier_losses
 from tierexp.training.run import train
-
-SMALL = [
-    "trainer=cpu",
-    "logger=none",
-    "architecture.d_model=32",
-    "architecture.n_layers=4",
-    "architecture.n_heads=4",
-    "architecture.n_kv_heads=4",
-    "architecture.mlp_hidden_size=32",
-    "architecture.image_projector_hidden_size=16",
-    "architecture.vision_backbone.image_emb_dim=16",
-    "architecture.vision_backbone.image_num_layers=2",
-    "architecture.vision_backbone.image_mlp_dim=16",
-    "recipe.phases=[{steps: 2, learning_rate: 2e-3, crops_per_batch: 4}, "
-    "{steps: 7, learning_rate: 2e-3, crops_per_batch: 4, tiers: [low], shares: [1]}]",
-    "recipe.num_workers=0",
-    "recipe.validation_questions=1",
-    "recipe.validation_every=3",
-]
-
 
 TIERS = {name: load_tier(name) for name in ("low", "medium")}
 

@@ -21,7 +21,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             disk and the like.
     """
     parser = argparse.ArgumentParser(
-        prog="report.py",
         description="Write report.html, one self-contained page, and figures/ (SVG, PNG) into a "
         "folder with the results files of a sweep: accuracy against vision tokens and latency, "
         "targets met and missed, distributions, how images are tiled, where runs disagree.",

@@ -27,7 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             disk and the like.
     """
     parser = argparse.ArgumentParser(
-        prog="compare.py",
         description="Compare results files: one line each, the targets between runs that differ in "
         f"their crop policy alone, and the same as JSON. Files of the older naming, {EXPECTED}, "
         "count as the baselines fixed_<tokens>; what they do not say stays empty.",

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from transformers import Molmo2Processor
 from transformers.models.molmo2.image_processing_molmo2 import Molmo2ImageProcessor
 
+from tests.support.molmo2_models import formula_image
 from tierexp.errors import ConfigError
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
 from tierexp.imaging.resize import Resize
@@ -39,11 +40,6 @@ TOKENS = Molmo2ImageTokens(
     im_start=1, view_start=2, im_end=3, im_patch=4, im_col=5, view_col=None
 )  # fmt: skip
 sides = st.integers(1, 400)
-
-
-def formula_image(height: int, width: int) -> NDArray[np.uint8]:
-    y, x, c = np.ogrid[:height, :width, :3]
-    return ((7 * x + 13 * y + 50 * c + (x * y) // 97) % 256).astype(np.uint8)
 
 
 def native(

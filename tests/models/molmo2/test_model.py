@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 from transformers import Molmo2ForConditionalGeneration
 
-from tests.evaluation.test_latency import Counter
-from tests.models.molmo2.test_layout import formula_image
-from tests.support.molmo2_models import OLMO, PROCESSOR, small_network, write_settings
+from tests.support.flop_counter import Counter
+from tests.support.molmo2_models import (
+    OLMO,
+    PROCESSOR,
+    formula_image,
+    small_network,
+    write_settings,
+)
 from tierexp.imaging.preprocess import preprocess, stack_crops
 from tierexp.imaging.resize import Resize
 from tierexp.models.block_importance import BlockImportance
