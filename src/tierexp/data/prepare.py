@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
-from tierexp.data.sample import QuestionDataset
+from tierexp.data.sample import QuestionDataset, ScaledDecoding
 from tierexp.errors import ImageDecodeError
 from tierexp.imaging.crops import MaskOrder
-from tierexp.imaging.preprocess import PreprocessedImage, preprocess
+from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess
 from tierexp.imaging.resize import Resize
 from tierexp.models.protocol import QuestionTokenizer
 from tierexp.models.token_layout import layout_tokens
@@ -107,8 +107,12 @@ class SamplePreparer:
         """Questions about one image follow each other, so the last image is worth keeping."""
         key = self._dataset.image_key(index)
         if self._last is None or self._last[0] != key:
-            pixels = self._dataset.image(index)
-            tiling = self._plan.selections[index].tiling
-            image = preprocess(pixels, tiling, self._resize, self._geometry, self._mask_order)
+            size, tiling = self._plan.sizes[index], self._plan.selections[index].tiling
+            how = tiling, self._resize, self._geometry
+            if isinstance(self._dataset, ScaledDecoding):
+                pixels = self._dataset.image_at_least(index, needed_size(size, *how))
+            else:
+                pixels = self._dataset.image(index)
+            image = preprocess(pixels, *how, self._mask_order, size)
             self._last = key, image
         return self._last[1]

@@ -25,7 +25,7 @@ from tierexp.data.hub.source import Source
 from tierexp.data.hub.subset import fixed_subset
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
-from tierexp.imaging.decode import decode_image, read_image_size
+from tierexp.imaging.decode import DecodeMode, decode_image, read_image_size
 from tierexp.scores.registry import QUESTION_SCORES, SCORES
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class HubDataset:
         prompt: How a question is put (`Prompt`).
         score: What accuracy is the mean of, one of `SCORES`. With `mme` the two questions about an
             image are kept or left out together.
+        decode: Whether a photo that is to be made smaller is decoded `exact`, that is, whole, or
+            `scaled`, at a fraction of its size (`tierexp.imaging.decode`).
 
     Raises:
         ConfigError: A value that cannot work, a folder or split that does not exist, or the
@@ -77,10 +79,13 @@ class HubDataset:
         answers_are: AnswerKind = "text",
         prompt: Mapping[str, Any] | None = None,
         score: str = "exact_match",
+        decode: DecodeMode = "exact",
     ) -> None:
         checks.choice("data.score", score, tuple(SCORES))
         self.score = score
         checks.choice("data.answers_are", answers_are, get_args(AnswerKind))
+        checks.choice("data.decode", decode, get_args(DecodeMode))
+        self._scaled = decode == "scaled"
         most = checks.optional_whole_number("data.max_samples", max_samples, 1)
         seed = checks.optional_whole_number("data.subset_seed", subset_seed, 0)
         if checks.flag("data.streaming", streaming):
@@ -140,6 +145,14 @@ class HubDataset:
             ImageDecodeError: There is none, or it cannot be decoded.
         """
         return decode_image(self._file(index))
+
+    def image_at_least(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The same, smaller where photos are decoded scaled, but at least of this (height, width).
+
+        Raises:
+            ImageDecodeError: There is none, or it cannot be decoded.
+        """
+        return decode_image(self._file(index), least=size if self._scaled else None)
 
     def _file(self, index: int) -> bytes:
         cell = self._images[index][self._columns.image]
