@@ -20,12 +20,11 @@ from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.sample import Sample
 from tierexp.data.tierqa import TierQA
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.results.intervals import wilson_interval
 from tierexp.scores.exact_match import exact_match
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.tier import Threshold
 
 QUESTIONS, BATCH = 2450, 14
 
@@ -46,10 +45,9 @@ def main() -> None:
     model = OmegaConf.load(config_dir() / "model" / "tiny.yaml")
     source: MolmoCheckpoint = build(OmegaConf.create({"model": model}), "model")
     tokenizer, answering = source.tokenizer(), source.load(torch.device("cpu"))
-    plan = plan_evaluation(dataset, load_tier("low"), Threshold(), source.geometry, BATCH)
-    preparer = SamplePreparer(
-        dataset, plan, Resize(), source.geometry, tokenizer, source.mask_order
-    )
+    preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
+    plan = plan_evaluation(dataset, preprocessing, BATCH)
+    preparer = SamplePreparer(dataset, plan, preprocessing, tokenizer, source.mask_order)
     right: dict[str, list[float]] = defaultdict(list)
     guessed: dict[str, list[float]] = defaultdict(list)
     for batch in plan:

@@ -30,7 +30,7 @@ from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.evaluation.latency_meter import StageTimes
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
@@ -40,7 +40,6 @@ from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import StageClock
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.tier import Threshold
 
 TINY = Path(tierexp.__file__).parent / "assets" / "tiny"
 QUESTIONS, BATCH, NEW_TOKENS = 49, 14, 16
@@ -211,8 +210,8 @@ def tiny() -> Job:
     """The model in the box on generated questions, at the medium tier."""
     source = MolmoCheckpoint(str(TINY))
     data = TierDataModule(
-        TierQA("test", max_samples=QUESTIONS), source, load_tier("medium"),
-        Threshold(), Resize(), BATCH, num_workers=0,
+        TierQA("test", max_samples=QUESTIONS), source,
+        Preprocessing(load_tier("medium"), geometry=source.geometry), BATCH, num_workers=0,
     )  # fmt: skip
     batches = list(data.test_dataloader())
     return Job(

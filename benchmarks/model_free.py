@@ -17,10 +17,9 @@ import numpy as np
 
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import read_sizes
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.tier import Threshold
 
 IMAGES = 1_000_000
 TIERS = ("low", "medium", "high", "native")
@@ -44,11 +43,11 @@ def main() -> None:
         file.write_text("\n".join(["height,width", *lines]))
         print(f"{IMAGES:,} random sizes")
         print(f"{'reading the CSV file':32} {seconds(lambda: read_sizes(file)):6.2f} s")
-        sizes, geometry = read_sizes(file), CropGeometry()
+        sizes = read_sizes(file)
         for mode in ("fill", "letterbox"):
             for tier_name in TIERS:
-                tier, resize = load_tier(tier_name), Resize(mode)
-                best = seconds(lambda: measure(sizes, tier, Threshold(), resize, geometry))
+                how = Preprocessing(load_tier(tier_name), resize=Resize(mode))
+                best = seconds(lambda: measure(sizes, how))
                 print(f"{f'statistics, {tier_name}, {mode}':32} {best:6.2f} s")
         for tier_name in TIERS:
             command = [

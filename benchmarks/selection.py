@@ -14,9 +14,10 @@ import numpy as np
 
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops, select_crops_many
 from tierexp.tiers.table import compiled, winning_tiling
-from tierexp.tiers.tier import CropPolicy, Threshold
+from tierexp.tiers.threshold import Threshold
 
 IMAGES = 1_000_000
 
@@ -32,7 +33,7 @@ def main() -> None:
     print(f"{'tier':8} {'loop, 1 image':>14} {'table, 1 image':>15} {'ratio':>6}", end="")
     print(f" {'table, 1,000,000':>17} {'ratio':>7} {'compile':>9}")
     for name in ("low", "medium", "high"):
-        tier: CropPolicy = load_tier(name)
+        tier: CropRule = load_tier(name)
         aspect = Fraction(640 - 112, 480 - 112)
         loop = seconds(lambda: winning_tiling(tier, aspect, geometry, threshold), 200)
         one = seconds(lambda: select_crops(tier, 480, 640), 20_000)

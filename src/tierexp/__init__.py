@@ -2,8 +2,10 @@
 
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.selection import Selection, select_crops, select_tiling
-from tierexp.tiers.tier import Threshold, Tier
+from tierexp.tiers.native import select_tiling
+from tierexp.tiers.selection import Selection, select_crops
+from tierexp.tiers.threshold import Threshold
+from tierexp.tiers.tier import Tier
 
 __version__ = "0.2.0"
 

@@ -20,10 +20,11 @@ from tests.support.command_line import FAKES, TESTS
 from tierexp import Tier
 from tierexp.config.build import build, refuse_unknown_keys, resolved
 from tierexp.config.location import config_dir
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import ConfigError
-from tierexp.evaluation.setup import LoaderSettings, read_setup
+from tierexp.evaluation.setup import read_setup
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.tier import NativeRule
+from tierexp.tiers.native import NativeRule
 
 ROOT = TESTS.parent
 GROUPS = ("tier", "threshold", "resize", "model", "data", "trainer", "logger")
@@ -73,10 +74,10 @@ def test_a_tier_of_ones_own_is_a_file(tmp_path: Path) -> None:
         ("- 1\n", ["_target_"]),
         ("_target_: tierexp.tiers.tier.Tier\nname: x\n", ["tier.min_crops", "needs a value"]),
         (
-            "_target_: tierexp.tiers.tier.NativeRule\nmax_crop: 3\n",
+            "_target_: tierexp.tiers.native.NativeRule\nmax_crop: 3\n",
             ["tier.max_crop=3", "max_crops?"],
         ),
-        ("_target_: tierexp.tiers.tier.NativeRule\nmax_crops: 0\n", ["tier.max_crops=0"]),
+        ("_target_: tierexp.tiers.native.NativeRule\nmax_crops: 0\n", ["tier.max_crops=0"]),
     ],
 )
 def test_a_file_that_is_no_tier_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -113,9 +114,15 @@ def changed(config: DictConfig, key: str, value: object) -> DictConfig:
 
 def test_a_complete_configuration_becomes_objects(composed: DictConfig) -> None:
     setup = read_setup(composed)
-    assert setup.tier == load_tier("medium")
-    assert (setup.threshold.value, setup.threshold.metric) == (0.3, "absolute")
-    assert (setup.resize.crops, setup.resize.global_view) == ("fill", "letterbox")
+    assert setup.preprocessing.tier == load_tier("medium")
+    assert (setup.preprocessing.threshold.value, setup.preprocessing.threshold.metric) == (
+        0.3,
+        "absolute",
+    )
+    assert (setup.preprocessing.resize.crops, setup.preprocessing.resize.global_view) == (
+        "fill",
+        "letterbox",
+    )
     assert (setup.loader.batch_size, setup.loader.on_error) == (2, "skip")
     assert (len(setup.dataset), setup.source.name, setup.seed) == (1, "table", 0)
 
@@ -176,7 +183,7 @@ def test_no_key_of_an_option_goes_unread(option: Path) -> None:
 
 def test_build_offers_arguments_that_no_configuration_holds() -> None:
     config = OmegaConf.create(
-        {"tier": {"_target_": "tierexp.tiers.tier.NativeRule", "max_crops": 7}}
+        {"tier": {"_target_": "tierexp.tiers.native.NativeRule", "max_crops": 7}}
     )
     rule = build(config, "tier", name="mine", weather="fine")
     assert rule == NativeRule("mine", 7)
@@ -184,13 +191,15 @@ def test_build_offers_arguments_that_no_configuration_holds() -> None:
         build(config, "tier", max_crops=5)
 
 
-def test_a_defect_of_a_target_is_not_taken_for_a_mistake(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_imported_is_said_with_the_reason(tmp_path: Path) -> None:
     broken = tmp_path / "tierexp_broken_module.py"
     broken.write_text("import a_module_nobody_has\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        with pytest.raises(ModuleNotFoundError, match="a_module_nobody_has"):
+        with pytest.raises(ConfigError, match="a_module_nobody_has") as refused:
             build(OmegaConf.create({"x": {"_target_": "tierexp_broken_module.Thing"}}), "x")
+        assert refused.value.key == "x._target_"
+        assert "\n" not in str(refused.value)
     finally:
         sys.path.remove(str(tmp_path))
 

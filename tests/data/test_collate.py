@@ -15,12 +15,12 @@ from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.tierqa import TierQA
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.protocol import ModelInputs
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.tier import Threshold
 
 PAD = 99
 
@@ -63,10 +63,9 @@ def test_rows_of_different_crop_counts_are_refused() -> None:
 
 def test_questions_about_one_image_are_prepared_from_one() -> None:
     source, dataset = MolmoCheckpoint(str(_tiny())), TierQA("test", max_samples=12)
-    plan = plan_evaluation(dataset, load_tier("low"), Threshold(), source.geometry, 12)
-    preparer = SamplePreparer(
-        dataset, plan, Resize(), source.geometry, source.tokenizer(), source.mask_order
-    )
+    preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
+    plan = plan_evaluation(dataset, preprocessing, 12)
+    preparer = SamplePreparer(dataset, plan, preprocessing, source.tokenizer(), source.mask_order)
     rows = [preparer[index] for index in range(6)]
     assert all(isinstance(item, PreparedRow) for item in rows)
     inputs = collate_inputs([item for item in rows if isinstance(item, PreparedRow)], PAD)

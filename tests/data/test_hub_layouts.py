@@ -16,7 +16,7 @@ from tests.support.hub_tables import picture
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.hub import HubDataset
-from tierexp.evaluation.setup import LoaderSettings
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.scores.registry import SCORES
 
 TEXT, NUMBER, TEXTS = Value("string"), Value("int64"), List(Value("string"))

@@ -15,6 +15,7 @@ from tierexp import CropGeometry, Threshold
 from tierexp.data.plan import divide, plan_evaluation
 from tierexp.data.sample import Sample
 from tierexp.errors import ImageDecodeError
+from tierexp.imaging.preprocessing import Preprocessing
 
 
 class Sizes:
@@ -51,7 +52,7 @@ sizes = st.lists(st.none() | st.tuples(st.integers(1, 900), st.integers(1, 900))
 def test_every_sample_is_in_one_batch_of_its_crop_count(
     drawn: list[tuple[int, int] | None], batch_size: int
 ) -> None:
-    plan = plan_evaluation(Sizes(drawn), MEDIUM, Threshold(), CropGeometry(), batch_size)
+    plan = plan_evaluation(Sizes(drawn), Preprocessing(MEDIUM), batch_size)
     assert sorted(index for batch in plan for index in batch) == list(range(len(drawn)))
     for batch in plan:
         assert 1 <= len(batch) <= batch_size
@@ -65,7 +66,7 @@ def test_every_sample_is_in_one_batch_of_its_crop_count(
 
 @given(sizes)
 def test_selections_are_those_of_the_tier(drawn: list[tuple[int, int] | None]) -> None:
-    plan = plan_evaluation(Sizes(drawn), LOW, Threshold(0.0), CropGeometry(), 4)
+    plan = plan_evaluation(Sizes(drawn), Preprocessing(LOW, Threshold(0.0)), 4)
     for index, size in enumerate(drawn):
         if size is None:
             assert plan.unreadable[index] == "broken header"
@@ -92,7 +93,7 @@ def test_short_prompts_share_batches() -> None:
     """2 x 3 crops give the language model 20 x 28 tokens, 3 x 2 as many; 1 x 6 only 12 x 52."""
     banner = (224 + 112, 6 * 224 + 112)
     drawn = [(480, 640), banner, (480, 640), banner, (640, 480)]
-    plan = plan_evaluation(Sizes(drawn), MEDIUM, Threshold(), CropGeometry(), 3)
+    plan = plan_evaluation(Sizes(drawn), Preprocessing(MEDIUM), 3)
     assert [plan.selections[index].crops for index in range(5)] == [6] * 5
     tokens = [CropGeometry().llm_vision_tokens(plan.selections[index].tiling) for index in range(5)]
     assert tokens == [704, 768, 704, 768, 704]
@@ -101,7 +102,7 @@ def test_short_prompts_share_batches() -> None:
 
 def test_long_questions_come_last_and_those_about_one_image_together() -> None:
     asked = Asked([("a", False, 9), ("a", False, 300), ("b", True, 10), ("c", False, 8)])
-    plan = plan_evaluation(asked, MEDIUM, Threshold(), CropGeometry(), 2)
+    plan = plan_evaluation(asked, Preprocessing(MEDIUM), 2)
     assert plan.batches == ((2, 3), (0, 1))
 
 
@@ -119,25 +120,25 @@ def test_questions_about_one_image_share_a_batch_where_they_fit(
     questions: list[int], batch_size: int, lengths: list[int]
 ) -> None:
     asked = Asked([(str(i), False, 5) for i, number in enumerate(questions) for _ in range(number)])
-    plan = plan_evaluation(asked, MEDIUM, Threshold(), CropGeometry(), batch_size)
+    plan = plan_evaluation(asked, Preprocessing(MEDIUM), batch_size)
     assert [len(batch) for batch in plan] == lengths
     assert [index for batch in plan for index in batch] == list(range(sum(questions)))
 
 
 def test_the_plan_does_not_depend_on_the_batch_size() -> None:
     drawn = [(480, 640), (100, 900), None, (640, 480), (500, 500)]
-    plans = [plan_evaluation(Sizes(drawn), MEDIUM, Threshold(), CropGeometry(), n) for n in (1, 5)]
+    plans = [plan_evaluation(Sizes(drawn), Preprocessing(MEDIUM), n) for n in (1, 5)]
     assert plans[0].selections == plans[1].selections
     assert len(plans[0]) == len(drawn)
 
 
 def test_an_empty_data_set_has_no_batches() -> None:
-    assert len(plan_evaluation(Sizes([]), MEDIUM, Threshold(), CropGeometry(), 4)) == 0
+    assert len(plan_evaluation(Sizes([]), Preprocessing(MEDIUM), 4)) == 0
 
 
 def test_crops_follow_the_models_geometry() -> None:
     wide_margins = CropGeometry(overlap_margins=(8, 8))
-    plan = plan_evaluation(Sizes([(512, 700)]), MEDIUM, Threshold(), wide_margins, 1)
+    plan = plan_evaluation(Sizes([(512, 700)]), Preprocessing(MEDIUM, geometry=wide_margins), 1)
     a = (700 - wide_margins.margin_size) / (512 - wide_margins.margin_size)
     selection = plan.selections[0]
     assert selection.mismatch == pytest.approx(abs(selection.tiling[1] / selection.tiling[0] - a))
@@ -182,7 +183,5 @@ def test_the_heaviest_share_is_within_a_third_of_the_best_possible(
 
 
 def test_a_batch_weighs_its_crops_and_global_views() -> None:
-    plan = plan_evaluation(
-        Sizes([(480, 640), (512, 512), None]), MEDIUM, Threshold(), CropGeometry(), 8
-    )
+    plan = plan_evaluation(Sizes([(480, 640), (512, 512), None]), Preprocessing(MEDIUM), 8)
     assert [plan.weight(batch) for batch in plan] == [5, 7, 0]  # 4 crops, 6 crops, unreadable

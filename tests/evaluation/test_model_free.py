@@ -18,6 +18,7 @@ from tierexp.data.sizes import ImageSizes
 from tierexp.errors import DataError
 from tierexp.imaging.crops import count_actual_tokens
 from tierexp.imaging.preprocess import preprocess
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, place
 from tierexp.results.model_free import (
     MISMATCH_EDGES,
@@ -128,7 +129,7 @@ def test_every_column_is_that_of_one_image_after_the_other(tier_name: str, resiz
     pairs = [LANDSCAPE, PORTRAIT, SQUARE, (112, 112), (113, 113), (1, 5000), *map(tuple, sides)]
     tier, threshold = load_tier(tier_name), Threshold()
     for geometry in (CropGeometry(), CropGeometry(overlap_margins=(3, 2), pooling=(2, 3))):
-        columns = measure(sizes_of(*pairs), tier, threshold, resize, geometry)
+        columns = measure(sizes_of(*pairs), Preprocessing(tier, threshold, resize, geometry))
         for row, size in enumerate(pairs):
             selection = select_crops(tier, *size, geometry, threshold)
             canvas = geometry.canvas_size(selection.tiling)
@@ -154,7 +155,9 @@ def test_every_column_is_that_of_one_image_after_the_other(tier_name: str, resiz
 def test_tokens_are_those_of_real_preprocessing() -> None:
     pairs = [LANDSCAPE, (90, 610), (333, 41)]
     resize, geometry = Resize("letterbox"), CropGeometry()
-    columns = measure(sizes_of(*pairs), load_tier("low"), Threshold(), resize, geometry)
+    columns = measure(
+        sizes_of(*pairs), Preprocessing(load_tier("low"), Threshold(), resize, geometry)
+    )
     for row, size in enumerate(pairs):
         tiling = select_crops(load_tier("low"), *size).tiling
         image = preprocess(np.zeros((*size, 3), np.uint8), tiling, resize, geometry)

@@ -25,7 +25,7 @@ from tierexp.data.hub.prompt import Prompt
 from tierexp.data.tierqa.dataset import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.errors import DataError, ImageDecodeError, TierexpError
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.integrations.lmms_eval.answering import answer_questions
 from tierexp.integrations.lmms_eval.arguments import (
     AnsweringSetup,
@@ -37,7 +37,7 @@ from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_req
 from tierexp.integrations.lmms_eval.results import task_figures
 from tierexp.results.schema import load_results
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.tier import Threshold, Tier
+from tierexp.tiers.tier import Tier
 
 NO_PROMPT = Prompt()
 
@@ -64,10 +64,10 @@ def test_arguments_set_every_knob() -> None:
         "model.num_active_blocks=3,model.dtype=bfloat16,data.prompt.open=vqa2,output_dir=/tmp/o",
         {"batch_size": 4, "device": None, "max_batch_size": None},
     )
-    assert isinstance(setup.tier, Tier)
-    assert (setup.tier.name, setup.tier.max_crops) == ("high", 16)
-    assert setup.threshold.value == 0
-    assert setup.resize.crops == "letterbox"
+    assert isinstance(setup.preprocessing.tier, Tier)
+    assert (setup.preprocessing.tier.name, setup.preprocessing.tier.max_crops) == ("high", 16)
+    assert setup.preprocessing.threshold.value == 0
+    assert setup.preprocessing.resize.crops == "letterbox"
     assert setup.prompt.open == "vqa2"
     assert (setup.batch_size, setup.num_workers) == (4, 0)
     model: Any = setup.source
@@ -215,10 +215,9 @@ def test_an_image_that_cannot_be_decoded() -> None:
 def setup(folder: Path, table: dict[str, str]) -> AnsweringSetup:
     (folder / "table.json").write_text(json.dumps(table))
     source: Any = TableSource(str(folder / "table.json"), max_new_tokens=3)
-    return AnsweringSetup(
-        load_tier("medium"), Threshold(), Resize(), source, NO_PROMPT, 2, 0, folder,
-        compose_arguments([]),
-    )  # fmt: skip
+    preprocessing = Preprocessing(load_tier("medium"), geometry=source.geometry)
+    composed = compose_arguments([])
+    return AnsweringSetup(preprocessing, source, NO_PROMPT, 2, 0, folder, composed)
 
 
 def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:

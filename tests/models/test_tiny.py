@@ -18,13 +18,12 @@ from tierexp.data.prepare import SamplePreparer
 from tierexp.data.sample import QuestionDataset, Sample
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.questions import TASKS
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.results.schema import EvaluationResults, load_results
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.tier import Threshold
 
 FOLDER = Path(__file__).parents[2] / "src" / "tierexp" / "assets" / "tiny"
 SAMPLES = 50
@@ -114,10 +113,9 @@ def answers(dataset: QuestionDataset, batch_size: int) -> dict[int, str]:
     source = MolmoCheckpoint(str(FOLDER), max_new_tokens=8)
     tokenizer = source.tokenizer()
     model = source.load(torch.device("cpu"))
-    plan = plan_evaluation(dataset, load_tier("low"), Threshold(), source.geometry, batch_size)
-    preparer = SamplePreparer(
-        dataset, plan, Resize(), source.geometry, tokenizer, source.mask_order
-    )
+    preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
+    plan = plan_evaluation(dataset, preprocessing, batch_size)
+    preparer = SamplePreparer(dataset, plan, preprocessing, tokenizer, source.mask_order)
     said = {}
     for batch in plan:
         inputs = collate_inputs([preparer[index] for index in batch], tokenizer.pad_id)

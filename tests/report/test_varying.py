@@ -11,7 +11,7 @@ from tierexp.results.schema import EvaluationResults
 
 BASE: dict[str, Any] = {
     "tier": {"name": "medium", "min_crops": 4},
-    "threshold": {"_target_": "tierexp.tiers.tier.Threshold", "value": 0.3},
+    "threshold": {"_target_": "tierexp.tiers.threshold.Threshold", "value": 0.3},
     "model": {"top_k": None, "block_policy": "first"},
     "data": {"max_samples": 4, "num_workers": 0},
     "output_dir": "a",
@@ -34,7 +34,7 @@ def test_tiers_places_and_workers_make_no_difference() -> None:
 
 
 def test_any_other_setting_does() -> None:
-    threshold = {"_target_": "tierexp.tiers.tier.Threshold", "value": 0}
+    threshold = {"_target_": "tierexp.tiers.threshold.Threshold", "value": 0}
     policy = {"top_k": None, "block_policy": "uniform"}
     runs = [run(), run(threshold=threshold), run(model=policy)]
     assert varying(runs) == {

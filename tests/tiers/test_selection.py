@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tests.support import brute_force
 from tests.support.brute_force import HIGH, LOW, MEDIUM, TIERS
 from tierexp import Threshold, Tier, select_crops, select_tiling
+from tierexp.tiers.native import NativeRule
 from tierexp.tiers.selection import select_crops_many
-from tierexp.tiers.tier import NativeRule, fixed_tier
+from tierexp.tiers.tier import fixed_tier
 
 DEFAULT, STRICT, NO_LIMIT = Threshold(0.3), Threshold(0.0), Threshold(None)
 LIMITS = {DEFAULT: Fraction(3, 10), STRICT: Fraction(0), NO_LIMIT: None}

@@ -8,7 +8,8 @@ import pytest
 
 from tierexp import Threshold, Tier
 from tierexp.errors import ConfigError
-from tierexp.tiers.tier import NativeRule, fixed_tier
+from tierexp.tiers.native import NativeRule
+from tierexp.tiers.tier import fixed_tier
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ from typing import Any, cast
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+from typing_extensions import get_protocol_members
 
 from tierexp.config.credentials import refuse_credentials
 from tierexp.errors import ConfigError
+
+_MISSING = object()
 
 OmegaConf.register_new_resolver(
     "tierexp.asset", lambda name: str(files("tierexp") / "assets" / name), replace=True
@@ -98,13 +101,20 @@ def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     return bool(target == f"{kind.__module__}.{kind.__qualname__}")
 
 
-def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offered: Any) -> Any:
+def build(
+    config: DictConfig,
+    key: str,
+    leave_out: Collection[str] = (),
+    kind: type | None = None,
+    **offered: Any,
+) -> Any:
     """The object that one group of the configuration describes by its `_target_`.
 
     Args:
         config: The whole configuration.
         key: The group.
         leave_out: Keys of the group that are settings of something else.
+        kind: A protocol whose members the object has to have.
         offered: Arguments that no configuration holds, for a target that takes them.
 
     Raises:
@@ -118,18 +128,49 @@ def build(config: DictConfig, key: str, leave_out: Collection[str] = (), **offer
     target = _target(key, settings["_target_"])
     given = _match_signature(key, target, settings, offered, leave_out)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    return instantiate(settings, _partial_=True, _convert_="all")(**given)
+    made = instantiate(settings, _partial_=True, _convert_="all")(**given)
+    if kind is not None:
+        require_members(f"{key}._target_", settings["_target_"], made, kind)
+    return made
+
+
+def require_members(key: str, value: object, made: object, kind: type) -> None:
+    """Refuse an object that cannot serve, whoever wrote its class.
+
+    Args:
+        key: That named it.
+        value: What the key said.
+        made: The object.
+        kind: A protocol.
+
+    Raises:
+        ConfigError: A member of the protocol is missing.
+    """
+    # Properties are not evaluated: some read files.
+    lacking = [
+        name
+        for name in sorted(get_protocol_members(kind))
+        if inspect.getattr_static(made, name, _MISSING) is _MISSING
+    ]
+    if lacking:
+        raise ConfigError(key, value, f"a {kind.__name__}; this one lacks {', '.join(lacking)}")
 
 
 def _target(key: str, path: object) -> Callable[..., Any]:
     module, _, name = str(path).rpartition(".")
     try:
         target: Callable[..., Any] = getattr(import_module(module), name)
-    except (AttributeError, ModuleNotFoundError, ValueError) as error:
-        # A module that exists but lacks one of its own imports is a defect, not a wrong value.
-        if isinstance(error, ModuleNotFoundError) and not str(path).startswith(f"{error.name}."):
-            raise
-        raise ConfigError(f"{key}._target_", path, "the path of a class or function") from error
+    except Exception as error:  # whatever a module that is not ours does when it is imported
+        unknown = isinstance(error, AttributeError | ValueError) or (
+            isinstance(error, ModuleNotFoundError) and str(path).startswith(f"{error.name}.")
+        )
+        if unknown:
+            raise ConfigError(f"{key}._target_", path, "the path of a class or function") from error
+        if module.partition(".")[0] == __package__.partition(".")[0]:
+            raise  # a module of ours that lacks one of its own imports is a defect
+        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        allowed = f"something that can be imported; {module} cannot ({reason})"
+        raise ConfigError(f"{key}._target_", path, allowed) from error
     return target
 
 

@@ -6,11 +6,10 @@ flat keys. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.tier import CropPolicy, Tier
+from tierexp.errors import ConfigError
 
 _BESIDE = (
     "output_dir", "resume", "run_name", "logger", "validate", "data.num_workers",
@@ -50,20 +49,31 @@ def flat(settings: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     return keys
 
 
-def logged_settings(
-    settings: Mapping[str, Any], tier: CropPolicy, geometry: CropGeometry
-) -> dict[str, Any]:
+def logged_settings(settings: Mapping[str, Any], tier: str, tokens: int) -> dict[str, Any]:
     """What a logger keeps of a run's settings: flat keys to filter on, such as `model/top_k`, as
     metrics have them, and `tier_ordered`, which sorts tiers by their tokens.
 
     Args:
         settings: A resolved configuration.
-        tier: That it describes.
-        geometry: Of the model.
+        tier: Name of the tier, or the policy, that it describes.
+        tokens: That are to be expected of it.
     """
-    if isinstance(tier, Tier):
-        tokens = tier.typical_vision_tokens
-    else:
-        tokens = geometry.selected_vision_tokens(tier.max_crops)
     kept = {k: v for k, v in flat(settings, "/").items() if not k.endswith("_target_")}
-    return {"tier_ordered": f"{tokens:05d} {tier.name}"} | kept
+    return {"tier_ordered": f"{tokens:05d} {tier}"} | kept
+
+
+def refuse_unread(written: Mapping[str, object], unread: Sequence[str], way_out: str) -> None:
+    """Refuse what the user wrote and nothing would read; defaults of the same keys are no harm.
+
+    Args:
+        written: Keys and values that the user wrote on the command line.
+        unread: Groups and keys.
+        way_out: What to do instead.
+
+    Raises:
+        ConfigError: One of them was written, and it does not just say that there is none.
+    """
+    for key, value in written.items():
+        named = any(key == name or key.startswith(f"{name}.") for name in unread)
+        if named and (key, value) not in (("logger", "none"), ("latency", "off")):
+            raise ConfigError(key, value, way_out)

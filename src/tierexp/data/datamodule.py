@@ -14,9 +14,8 @@ from tierexp.data.plan import EvaluationPlan, divide, plan_evaluation
 from tierexp.data.prepare import SamplePreparer
 from tierexp.data.sample import OnError, QuestionDataset, Sample
 from tierexp.errors import DataError
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import ModelSource
-from tierexp.tiers.tier import CropPolicy, Threshold
 
 
 class TierDataModule(LightningDataModule):
@@ -24,10 +23,8 @@ class TierDataModule(LightningDataModule):
 
     Args:
         dataset: The samples.
-        source: The model they are prepared for: its geometry, tokenizer and mask order.
-        tier: The crop policy.
-        threshold: When a tier's preferred counts suffice.
-        resize: How an image meets its canvas.
+        source: The model they are prepared for: its tokenizer and mask order.
+        preprocessing: How images become crops.
         batch_size: Most samples of a batch.
         num_workers: Worker processes; 0 prepares in the main process.
         on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
@@ -45,9 +42,7 @@ class TierDataModule(LightningDataModule):
         self,
         dataset: QuestionDataset,
         source: ModelSource,
-        tier: CropPolicy,
-        threshold: Threshold,
-        resize: Resize,
+        preprocessing: Preprocessing,
         batch_size: int = 8,
         num_workers: int = 2,
         on_error: OnError = "skip",
@@ -56,14 +51,12 @@ class TierDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.dataset = dataset
-        self.plan: EvaluationPlan = plan_evaluation(
-            dataset, tier, threshold, source.geometry, batch_size
-        )
+        self.plan: EvaluationPlan = plan_evaluation(dataset, preprocessing, batch_size)
         if on_error == "raise" and self.plan.unreadable:
             index, reason = next(iter(self.plan.unreadable.items()))
             raise _broken(dataset[index], reason)
         self._source = source
-        self._resize = resize
+        self._preprocessing = preprocessing
         self._num_workers = num_workers
         self._on_error = on_error
         finished = set(done)
@@ -83,8 +76,7 @@ class TierDataModule(LightningDataModule):
         preparer = SamplePreparer(
             self.dataset,
             self.plan,
-            self._resize,
-            self._source.geometry,
+            self._preprocessing,
             tokenizer,
             self._source.mask_order,
         )

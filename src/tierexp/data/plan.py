@@ -20,9 +20,8 @@ import numpy as np
 from tierexp.data.progress import told
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.selection import Selection, select_crops_many
-from tierexp.tiers.tier import CropPolicy, Threshold
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.tiers.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,7 @@ def _read_sizes(
 
 
 def plan_evaluation(
-    dataset: QuestionDataset,
-    tier: CropPolicy,
-    threshold: Threshold,
-    geometry: CropGeometry,
-    batch_size: int,
+    dataset: QuestionDataset, preprocessing: Preprocessing, batch_size: int
 ) -> EvaluationPlan:
     """Select a tiling for every sample and group the samples by crop count.
 
@@ -134,16 +129,14 @@ def plan_evaluation(
 
     Args:
         dataset: Read for image sizes and questions only.
-        tier: The crop policy.
-        threshold: When a tier's preferred counts suffice.
-        geometry: Of the model's crops.
+        preprocessing: The rule for tilings, and the model's crops.
         batch_size: Most samples of a batch.
     """
     sizes, unreadable = readable_sizes(dataset)
     selections: dict[int, Selection] = {}
     if sizes:
         heights, widths = np.array(list(sizes.values())).T
-        many = select_crops_many(tier, heights, widths, geometry, threshold)
+        many = preprocessing.select_many(heights, widths)
         for row, index in enumerate(sizes):
             rows, cols = many.tilings[row].tolist()
             selections[index] = Selection(rows * cols, (rows, cols), float(many.mismatch[row]))
@@ -158,7 +151,7 @@ def plan_evaluation(
 
     def length(index: int) -> tuple[int, int, int]:
         image = dataset.image_key(index)
-        tokens = geometry.llm_vision_tokens(selections[index].tiling)
+        tokens = preprocessing.geometry.llm_vision_tokens(selections[index].tiling)
         # Questions about one image stay together.
         return tokens, longest[image].bit_length(), first[image]
 

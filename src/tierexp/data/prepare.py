@@ -17,10 +17,9 @@ from tierexp.data.sample import QuestionDataset, ScaledDecoding
 from tierexp.errors import ImageDecodeError
 from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import QuestionTokenizer
 from tierexp.models.token_layout import layout_tokens
-from tierexp.tiers.geometry import CropGeometry
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,7 @@ class SamplePreparer:
     Args:
         dataset: The samples.
         plan: Their selections.
-        resize: How an image meets its canvas.
-        geometry: Of the model's crops.
+        preprocessing: How an image meets its canvas, and the model's crops.
         tokenizer: Of the model.
         mask_order: Of the model.
     """
@@ -56,15 +54,13 @@ class SamplePreparer:
         self,
         dataset: QuestionDataset,
         plan: EvaluationPlan,
-        resize: Resize,
-        geometry: CropGeometry,
+        preprocessing: Preprocessing,
         tokenizer: QuestionTokenizer,
         mask_order: MaskOrder,
     ) -> None:
         self._dataset = dataset
         self._plan = plan
-        self._resize = resize
-        self._geometry = geometry
+        self._preprocessing = preprocessing
         self._tokenizer = tokenizer
         self._mask_order = mask_order
         self._last: tuple[str, PreprocessedImage] | None = None
@@ -80,7 +76,7 @@ class SamplePreparer:
             image = self._preprocessed(index)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
-        selection, geometry = self._plan.selections[index], self._geometry
+        selection, geometry = self._plan.selections[index], self._preprocessing.geometry
         layout = layout_tokens(
             selection.tiling,
             geometry,
@@ -108,7 +104,7 @@ class SamplePreparer:
         key = self._dataset.image_key(index)
         if self._last is None or self._last[0] != key:
             size, tiling = self._plan.sizes[index], self._plan.selections[index].tiling
-            how = tiling, self._resize, self._geometry
+            how = tiling, self._preprocessing.resize, self._preprocessing.geometry
             if isinstance(self._dataset, ScaledDecoding):
                 pixels = self._dataset.image_at_least(index, needed_size(size, *how))
             else:

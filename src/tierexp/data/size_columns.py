@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from tierexp.data.sizes import ImageSizes
 from tierexp.imaging.placements import count_actual_tokens_many, place_many
-from tierexp.imaging.resize import Resize
-from tierexp.tiers.geometry import CropGeometry, Tiling
-from tierexp.tiers.selection import SelectionArrays, select_crops_many
-from tierexp.tiers.tier import CropPolicy, Threshold
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.tiers.geometry import Tiling
+from tierexp.tiers.selection import SelectionArrays
 
 
 @dataclass(frozen=True)
@@ -47,24 +46,16 @@ class ImageColumns:
     padding_fraction: NDArray[np.float64]
 
 
-def measure(
-    sizes: ImageSizes,
-    tier: CropPolicy,
-    threshold: Threshold,
-    resize: Resize,
-    geometry: CropGeometry,
-) -> ImageColumns:
+def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ImageColumns:
     """Select a tiling for every image and say what comes of it.
 
     Args:
         sizes: Of the images.
-        tier: The crop policy.
-        threshold: When a tier's preferred counts suffice.
-        resize: How an image meets its canvas and the global view.
-        geometry: Of the crops.
+        preprocessing: How images become crops.
     """
     heights, widths = sizes.heights, sizes.widths
-    selection = select_crops_many(tier, heights, widths, geometry, threshold)
+    resize, geometry = preprocessing.resize, preprocessing.geometry
+    selection = preprocessing.select_many(heights, widths)
     selected, crop_tokens, llm = (np.empty_like(heights) for _ in range(3))
     content_kept, padding = (np.empty(len(heights)) for _ in range(2))
     for tiling, members in by_tiling(selection.tilings):

@@ -56,8 +56,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
     device = build_trainer(config, logger=False).strategy.root_device
     data = TierDataModule(
-        setup.dataset, source, setup.tier, setup.threshold, setup.resize,
-        **dataclasses.asdict(setup.loader),
+        setup.dataset, source, setup.preprocessing, **dataclasses.asdict(setup.loader),
     )  # fmt: skip
     measured = BlockImportance(source.load(device))
     prompts = failed = 0
@@ -76,7 +75,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
         "schema_version": 1,
         "model": source.name,
         "dataset": setup.dataset.name,
-        "tier": setup.tier.name,
+        "tier": setup.preprocessing.tier.name,
         "num_samples": prompts,
         "num_failed": failed,
         "num_tokens": measured.num_tokens,
@@ -88,7 +87,9 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     with writing(file):
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
-    table = Table(title=f"{source.name} · {setup.dataset.name} · tier {setup.tier.name}")
+    table = Table(
+        title=f"{source.name} · {setup.dataset.name} · tier {setup.preprocessing.tier.name}"
+    )
     table.add_column("block", justify="right")
     table.add_column("changes its input by (1 - cosine)", justify="right")
     for number, score in enumerate(measured.scores):

@@ -22,12 +22,13 @@ from rich.console import Console
 from tierexp.config.build import build, resolved
 from tierexp.config.settings import logged_settings, measured_by
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_pass import LatencyPass
 from tierexp.evaluation.module import TierEvaluation
-from tierexp.evaluation.setup import EvaluationSetup, LoaderSettings
+from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.results.provenance import digest_inputs, gather_provenance
@@ -134,7 +135,9 @@ def _lead(
         logger = stack.enter_context(closing(build(config, "logger", save_dir=output_dir)))
         trainer.logger = logger
         module = TierEvaluation(setup, journal, processes)
-        logger.log_hyperparams(logged_settings(settings, setup.tier, setup.source.geometry))
+        tier, geometry = setup.preprocessing.tier, setup.preprocessing.geometry
+        tokens = tier.expected_tokens(geometry)
+        logger.log_hyperparams(logged_settings(settings, tier.name, tokens))
         processes.begin({"output_dir": str(output_dir.absolute()), "depends_on": depends_on})
         # Nobody writes before all have read what an earlier run has left.
         processes.meet("ready")
@@ -177,7 +180,7 @@ def _lead(
                 finished[1].unlink()  # as are those from before another try
         if isinstance(logger, SampleTableLogger):
             shown = module.indexed_samples[: logger.table_samples]
-            logger.log_sample_table(list(sample_rows(setup, shown)))
+            logger.log_sample_table(list(sample_rows(setup.dataset, setup.preprocessing, shown)))
             logger.log_file(path, "results")
         print_summary(results, path, _whereabouts(logger), console)
         if interrupted:
@@ -212,7 +215,7 @@ def _remaining(
     done = {int(index) for record in journal.records for index in record.get(kind, {})}
     done |= {*left_out}
     return TierDataModule(
-        setup.dataset, setup.source, setup.tier, setup.threshold, setup.resize,
+        setup.dataset, setup.source, setup.preprocessing,
         **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
     )  # fmt: skip
 

@@ -128,13 +128,13 @@ class TierEvaluation(LightningModule):
     @property
     def facts(self) -> RunFacts:
         """What holds for every sample; known once the model is loaded."""
-        setup = self._setup
+        setup, tier = self._setup, self._setup.preprocessing.tier
         return RunFacts(
             dataset=setup.dataset.name,
             model=setup.source.name,
-            tier=setup.tier.name,
-            tier_range=TierRange(setup.tier.min_crops, setup.tier.max_crops),
-            resize_to_fill=setup.resize.crops == "fill",
+            tier=tier.name,
+            tier_range=TierRange(tier.min_crops, tier.max_crops),
+            resize_to_fill=setup.preprocessing.fills,
             top_k=self.model.top_k,
             num_active_blocks=self.model.num_active_blocks,
             score=setup.dataset.score,

@@ -1,26 +1,25 @@
 """What an evaluation is made of, checked before anything heavy is imported.
 
-In: the composed configuration. Out: tier, threshold, resizing, data set and model source, ready to
-run. Opens the data file; reads no weights and imports no torch.
+In: the composed configuration. Out: preprocessing, data set and model source, ready to run. Opens
+the data file; reads no weights and imports no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import get_args
+from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import build, describes, refuse_unknown_keys, resolved, unknown_key
-from tierexp.config.checks import MAX_SEED, choice, flag, whole_number
-from tierexp.data.sample import OnError, QuestionDataset
+from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
+from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.data.loader_settings import LoaderSettings
+from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
-from tierexp.tiers.tier import CropPolicy, Threshold
 
 KEYS = (
     "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
@@ -30,37 +29,11 @@ KEYS = (
 
 
 @dataclass(frozen=True)
-class LoaderSettings:
-    """How samples are loaded, whatever the data set.
-
-    Args:
-        batch_size: Most samples of a batch.
-        num_workers: Worker processes; 0 prepares in the main process.
-        on_error: What a sample does whose image cannot be read, or that does not fit into memory
-            alone: `skip` counts it as failed, `raise` ends the run.
-
-    Raises:
-        ConfigError: A number is too small, or another word.
-    """
-
-    batch_size: int
-    num_workers: int
-    on_error: OnError
-
-    def __post_init__(self) -> None:
-        whole_number("data.batch_size", self.batch_size, 1)
-        whole_number("data.num_workers", self.num_workers, 0)
-        choice("data.on_error", self.on_error, get_args(OnError))
-
-
-@dataclass(frozen=True)
 class EvaluationSetup:
     """Everything of an evaluation that can be checked without torch.
 
     Args:
-        tier: The crop policy.
-        threshold: When a tier's preferred counts suffice.
-        resize: How an image meets its canvas.
+        preprocessing: How images become crops.
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
@@ -69,9 +42,7 @@ class EvaluationSetup:
         resume: Whether to go on with an unfinished run in the output folder.
     """
 
-    tier: CropPolicy
-    threshold: Threshold
-    resize: Resize
+    preprocessing: Preprocessing
     loader: LoaderSettings
     dataset: QuestionDataset
     source: ModelSource
@@ -95,23 +66,21 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     source = build(config, "model")
-    tier = build(config, "tier", geometry=source.geometry)  # what a fixed tier's crops cost
-    threshold = build(config, "threshold")
-    resize = build(config, "resize")
+    preprocessing = Preprocessing.from_config(config, source.geometry)
     if describes(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
     if "validate" in keys:
         _validation_settings(config)
     latency = build(config, "latency") if "latency" in keys else NoLatency()
-    loader = _loader_settings(config)
+    loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
-    dataset = build(config, "data", leave_out=[field.name for field in fields(LoaderSettings)])
+    dataset = build(config, "data", leave_out=LoaderSettings.names())
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     return EvaluationSetup(
-        tier, threshold, resize, loader, dataset, source, seed,
+        preprocessing, loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
     )  # fmt: skip
@@ -133,12 +102,3 @@ def _refuse_other_answers(latency: LatencySettings, loader: LoaderSettings) -> N
     if loader.batch_size != 1:
         allowed = "1 with latency.passes=one: samples are timed alone"
         raise ConfigError("data.batch_size", loader.batch_size, allowed)
-
-
-def _loader_settings(config: DictConfig) -> LoaderSettings:
-    data = resolved(config.data)
-    names = [field.name for field in fields(LoaderSettings)]
-    for name in names:
-        if name not in data:
-            raise ConfigError(f"data.{name}", None, "it has been deleted, and loading needs it")
-    return LoaderSettings(**{name: data[name] for name in names})

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from tierexp.config.build import build
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import DataError, TierexpError
-from tierexp.evaluation.setup import LoaderSettings
 from tierexp.machine import writing
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve

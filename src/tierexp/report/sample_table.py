@@ -13,8 +13,9 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
+from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.report.tiling_figure import draw_tiling
 from tierexp.results.schema import SampleResult
 
@@ -74,21 +75,23 @@ def closing(logger: Logger) -> Iterator[Logger]:
 
 
 def sample_rows(
-    setup: EvaluationSetup, results: Sequence[tuple[int, SampleResult]]
+    dataset: QuestionDataset,
+    preprocessing: Preprocessing,
+    results: Sequence[tuple[int, SampleResult]],
 ) -> Iterator[SampleRow]:
     """Samples with their tilings drawn; those are left out whose image has become unreadable since.
 
     Args:
-        setup: That the results come from.
-        results: Indices into its data set, and what was measured there.
+        dataset: That the results are of.
+        preprocessing: How its images became crops.
+        results: Indices into the data set, and what was measured there.
     """
     for index, result in results:
         try:
-            image = setup.dataset.image(index)
+            image = dataset.image(index)
         except ImageDecodeError as error:
             _log.warning("sample %s is not shown: %s", result.sample_id, error)
             continue
-        figure = draw_tiling(
-            image, result.selected_tiling, setup.resize.crops, setup.source.geometry
-        )
+        how = preprocessing.resize.crops
+        figure = draw_tiling(image, result.selected_tiling, how, preprocessing.geometry)
         yield SampleRow(figure, result)

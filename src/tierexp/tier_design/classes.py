@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tierexp.data.size_columns import by_tiling
 from tierexp.data.sizes import ImageSizes
 from tierexp.imaging.placements import place_many
+from tierexp.tiers.aspects import inner_aspects, mismatches
 from tierexp.tiers.geometry import CropGeometry, Tiling
-from tierexp.tiers.selection import inner_aspects, mismatches
 from tierexp.tiers.table import Breakpoints, ExactMetric, candidate_tilings
-from tierexp.tiers.tier import Threshold
+from tierexp.tiers.threshold import Threshold
 
 Objective = Literal["mismatch", "content_loss"]
 """What is to become small on average: the recorded mismatch of aspect ratios, or the share of an

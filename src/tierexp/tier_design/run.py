@@ -18,9 +18,10 @@ from rich.console import Console
 from tierexp.cli.overrides import written_overrides
 from tierexp.config.build import build, refuse_unknown_keys, resolved
 from tierexp.config.checks import choice, text, whole_number
+from tierexp.config.settings import refuse_unread
 from tierexp.data.sizes import ImageSizes
+from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.errors import ConfigError
-from tierexp.evaluation.model_free import read_image_sizes, refuse_unread, require_a_size
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, write_results, write_text
 from tierexp.tier_design.classes import Objective, divide, losses
@@ -37,8 +38,10 @@ from tierexp.tier_design.search import count_tiers, find_frontier
 from tierexp.tier_design.summary import print_design
 from tierexp.tiers.files import load_tier, shipped_tiers
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops_many
-from tierexp.tiers.tier import CropPolicy, Threshold, Tier
+from tierexp.tiers.threshold import Threshold
+from tierexp.tiers.tier import Tier
 
 KEYS = (
     "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "output_dir",
@@ -179,7 +182,7 @@ def _as_tier(point: FrontierPoint, setup: DesignSetup) -> Tier:
 
 
 def _figures(
-    policy: CropPolicy, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
+    policy: CropRule, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
 ) -> TierFigures:
     """Selected and measured as an evaluation does it, image by image, not as the search did."""
     heights, widths = setup.sizes.heights, setup.sizes.widths

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError
-from tierexp.tiers.tier import CropPolicy
+from tierexp.tiers.rule import CropRule
 
 
 def shipped_tiers() -> dict[str, Path]:
@@ -17,7 +17,7 @@ def shipped_tiers() -> dict[str, Path]:
     return {path.stem: path for path in sorted((config_dir() / "tier").glob("*.yaml"))}
 
 
-def load_tier(name_or_path: str | Path) -> CropPolicy:
+def load_tier(name_or_path: str | Path) -> CropRule:
     """A tier or baseline of `conf/tier`, or of a YAML file of one's own.
 
     Args:
@@ -38,5 +38,5 @@ def load_tier(name_or_path: str | Path) -> CropPolicy:
     tier = OmegaConf.load(path)
     if not isinstance(tier, DictConfig) or "_target_" not in tier:
         raise ConfigError("tier", str(path), "the file needs a _target_ and the tier's fields")
-    policy: CropPolicy = build(OmegaConf.create({"tier": tier}), "tier")
-    return policy
+    rule: CropRule = build(OmegaConf.create({"tier": tier}), "tier")
+    return rule

@@ -16,16 +16,29 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.tiers.geometry import CropGeometry, Tiling
-from tierexp.tiers.tier import Threshold, Tier
+from tierexp.tiers.threshold import Threshold
 
 _NEAR = 1e-12
 """Relative distance to a breakpoint below which floats are not trusted to tell the side. Far above
 their rounding error, and far below the distance of two different aspect ratios of real images."""
+
+
+class CropCounts(Protocol):
+    """The crop counts of a tier; hashable."""
+
+    @property
+    def preferred_crops(self) -> tuple[int, ...]:
+        """Counts considered first, in this order."""
+
+    @property
+    def other_crops(self) -> tuple[int, ...]:
+        """The others, ascending."""
 
 
 def candidate_tilings(crops: int) -> tuple[Tiling, ...]:
@@ -109,7 +122,7 @@ class ExactMetric:
 
 
 def winning_tiling(
-    tier: Tier, aspect: Fraction, geometry: CropGeometry, threshold: Threshold
+    tier: CropCounts, aspect: Fraction, geometry: CropGeometry, threshold: Threshold
 ) -> Tiling:
     """The tiling that the definition of a tier gives to an aspect ratio: the loop itself."""
     metric = ExactMetric(geometry, threshold)
@@ -216,7 +229,7 @@ class SelectionTable:
         threshold: What is minimised, and when preferred counts suffice.
     """
 
-    def __init__(self, tier: Tier, geometry: CropGeometry, threshold: Threshold) -> None:
+    def __init__(self, tier: CropCounts, geometry: CropGeometry, threshold: Threshold) -> None:
         metric = ExactMetric(geometry, threshold)
         self.of_canvas = metric.of_canvas
 
@@ -257,6 +270,6 @@ class SelectionTable:
 
 
 @lru_cache(maxsize=256)
-def compiled(tier: Tier, geometry: CropGeometry, threshold: Threshold) -> SelectionTable:
+def compiled(tier: CropCounts, geometry: CropGeometry, threshold: Threshold) -> SelectionTable:
     """The table of a tier, compiled once."""
     return SelectionTable(tier, geometry, threshold)

@@ -1,21 +1,23 @@
-"""What a tier, a baseline and a threshold are, and which of them cannot exist.
+"""What a tier is, and which of them cannot exist.
 
-In: numbers from a YAML file of `conf/tier` or `conf/threshold`. Out: frozen, validated
-dataclasses. Choosing a tiling with them is `tierexp.tiers.selection`'s business.
+In: numbers from a YAML file of `conf/tier`. Out: a frozen, validated dataclass that gives an image
+the tiling of its definition, by way of a compiled table (`tierexp.tiers.table`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from tierexp.config.checks import choice, text, whole_number
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
-from tierexp.tiers.geometry import CropGeometry
-
-Metric = Literal["absolute", "log_ratio", "content_loss"]
+from tierexp.tiers.aspects import inner_aspect, inner_aspects
+from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.table import compiled
+from tierexp.tiers.threshold import Threshold
 
 
 @dataclass(frozen=True)
@@ -71,62 +73,31 @@ class Tier:
         counts = range(self.min_crops, self.max_crops + 1)
         return tuple(crops for crops in counts if crops not in self.preferred_crops)
 
+    def expected_tokens(self, geometry: CropGeometry) -> int:  # noqa: ARG002
+        """The typical token budget."""
+        return self.typical_vision_tokens
 
-@dataclass(frozen=True)
-class NativeRule:
-    """Molmo's own rule: any tiling up to `max_crops`, chosen by scale (`tiling.select_tiling`).
+    def tiling(
+        self, height: int, width: int, geometry: CropGeometry, threshold: Threshold
+    ) -> Tiling:
+        """See `CropRule`."""
+        table = compiled(self, geometry, threshold)
+        if table.of_canvas:
+            return table.lookup(width, height)
+        return table.lookup(*inner_aspect(height, width, geometry))
 
-    Args:
-        name: How results and charts call it.
-        max_crops: Most crops; 12 in the released checkpoints.
-        description: What it is for.
-    """
-
-    name: str = "native"
-    max_crops: int = 12
-    description: str = ""
-
-    def __post_init__(self) -> None:
-        text("tier.name", self.name)
-        whole_number("tier.max_crops", self.max_crops, 1)
-
-    @property
-    def min_crops(self) -> int:
-        """Fewest crops a selection may have."""
-        return 1
-
-
-CropPolicy = Tier | NativeRule
-"""Everything that turns an image size into a tiling."""
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """When the preferred crop counts are good enough to leave the others unconsidered.
-
-    Args:
-        value: They are when their best mismatch is below this; None sets no limit, so that the
-            others never are considered; 0 always considers them.
-        metric: What a selection minimises and `value` is measured in: `absolute` |Δ aspect|,
-            `log_ratio` |ln of the aspects' quotient|, or `content_loss`, the share of the image's
-            area that filling the canvas crops away.
-
-    Raises:
-        ConfigError: A negative value, not a number, or an unknown metric.
-    """
-
-    value: float | None = 0.3
-    metric: Metric = "absolute"
-
-    def __post_init__(self) -> None:
-        choice("threshold.metric", self.metric, get_args(Metric))
-        if self.value is None:
-            return
-        number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        if not number or not (math.isfinite(self.value) and self.value >= 0):
-            raise ConfigError(
-                "threshold.value", self.value, "a finite number >= 0, or null for no limit"
-            )
+    def tilings(
+        self,
+        heights: NDArray[np.int64],
+        widths: NDArray[np.int64],
+        geometry: CropGeometry,
+        threshold: Threshold,
+    ) -> NDArray[np.int64]:
+        """See `CropRule`."""
+        table = compiled(self, geometry, threshold)
+        if table.of_canvas:
+            return table.lookup_many(widths, heights)
+        return table.lookup_many(*inner_aspects(heights, widths, geometry))
 
 
 def fixed_tier(vision_tokens: int, geometry: CropGeometry = CropGeometry()) -> Tier:

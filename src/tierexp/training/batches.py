@@ -33,8 +33,8 @@ from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.text import PromptTokenizer
 from tierexp.models.token_layout import layout_tokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops
-from tierexp.tiers.tier import Tier
 from tierexp.training.crowded import crowded_scene
 from tierexp.training.dense_targets import canvas_targets, dense_targets
 from tierexp.training.grounding import Grounding, TokenCanvas
@@ -139,7 +139,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
     def __init__(
         self,
         phases: Sequence[Phase],
-        tiers: Mapping[str, Tier],
+        tiers: Mapping[str, CropRule],
         seed: int,
         model: MolmoConfig,
         resize: Resize,
@@ -221,7 +221,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
             return Knobs(skipped_block=skipped)
         return Knobs(top_k=rng.choice(others))
 
-    def _draw(self, rng: Random, tier: Tier) -> tuple[Scene, Tiling]:
+    def _draw(self, rng: Random, tier: CropRule) -> tuple[Scene, Tiling]:
         scene = generate_scene("train", rng.randrange(IMAGES["train"]))
         return scene, select_crops(tier, scene.height, scene.width, self._geometry).tiling
 

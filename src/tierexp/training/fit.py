@@ -18,6 +18,7 @@ from tierexp.config.checks import path
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa.dataset import TierQA
 from tierexp.errors import CheckpointError, ConfigError
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
@@ -25,7 +26,7 @@ from tierexp.models.molmo.model import Molmo
 from tierexp.report.sample_table import closing
 from tierexp.runtime.progress import quiet_lightning
 from tierexp.runtime.trainer import build_trainer, interruptible
-from tierexp.tiers.tier import Threshold, Tier
+from tierexp.tiers.rule import CropRule
 from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule
 from tierexp.training.kept_memory import keep_freed_memory
@@ -41,7 +42,7 @@ def fit(
     config: DictConfig,
     recipe: Recipe,
     resize: Resize,
-    tiers: Mapping[str, Tier],
+    tiers: Mapping[str, CropRule],
     architecture: MolmoConfig,
     folder: Path,
     seed: int,
@@ -84,9 +85,7 @@ def fit(
         name: TierDataModule(
             questions,
             source,
-            tier,
-            Threshold(),
-            resize,
+            Preprocessing(tier, resize=resize, geometry=source.geometry),
             batch_size=recipe.validation_batch_size,
             num_workers=0,
         )

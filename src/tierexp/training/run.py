@@ -26,7 +26,6 @@ from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.tier import Tier
 from tierexp.training.recipe import Recipe
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_PER_BLOCK
 
@@ -56,7 +55,7 @@ def train(config: DictConfig, output_dir: Path) -> None:
     resume = flag("resume", config.resume)
     recipe: Recipe = build(config, "recipe")
     resize: Resize = build(config, "resize")
-    tiers = {name: _tier(name) for phase in recipe.phases for name in phase.tiers}
+    tiers = {name: load_tier(name) for phase in recipe.phases for name in phase.tiers}
     architecture = _architecture(resolved(config.architecture))
     folder, state = output_dir / "checkpoint", output_dir / "training_states" / "last.ckpt"
     if resume and not state.is_file():
@@ -110,13 +109,6 @@ def _refuse_untrainable(architecture: MolmoConfig) -> None:
     if pooling[0] != pooling[1] or leading % pooling[0] or geometry.window_patches % pooling[0]:
         allowed = "square, and dividing margins and window, so that crops share a grid of tokens"
         raise ConfigError("architecture.image_pooling_h", pooling[0], allowed)
-
-
-def _tier(name: str) -> Tier:
-    tier = load_tier(name)
-    if not isinstance(tier, Tier):
-        raise ConfigError("recipe.phases", name, "tiers that have a range of crop counts")
-    return tier
 
 
 def _texts() -> Iterator[str]:

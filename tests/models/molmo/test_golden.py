@@ -20,7 +20,7 @@ from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.text import ImageTokenIds
 from tierexp.models.token_layout import TokenLayout, layout_tokens
-from tierexp.tiers.selection import select_tiling
+from tierexp.tiers.native import select_tiling
 
 FOLDER = Path(__file__).parents[2] / "golden"
 MODELS = ("molmoe-tiny", "molmo-dense-tiny")

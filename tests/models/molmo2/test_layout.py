@@ -26,7 +26,7 @@ from tierexp.models.patches import normalised_patches
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.token_layout import DROPPED, TokenLayout, layout_tokens
 from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.selection import select_tiling
+from tierexp.tiers.native import select_tiling
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "molmo2-images.npz"
 """What transformers 5.24.0's image processor and torchvision 0.28.0 make of `formula_image` at the

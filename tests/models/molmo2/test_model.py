@@ -27,7 +27,7 @@ from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.models.patches import normalised_patches
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.token_layout import layout_tokens
-from tierexp.tiers.selection import Tiling
+from tierexp.tiers.geometry import Tiling
 
 KINDS: dict[str, dict[str, Any]] = {
     "qwen": {},

@@ -88,6 +88,6 @@ def _data(
     setup: AnsweringSetup, questions: Sequence[Question], documents: Documents
 ) -> TierDataModule:
     return TierDataModule(
-        LmmsEvalQuestions(questions, documents), setup.source, setup.tier, setup.threshold,
-        setup.resize, setup.batch_size, setup.num_workers, on_error="raise",
+        LmmsEvalQuestions(questions, documents), setup.source, setup.preprocessing,
+        setup.batch_size, setup.num_workers, on_error="raise",
     )  # fmt: skip

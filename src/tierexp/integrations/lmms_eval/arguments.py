@@ -24,10 +24,9 @@ from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.data.hub.prompt import Prompt
 from tierexp.errors import ConfigError, TierexpError
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.none import NoModel
 from tierexp.models.protocol import ModelSource
-from tierexp.tiers.tier import CropPolicy, Threshold
 
 CONFIG_NAME = "lmms_eval"
 KEYS = ("tier", "threshold", "resize", "model", "trainer", "data", "output_dir")
@@ -42,9 +41,7 @@ class AnsweringSetup:
     """Everything that answers are given by.
 
     Args:
-        tier: The crop policy.
-        threshold: When a tier's preferred counts suffice.
-        resize: How an image meets its canvas.
+        preprocessing: How images become crops.
         source: The model, its weights not read yet.
         prompt: How a task's question is put.
         batch_size: Most questions of a batch.
@@ -53,9 +50,7 @@ class AnsweringSetup:
         config: That all of this was read from.
     """
 
-    tier: CropPolicy
-    threshold: Threshold
-    resize: Resize
+    preprocessing: Preprocessing
     source: ModelSource
     prompt: Prompt
     batch_size: int
@@ -133,15 +128,13 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
     if describes(config, "model", NoModel):
         raise ConfigError("model", "none", "a model that answers")
     source = build(config, "model")
-    tier = build(config, "tier", geometry=source.geometry)
-    threshold = build(config, "threshold")
-    resize = build(config, "resize")
+    preprocessing = Preprocessing.from_config(config, source.geometry)
     data = resolved(config.data)
     for key, value in data.items():
         if key not in _DATA_KEYS:
             raise unknown_key(f"data.{key}", value, _DATA_KEYS)
     return AnsweringSetup(
-        tier, threshold, resize, source,
+        preprocessing, source,
         Prompt.from_config(data.get("prompt")),
         whole_number("data.batch_size", data.get("batch_size"), 1),
         whole_number("data.num_workers", data.get("num_workers"), 0),

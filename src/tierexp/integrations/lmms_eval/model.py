@@ -118,13 +118,14 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     def _report(self) -> None:
         setup, model = self._setup, self._loaded()
+        tier = setup.preprocessing.tier
         run = LmmsEvalRun(
             kind=KIND,
             schema_version=SCHEMA_VERSION,
             model=setup.source.name,
-            tier=setup.tier.name,
-            tier_range=TierRange(setup.tier.min_crops, setup.tier.max_crops),
-            resize_to_fill=setup.resize.crops == "fill",
+            tier=tier.name,
+            tier_range=TierRange(tier.min_crops, tier.max_crops),
+            resize_to_fill=setup.preprocessing.fills,
             top_k=model.top_k,
             num_active_blocks=model.num_active_blocks,
             tasks=task_figures(self._answered),

@@ -1,0 +1,67 @@
+"""How the images of a run become crops: everything that is settled before an image is seen.
+
+One frozen value instead of four arguments: results of two runs differ in what happens to images
+exactly where these differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+from omegaconf import DictConfig
+
+from tierexp.config.build import build
+from tierexp.imaging.resize import Resize
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.selection import Selection, SelectionArrays, select_crops, select_crops_many
+from tierexp.tiers.threshold import Threshold
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Which tiling an image gets, and how the image meets it.
+
+    Args:
+        tier: The rule for tilings.
+        threshold: When a tier's preferred counts suffice.
+        resize: How an image meets its canvas and the global view.
+        geometry: Of the model's crops.
+    """
+
+    tier: CropRule
+    threshold: Threshold = Threshold()
+    resize: Resize = Resize()
+    geometry: CropGeometry = CropGeometry()
+
+    @classmethod
+    def from_config(cls, config: DictConfig, geometry: CropGeometry) -> Preprocessing:
+        """What the groups `tier`, `threshold` and `resize` say of a model's crops.
+
+        Args:
+            config: As composed.
+            geometry: Of the crops.
+
+        Raises:
+            ConfigError: A value that cannot work.
+        """
+        return cls(
+            tier=build(config, "tier", kind=CropRule, geometry=geometry),
+            threshold=build(config, "threshold"),
+            resize=build(config, "resize"),
+            geometry=geometry,
+        )
+
+    @property
+    def fills(self) -> bool:
+        """Whether images fill their canvases (`resize_to_fill` of results)."""
+        return self.resize.crops == "fill"
+
+    def select(self, height: int, width: int) -> Selection:
+        """The crops of one image, see `select_crops`."""
+        return select_crops(self.tier, height, width, self.geometry, self.threshold)
+
+    def select_many(self, heights: ArrayLike, widths: ArrayLike) -> SelectionArrays:
+        """The crops of many images, see `select_crops_many`."""
+        return select_crops_many(self.tier, heights, widths, self.geometry, self.threshold)
