@@ -7,8 +7,11 @@ of its own, which is asked for every file in turn; all on one thread, medians of
 and in the other. Decoders that are not installed, or do not import beside this PyTorch
 (torchvision's), are left out by name.
 
-Pixels: `decode` from the file's bytes to RGB; `batch` from there to the patches of a medium tier's
-crops, normalised, (crops, patches, 588) float32, which other decoders are given to do, too.
+Pixels: `exact` and `scaled` from the file's bytes to RGB; `batch` from the bytes to the patches of
+a medium tier's crops and the global view, normalised, (crops + 1, patches, 588) float32. Beside it,
+from the same bytes to as many patches: plain resizes of the decoder's pixels by torch (`resizes`),
+and LLaVA-NeXT's preprocessor as transformers publishes it for Pillow (`LLaVA-NeXT`), which cuts an
+image into a grid of crops of the same side and a view, without overlap.
 Reading: 100,000 lines about 20,000 images until every size is known, as a run asks for them.
 """
 
@@ -24,20 +27,22 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from tierexp.imaging.decode import decode_image
 from tierexp.imaging.preprocess import needed_size, preprocess, stack_crops
 from tierexp.imaging.resize import Resize
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.geometry import CropGeometry, Tiling
 from tierexp.tiers.selection import select_crops
 
-TURNS = 15
+TURNS = 5
 SIZES = ((480, 640), (1200, 1600), (3024, 4032))
 LINES, IMAGES = 100_000, 20_000
 GEOMETRY, RESIZE = CropGeometry(), Resize()
@@ -114,6 +119,41 @@ def others() -> dict[str, Callable[[bytes], object]]:
     return found
 
 
+def by_resizes(decode: Callable[[bytes], object], content: bytes, tiling: Tiling) -> object:
+    """The least that another decoder's pixels need: two resizes, cut into crops."""
+    pixels = torch.as_tensor(decode(content))
+    batch = pixels[None] if pixels.shape[0] == 3 else pixels[None].permute(0, 3, 1, 2)
+    side, (rows, cols) = GEOMETRY.crop_size, tiling
+    views = [
+        interpolate(batch, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+        for size in ((rows * side, cols * side), (side, side))
+    ]
+    canvas = views[0].reshape(rows, side, cols, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
+    return to_patches(torch.cat([views[1][None], canvas]).numpy())
+
+
+def by_llava_next(content: bytes, tiling: Tiling) -> object:
+    """As published, but for the grid, which is the one that our tier selects."""
+    side = GEOMETRY.crop_size
+    grid = [[tiling[0] * side, tiling[1] * side]]
+    processor = _llava_next(side)
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    values = processor(image, image_grid_pinpoints=grid, return_tensors="np")["pixel_values"][0]
+    count = len(values)
+    patches = values.reshape(count, 3, side // 14, 14, side // 14, 14).transpose(0, 2, 4, 3, 5, 1)
+    return np.ascontiguousarray(patches.reshape(count, -1, 588), np.float32)
+
+
+@cache
+def _llava_next(side: int) -> Any:
+    from transformers.models.llava_next.image_processing_pil_llava_next import (
+        LlavaNextImageProcessorPil,
+    )
+
+    square = {"height": side, "width": side}
+    return LlavaNextImageProcessorPil(size={"shortest_edge": side}, crop_size=square)
+
+
 class Before:
     """An older commit, decoding in a process of its own."""
 
@@ -156,28 +196,38 @@ def timed(function: Callable[[], object]) -> Callable[[], float]:
 
 
 def decoding(before: Before, file: Path, name: str) -> None:
+    """One line for one file."""
     content = file.read_bytes()
     pixels = decode_image(content)
     size = pixels.shape[0], pixels.shape[1]
-    clocks = {
+    tiling = select_crops(load_tier("medium"), *size).tiling
+    least = needed_size(size, tiling, RESIZE, GEOMETRY)
+    exact = in_turn({
         "ours": timed(lambda: decode_image(content)),
+        "scaled": timed(lambda: decode_image(content, least=least)),
         "before": lambda: before.seconds(file),
-        "batch": timed(lambda: to_batch(content, size, scaled=False)),
-        "scaled": timed(lambda: to_batch(content, size, scaled=True)),
         **{name: timed(lambda d=decode: d(content)) for name, decode in others().items()},
-    }
-    least = needed_size(size, select_crops(load_tier("medium"), *size).tiling, RESIZE, GEOMETRY)
-    clocks["ours, scaled"] = timed(lambda: decode_image(content, least=least))
-    times = in_turn(clocks)
-    beside = {
-        key: np.median(value / times["ours"])
-        for key, value in times.items()
-        if key not in ("ours", "batch", "scaled", "ours, scaled")
-    }
-    text = ", ".join(f"{key} {ratio:.2f}" for key, ratio in beside.items())
-    fewer = np.median(times["before"] / times["ours, scaled"])
-    batch = np.median(times["batch"] / times["scaled"])
-    print(f"{name:34} exact: {text}; scaled: before {fewer:.2f}; batch, exact/scaled {batch:.2f}")
+    })  # fmt: skip
+    batch = in_turn({
+        "ours": timed(lambda: to_batch(content, size, scaled=False)),
+        "scaled": timed(lambda: to_batch(content, size, scaled=True)),
+        "LLaVA-NeXT": timed(lambda: by_llava_next(content, tiling)),
+        **{
+            f"{name}, resizes": timed(lambda d=decode: by_resizes(d, content, tiling))
+            for name, decode in others().items()
+        },
+    })  # fmt: skip
+    print(f"{name:22} decode: {beside(exact)}")
+    print(f"{'':22} batch:  {beside(batch)}", flush=True)
+
+
+def beside(times: Mapping[str, NDArray[np.float64]]) -> str:
+    """The median of each turn's ratio to ours, and of ours to its scaled sister."""
+    ratios = {name: np.median(value / times["ours"]) for name, value in times.items()}
+    del ratios["ours"]
+    faster = 1 / ratios.pop("scaled")
+    others = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    return f"{others}; exact / scaled {faster:.2f}"
 
 
 def reading(checkout: Path, folder: Path) -> None:
