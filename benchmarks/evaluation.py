@@ -33,6 +33,7 @@ from tierexp.evaluation.latency_meter import StageTimes
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
@@ -48,9 +49,9 @@ QUESTIONS, BATCH, NEW_TOKENS = 49, 14, 16
 class Straightforward:
     """A Molmo mixture of experts, written down as one reads it; norms before the sublayers."""
 
-    def __init__(self, model: Molmo) -> None:
-        self.config, self.end = model.config, model.end_of_text_id
-        self.top_k, self.weights = model.config.decoder.top_k, model.state_dict()
+    def __init__(self, model: MolmoEngine) -> None:
+        self.config, self.end = model.network.config, model.end_of_text_id
+        self.top_k, self.weights = model.top_k, model.network.state_dict()
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         """The layer of that name."""
@@ -190,7 +191,7 @@ def _turned(x: Tensor) -> Tensor:
 class Job:
     """A model, its batches, and how what it generates is read."""
 
-    model: Molmo
+    model: MolmoEngine
     batches: list[ModelInputs]
     rows: list[Sequence[int]]  # of each batch, the numbers of its questions
     device: torch.device
@@ -246,7 +247,7 @@ def random_molmoe(config: MolmoConfig, device: torch.device, dtype: torch.dtype)
         image_input_idx=torch.arange(views * per_crop).view(1, views, -1).expand(BATCH, -1, -1),
         image_index=torch.arange(images).repeat_interleave(PER_PICTURE),
     ).to(device)
-    return Job(model.eval(), [inputs], [range(BATCH)], device, fixed_length=True)
+    return Job(MolmoEngine(model.eval()), [inputs], [range(BATCH)], device, fixed_length=True)
 
 
 def molmoe() -> Job:

@@ -13,7 +13,9 @@ from omegaconf import DictConfig
 
 from tests.support.command_line import TESTS, assert_refused, run_eval, run_on_fakes
 from tests.support.fakes import DEFECT
+from tierexp.cli.arguments import expand_home, spell_out_token_targets
 from tierexp.cli.launch import launch
+from tierexp.errors import ConfigError
 
 ROOT = TESTS.parent
 SAMPLES = [[[480, 640], "which?", ["this"], "read"]]
@@ -35,7 +37,9 @@ TABLE = {"which?": "this"}
         ("+tier=low", ["tier", "without the +"]),
         ("~data.batch_size", ["data.batch_size", "deleted"]),
         ("tier.preferred_crops=[4,6", ["'tier.preferred_crops=[4,6'", "KEY=VALUE"]),
-        ("tier=low,high", ["tier=low,high", "-m runs each", "[low,high]"]),
+        ("tier=low,high", ["tier=low,high", "-m tier=low,high runs each"]),
+        ("tier=[low,high]", ["[low,high]", "-m tier=low,high runs each"]),
+        ("data.path=a,b.jsonl", ["data.path=a,b.jsonl", "quoted twice"]),
         ("tier.name=${nothing}", ["tier.name", "'nothing' not found"]),
         ("output_dir=${nothing}", ["'nothing' not found"]),
         ("tier.min_crops=9", ["tier.min_crops=9", "at most tier.max_crops (8)"]),
@@ -164,6 +168,7 @@ def test_help_explains_every_option_of_every_group() -> None:
     assert outcome.code == 0
     assert max(len(line) for line in outcome.out.splitlines()) <= 80
     defaults = (ROOT / "conf" / "eval.yaml").read_text()
+    assert "train.py" not in outcome.out.partition("experiment:")[2].partition("keys")[0]
     for group in ("tier", "threshold", "resize", "model", "data", "trainer", "logger"):
         assert f"\n{group}: " in outcome.out
         for path in (ROOT / "conf" / group).glob("*.yaml"):
@@ -171,7 +176,68 @@ def test_help_explains_every_option_of_every_group() -> None:
             named = rf"^  (?:[a-z0-9_]+, )*{path.stem}(?:,|$| (\*?))"
             marked = re.search(named, outcome.out, re.MULTILINE)
             assert marked, f"{group}={path.stem} is not explained"
-            assert bool(marked[1]) == (f"- {group}: {path.stem}\n" in defaults)
+            assert bool(marked[1]) == (f"- {group}: {path.stem} " in defaults)
+            first = path.read_text().removeprefix("# ").split()[0]
+            assert first in outcome.out[marked.end() :].partition("\n")[0]
+
+
+def test_help_shows_what_a_users_own_folder_adds(tmp_path: Path) -> None:
+    (tmp_path / "tier").mkdir()
+    (tmp_path / "tier" / "mine.yaml").write_text("# Four crops, always.\nname: mine\n")
+    outcome = run_eval("--config-dir", str(tmp_path), "--help")
+    assert "\n  mine             Four crops, always\n" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tier", "low"], ["--tier", ": tier=low"]),
+        (["--tier=low"], ["--tier", ": tier=low"]),
+        (["--limit", "5"], ["data.max_samples=5"]),
+        (["--max-samples", "5"], ["data.max_samples=5"]),
+        (["--batch_size", "5", "tier=low"], ["data.batch_size=5"]),
+        (["--confg-dir", "my"], ["did you mean --config-dir?"]),
+        (["--frobnicate"], ["KEY=VALUE", "--help"]),
+    ],
+)
+def test_an_option_of_another_program_says_what_is_meant(
+    arguments: list[str], words: list[str]
+) -> None:
+    assert_refused(run_eval(*arguments), words)
+
+
+def test_a_home_folder_needs_no_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/a b (c)")
+    home = "'/home/a b (c)'"
+    assert expand_home("model.checkpoint=~/x") == "model.checkpoint='/home/a b (c)/x'"
+    assert expand_home("output_dir=~") == f"output_dir={home}"
+    assert expand_home("+data.path=~/x,~/y/z") == "+data.path='/home/a b (c)/x','/home/a b (c)/y/z'"
+    assert expand_home("data.files=[a,~/x]") == "data.files=[a,'/home/a b (c)/x']"
+    monkeypatch.setenv("HOME", "/root")
+    assert expand_home("model.checkpoint=~/x") == "model.checkpoint=/root/x"
+    for kept in (
+        "~data.batch_size",
+        "data.path=a~b",
+        "data.path='~/x'",
+        "--config-dir",
+        "tier=low",
+    ):
+        assert expand_home(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "targets", ["[432,a]", "432,720", "432", "[]", "", "[432] tier=low", "[1e3]"]
+)
+def test_token_targets_are_a_list_of_numbers(targets: str) -> None:
+    value, *beside = targets.split(" ")
+    with pytest.raises(ConfigError, match="vision_tokens_list"):
+        spell_out_token_targets([f"vision_tokens_list={value}", *beside])
+
+
+def test_token_targets_are_a_multirun_of_the_fixed_tier() -> None:
+    assert spell_out_token_targets(["vision_tokens_list=[432,1152]", "-m", "seed=1"]) == [
+        "--multirun", "tier=fixed", "tier.vision_tokens=432,1152", "seed=1",
+    ]  # fmt: skip
 
 
 def test_composing_imports_nothing_heavy() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.molmo_models import prompt, row_of, small_model
+from tests.support.molmo_models import prompt, row_of, small_engine
 from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
@@ -74,14 +74,16 @@ def test_questions_about_one_image_are_prepared_from_one() -> None:
 
 
 def test_a_shared_image_is_encoded_once_and_answers_are_the_same() -> None:
-    model, inputs = small_model("mixture"), prompt([9, 12, 14])
+    model, inputs = small_engine("mixture"), prompt([9, 12, 14])
     # The second question is about the first image.
     index = torch.tensor([0, 0, 1])
     shared = dataclasses.replace(
         inputs, crops=inputs.crops[::2], patch_mask=inputs.patch_mask[::2], image_index=index
     )
     encoded = []
-    model.vision_backbone.register_forward_pre_hook(lambda _, given: encoded.append(len(given[0])))
+    model.network.vision_backbone.register_forward_pre_hook(
+        lambda _, given: encoded.append(len(given[0]))
+    )
     together = model.generate(shared, 6)
     assert encoded == [2]
     for number in range(3):
@@ -115,7 +117,7 @@ def test_parts_of_a_batch_whose_images_are_in_any_order() -> None:
 
 @pytest.mark.parametrize("kind", ["dense", "mixture", "olmo"])
 def test_a_molmo_answers_parts_of_a_batch_as_the_whole(kind: str) -> None:
-    model, inputs = small_model(kind), prompt([9, 12, 14, 10])
+    model, inputs = small_engine(kind), prompt([9, 12, 14, 10])
     inputs = dataclasses.replace(
         inputs,
         crops=inputs.crops[:2],

@@ -15,6 +15,7 @@ import torch
 from tests.support.command_line import Outcome, run_eval, timeless
 from tests.support.parameters import slow
 from tierexp.evaluation.journal import FILE_NAME, Journal
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 
 ARGUMENTS = ("tier=low", "data.max_samples=18", "logger=csv", "trainer=cpu", "data.num_workers=0")
@@ -57,7 +58,7 @@ def test_any_history_of_interruptions(
     part with its own number of workers."""
     rng = random.Random(seed)
     append = Journal.append
-    answer = Molmo.generate
+    answer = MolmoEngine.generate
     for _ in range(3):
         countdown, in_the_record = itertools.count(), rng.random() < 0.5
         last = rng.randint(1, 2)
@@ -71,7 +72,7 @@ def test_any_history_of_interruptions(
                 raise KeyError("power cut")
 
         def late(
-            self: Molmo, *rest: Any, last: int = last, count: Any = countdown, **more: Any
+            self: MolmoEngine, *rest: Any, last: int = last, count: Any = countdown, **more: Any
         ) -> Any:
             if next(count) == last:
                 raise KeyError("power cut")
@@ -81,7 +82,7 @@ def test_any_history_of_interruptions(
             if in_the_record:
                 patched.setattr(Journal, "append", broken)
             else:
-                patched.setattr(Molmo, "generate", late)
+                patched.setattr(MolmoEngine, "generate", late)
             with pytest.raises(KeyError, match="power cut"):
                 run(
                     tmp_path,

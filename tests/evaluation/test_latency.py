@@ -13,7 +13,7 @@ import torch
 
 from tests.support.command_line import run_eval, run_on_fakes
 from tests.support.flop_counter import Counter
-from tests.support.molmo_models import KINDS, prompt, row_of, small_model
+from tests.support.molmo_models import KINDS, prompt, row_of, small_engine
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError
 from tierexp.evaluation import latency_meter as stopwatch
@@ -48,7 +48,7 @@ def no_padding(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("length", "new_tokens"), [(9, 1), (14, 6)])
 def test_estimated_cost_is_what_torch_counts(kind: str, length: int, new_tokens: int) -> None:
-    model, inputs = small_model(kind), row_of(prompt([length]), 0)
+    model, inputs = small_engine(kind), row_of(prompt([length]), 0)
     for top_k in (1, 2, 5) if kind == "mixture" else (None,):
         model.top_k = top_k
         for blocks in ((0, 1), (1,)):
@@ -148,8 +148,8 @@ def test_samples_are_timed_alone() -> None:
 
 def test_a_fixed_length_does_not_change_the_answer() -> None:
     inputs = row_of(prompt([9]), 0)
-    free = small_model("mixture").generate(inputs, 8)[0]
-    model = small_model("mixture", end_of_text_id=int(free[2]))
+    free = small_engine("mixture").generate(inputs, 8)[0]
+    model = small_engine("mixture", end_of_text_id=int(free[2]))
     ended, fixed = model.generate(inputs, 8), model.generate(inputs, 8, fixed_length=True)
     assert ended.shape[1] < fixed.shape[1] == 8
     assert torch.equal(fixed[:, : ended.shape[1]], ended)
@@ -159,7 +159,7 @@ def test_a_fixed_length_does_not_change_the_answer() -> None:
 def test_stages_of_a_real_model_add_up() -> None:
     times = StageTimes(CPU)
     start = times.now()
-    small_model("dense").generate(row_of(prompt([9]), 0), 4, clock=times)
+    small_engine("dense").generate(row_of(prompt([9]), 0), 4, clock=times)
     total = times.now() - start
     assert all(seconds > 0 for seconds in times.seconds.values())
     assert sum(times.seconds.values()) <= total

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.support.command_line import run_command, run_eval
-from tests.support.molmo_models import KINDS, prompt, row_of, small_model
+from tests.support.molmo_models import KINDS, prompt, row_of, small_engine, small_model
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.block_importance import measure_block_importance
 from tierexp.models.active_blocks import choose_blocks, read_importance
@@ -64,16 +64,16 @@ def test_uniform_gaps_differ_by_one_block_at_most() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_skipped_blocks_are_as_good_as_gone(kind: str) -> None:
     """A model that skips a block, and the same model built without it."""
-    long, inputs = small_model(kind), prompt([9, 14])
-    blocks = list(long.transformer.blocks)
+    long, inputs = small_engine(kind), prompt([9, 14])
+    blocks = list(long.decoder_blocks)
     long.active_blocks = (1,)
-    short = small_model(kind)
-    short.transformer.blocks = torch.nn.ModuleList(blocks[1:])
+    short = small_engine(kind)
+    short.network.transformer.blocks = torch.nn.ModuleList(blocks[1:])
     short.active_blocks = (0,)
-    short.load_state_dict(
+    short.network.load_state_dict(
         {
             name: value
-            for name, value in long.state_dict().items()
+            for name, value in long.network.state_dict().items()
             if "transformer.blocks" not in name
         },
         strict=False,
@@ -148,7 +148,7 @@ def test_scores_of_another_model_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_importance_is_one_minus_the_mean_cosine(kind: str) -> None:
     """Against the stream recorded prompt by prompt, which has no padding to leave out."""
-    model, lengths = small_model(kind), [9, 14]
+    model, lengths = small_engine(kind), [9, 14]
     inputs = prompt(lengths)
     measured = BlockImportance(model)
     with pytest.raises(ValueError, match="at least one"):
@@ -158,12 +158,12 @@ def test_importance_is_one_minus_the_mean_cosine(kind: str) -> None:
 
     changes: list[list[torch.Tensor]] = [[], []]
     streams: list[torch.Tensor] = []
-    for block in model.transformer.blocks:
+    for block in model.decoder_blocks:
         block.register_forward_hook(lambda _m, given, after: streams.extend([given[0], after]))
     for row in range(2):
         streams.clear()
         with torch.inference_mode():
-            model(row_of(inputs, row))
+            model.network(row_of(inputs, row))
         for number in range(2):
             before, after = streams[2 * number][0], streams[2 * number + 1][0]  # (T, C)
             cosines = (before * after).sum(-1) / before.norm(dim=-1) / after.norm(dim=-1)
@@ -173,8 +173,8 @@ def test_importance_is_one_minus_the_mean_cosine(kind: str) -> None:
 
 
 def test_a_block_that_does_nothing_matters_nothing() -> None:
-    model = small_model("dense")
-    idle = model.transformer.blocks[1]
+    model = small_engine("dense")
+    idle = model.decoder_blocks[1]
     for name, parameter in idle.named_parameters():
         if "attn_out" in name or "ff_out" in name:
             torch.nn.init.zeros_(parameter)

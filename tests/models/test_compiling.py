@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.molmo_models import prompt, small_model
+from tests.support.molmo_models import prompt, small_engine
 from tierexp.errors import ConfigError
 from tierexp.models.compiling import check_compile
-from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.engine import MolmoEngine
 
 SHAPES = [(1, 2), (3, 2), (2, 9), (1, 4), (1, 16)]  # images, crops
 
@@ -39,7 +39,7 @@ def crops(images: int, views: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.inference_mode()
-def assert_same_features(model: Molmo) -> None:
+def assert_same_features(model: MolmoEngine) -> None:
     for shape in SHAPES:
         model.compile_vision(False)
         expected = model.vision_features(*crops(*shape))
@@ -51,22 +51,22 @@ def assert_same_features(model: Molmo) -> None:
 def test_one_compilation_serves_every_number_of_images_and_crops(
     compilations: list[object],
 ) -> None:
-    assert_same_features(small_model("mixture"))
+    assert_same_features(small_engine("mixture"))
     assert len(compilations) == 1
 
 
 @pytest.mark.usefixtures("compilations")
 def test_weights_keep_their_names() -> None:
-    model = small_model("mixture")
-    names = list(model.state_dict())
+    model = small_engine("mixture")
+    names = list(model.network.state_dict())
     model.compile_vision(True)
-    assert list(model.state_dict()) == names
+    assert list(model.network.state_dict()) == names
 
 
 @pytest.mark.slow
 def test_compiled_code_gives_the_same_features_and_answers() -> None:
     torch._dynamo.reset()
-    model, inputs = small_model("mixture"), prompt([14, 10, 12])
+    model, inputs = small_engine("mixture"), prompt([14, 10, 12])
     answers = model.generate(inputs, 6)
     assert_same_features(model)
     torch.testing.assert_close(model.generate(inputs, 6), answers)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from tierexp.errors import CheckpointError
 from tierexp.models.text import ImageTokenIds, PromptTokenizer
 from tierexp.models.tokenizer_training import train_tokenizer
 
 VOCAB_SIZE = 320
+EMBEDDED = VOCAB_SIZE + 5
+"""Ids that a model of the tests can look up: of text, and of five more tokens."""
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tokenizer(path: Path) -> PromptTokenizer:
-    return PromptTokenizer.from_file(path, VOCAB_SIZE)
+    return PromptTokenizer.from_file(path, EMBEDDED)
 
 
 def pieces(path: Path, ids: list[int]) -> list[str]:
@@ -80,17 +84,35 @@ def test_it_travels_to_worker_processes(tokenizer: PromptTokenizer) -> None:
     assert copy.encode_prompt(question) == tokenizer.encode_prompt(question)
 
 
-def test_a_tokenizer_of_another_model_is_refused(path: Path) -> None:
-    with pytest.raises(CheckpointError, match="<im_start> at 320"):
-        PromptTokenizer.from_file(path, VOCAB_SIZE + 1)
+def test_an_id_that_the_model_cannot_look_up_is_refused(path: Path) -> None:
+    PromptTokenizer.from_file(path, VOCAB_SIZE + 4)
+    with pytest.raises(CheckpointError, match=r"'<im_col>' at 323.* embeddings end at 322"):
+        PromptTokenizer.from_file(path, VOCAB_SIZE + 3)
 
 
-def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
+def test_the_image_tokens_are_where_the_tokenizer_has_them(path: Path) -> None:
+    """In no order, before ids of text and after; a model looks up any."""
+    values = json.loads(path.read_text())
+    moved = {"<im_start>": 330, "<im_end>": 324, "<im_patch>": 350, "<im_col>": 326}
+    for token in values["added_tokens"]:
+        token["id"] = moved.get(token["content"], token["id"])
+    values["added_tokens"].sort(key=lambda token: token["id"])
+    # Ids of added tokens are read from the vocabulary, and counted on from it where it lacks them.
+    values["model"]["vocab"] |= moved
+    path.write_text(json.dumps(values))
+    read = PromptTokenizer.from_file(path, 351)
+    assert read.image_tokens == ImageTokenIds(**{k.strip("<>"): v for k, v in moved.items()})
+
+
+@pytest.mark.parametrize("missing", ["<|endoftext|>", "<im_start>", "<im_patch>", "<im_col>"])
+def test_a_tokenizer_without_a_special_token_is_refused(tmp_path: Path, missing: str) -> None:
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel()
+    tokens = ["<|endoftext|>", "<im_start>", "<im_end>", "<im_patch>", "<im_col>"]
+    raw.add_special_tokens([AddedToken(token) for token in tokens if token != missing])
     raw.save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(CheckpointError, match="endoftext"):
-        PromptTokenizer.from_file(tmp_path / "tokenizer.json", VOCAB_SIZE)
+    with pytest.raises(CheckpointError, match=re.escape(f"has no {missing}")):
+        PromptTokenizer.from_file(tmp_path / "tokenizer.json", EMBEDDED)
 
 
 @pytest.mark.parametrize("content", [None, "not JSON"])
@@ -98,7 +120,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path, content: str | N
     if content is not None:
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
-        PromptTokenizer.from_file(tmp_path / "tokenizer.json", VOCAB_SIZE)
+        PromptTokenizer.from_file(tmp_path / "tokenizer.json", EMBEDDED)
 
 
 def test_a_vocabulary_holds_at_least_all_bytes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from tests.support.command_line import FAKES, run_eval, run_on_fakes
 from tierexp.config.location import config_dir
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
-from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.runtime import loaded_model
 from tierexp.runtime.loaded_model import load_once
 
@@ -121,7 +121,7 @@ def test_knobs_are_swept_with_one_model(tmp_path: Path, monkeypatch: pytest.Monk
     loaded: list[Path] = []
     load = MolmoCheckpoint.load
 
-    def counted(self: MolmoCheckpoint, device: torch.device) -> Molmo:
+    def counted(self: MolmoCheckpoint, device: torch.device) -> MolmoEngine:
         loaded.append(self.folder)
         return load(self, device)
 
@@ -174,7 +174,6 @@ def test_a_list_of_token_targets_is_a_multirun(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["vision_tokens_list=[432,433]"],
         ["vision_tokens_list=432"],
         ["vision_tokens_list=[]"],
         ["vision_tokens_list=[432]", "tier=low"],

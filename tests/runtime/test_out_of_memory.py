@@ -14,7 +14,7 @@ import torch
 
 from tests.support.command_line import run_on_fakes, timeless
 from tests.support.fakes import MEMORY, TableModel
-from tests.support.molmo_models import prompt, small_model
+from tests.support.molmo_models import prompt, small_engine
 from tierexp.machine import lacks_memory, machine_trouble
 from tierexp.models.protocol import ModelInputs
 from tierexp.runtime.out_of_memory import FittingParts
@@ -138,14 +138,14 @@ def test_the_many_words_for_it() -> None:
 
 def test_a_molmo_that_runs_out_of_memory_half_way() -> None:
     """After its vision tokens are there, in the second block of its decoder."""
-    model, inputs = small_model("mixture"), prompt([9, 12, 14, 10, 11])
+    model, inputs = small_engine("mixture"), prompt([9, 12, 14, 10, 11])
     expected = model.generate(inputs, 6)
 
     def too_large(_: object, given: tuple[torch.Tensor, ...]) -> None:
         if len(given[0]) > 2:
             torch.empty(1 << 60, dtype=torch.uint8)
 
-    model.transformer.blocks[1].register_forward_pre_hook(too_large)
+    model.decoder_blocks[1].register_forward_pre_hook(too_large)
     parts = list(FittingParts(lambda part: model.generate(part, 6))(inputs))
     assert [len(part) for part, _ in parts] == [2, 1, 2]
     answers = torch.cat([answer for _, answer in parts if answer is not None])

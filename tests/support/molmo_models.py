@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
 from tierexp.models.protocol import ModelInputs
@@ -60,13 +61,17 @@ def small_config(kind: str, **changes: Any) -> MolmoConfig:
     )
 
 
-def small_model(kind: str, seed: int = 0, end_of_text_id: int | None = None) -> Molmo:
+def small_model(kind: str, seed: int = 0) -> Molmo:
     torch.manual_seed(seed)
-    model = Molmo(small_config(kind), end_of_text_id)
+    model = Molmo(small_config(kind))
     for parameter in model.parameters():
         # Norms and biases too: a model in which they are one and zero hides mistakes.
         torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.3)
     return model.eval()
+
+
+def small_engine(kind: str, seed: int = 0, end_of_text_id: int | None = None) -> MolmoEngine:
+    return MolmoEngine(small_model(kind, seed), end_of_text_id)
 
 
 def prompt(lengths: list[int], seed: int = 0) -> ModelInputs:

@@ -29,7 +29,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PromptTokenizer:
     scenes = [generate_scene("train", index) for index in range(50)]
     questions = [question for scene in scenes for question in questions_for(scene, Random(0))]
     train_tokenizer((f" User: {q.text} Assistant: {q.answer}" for q in questions), 384, path)
-    return PromptTokenizer.from_file(path, 384)
+    return PromptTokenizer.from_file(path, 400)
 
 
 def asked(task: str, about: str = "") -> tuple[int, Question]:

@@ -120,7 +120,7 @@ def test_the_checkpoint_is_one_that_evaluation_reads(
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     model = source.load(torch.device("cpu"))
     assert source.mask_order == "aligned"
-    assert model.config.decoder.width == 32
+    assert model.network.config.decoder.width == 32
     assert model.top_k == 2
 
 

@@ -2,13 +2,13 @@
 
 In: a task and the name of its configuration. Out: an exit code, as the help text of each command
 lists them. Knows nothing about what a task does; imports no torch, so that `--help` and `--cfg job`
-answer at once.
+answer at once. Hydra composes a configuration twice: once to learn whether it asks for a multirun,
+and nothing in its interface spares that.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,18 +17,17 @@ import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from tierexp.cli.arguments import own_config_dir, prepare
+from tierexp.cli.help import help_text
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
-from tierexp.cli.overrides import describe_composition_error, expand_token_targets
+from tierexp.cli.overrides import describe_composition_error
 from tierexp.cli.refusal import refuse, refusing
-from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.errors import MachineError, TierexpError
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
-
-_OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
 
 
 def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
@@ -44,9 +43,12 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
         SystemExit: With code 2 after one line on stderr for a user's mistake, 1 after one for a
             machine that could not go on, 130 after Ctrl-C.
     """
+    if {"-h", "--help"} & {*sys.argv[1:]}:
+        own = own_config_dir(sys.argv[1:])
+        sys.stdout.write(help_text(config_name, [config_dir(), *([] if own is None else [own])]))
+        return
     try:
-        _refuse_written_credentials(sys.argv[1:])
-        sys.argv[1:] = _overrides_first(expand_token_targets(sys.argv[1:]))
+        sys.argv[1:] = prepare(sys.argv[1:])
     except TierexpError as error:
         refuse(error)
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
@@ -100,15 +102,3 @@ def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:
         if outcome.code:
             sys.stderr.write(f"{outcome.message}\n" if outcome.message else "")
             sys.exit(outcome.code)
-
-
-def _refuse_written_credentials(arguments: Sequence[str]) -> None:
-    """Refuse secrets on the command line, which Hydra writes down as it is."""
-    for argument in arguments:
-        key, _, value = argument.lstrip("+~").partition("=")
-        refuse_credentials({key: value})
-
-
-def _overrides_first(arguments: list[str]) -> list[str]:
-    """Hydra's parser takes overrides in one piece only, not on both sides of an option."""
-    return sorted(arguments, key=lambda argument: _OVERRIDE.match(argument) is None)

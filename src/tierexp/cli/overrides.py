@@ -8,28 +8,29 @@ of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tierexp.cli.arguments import own_config_dir
 from tierexp.config.build import unknown_key
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_COULD_NOT_OVERRIDE = re.compile(r"Could not override '([^']+)'")
-_SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '([^=]+)=(.+)'")
-_ALREADY_CHOSEN = re.compile(r"Multiple values for ([\w/]+)\.")
 
 
 def describe_composition_error(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
-    """One line about why a configuration could not be composed.
+    """One line about why a configuration could not be composed: the override that cannot work,
+    found by looking at each of them; else the first paragraph of what Hydra says.
 
     Args:
         error: What Hydra or OmegaConf raised.
@@ -44,48 +45,92 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
     if isinstance(error, MissingConfigException) and error.options and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return str(ConfigError(group, option, f"one of {', '.join(error.options)}"))
+    complaint = _complaint(
+        _Composition(config_name, own_config_dir(arguments)), _parsed(arguments),
+        multirun=bool({"-m", "--multirun"} & {*arguments}),
+    )  # fmt: skip
+    if complaint is not None:
+        return str(complaint)
     message = str(error)
-    written = _written(arguments)
-    if match := _COULD_NOT_OVERRIDE.match(message):
-        return str(_refused_override(match[1], config_name, written))
-    if match := _SEVERAL_VALUES.match(message):
-        key, value = match.groups()
-        return f"{key}={value} gives several values: -m runs each of them, a list is [{value}]"
-    if match := _ALREADY_CHOSEN.match(message):
-        return f"{match[1]} has its value already: change it with {match[1]}=..., without the +"
-    if message.startswith("Config group override must be"):
-        for key, value in written.items():
-            if not isinstance(value, str) and (config_dir() / key).is_dir():
-                return str(ConfigError(key, value, f"one of {', '.join(_options(key))}"))
-    if isinstance(error, OmegaConfBaseException):
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {message.splitlines()[0]}"
     # What follows the first paragraph are search paths and advice about Hydra.
     return message.split("\n\n")[0]
 
 
-def expand_token_targets(arguments: Sequence[str]) -> list[str]:
-    """Spell out `vision_tokens_list=[432,720]`: a multirun over the fixed counts of so many tokens.
+@dataclass(frozen=True)
+class _Composition:
+    """What a command's configuration is without a mistaken override.
 
     Args:
-        arguments: Of the command line.
-
-    Raises:
-        ConfigError: A number of tokens that no fixed tier has, or a tier beside the list.
+        config_name: Of the primary configuration.
+        own_dir: The user's own configuration, `--config-dir`.
     """
-    key = "vision_tokens_list"
-    lists = [argument for argument in arguments if argument.startswith(f"{key}=")]
-    if not lists:
-        return list(arguments)
-    if len(lists) > 1 or any(argument.startswith("tier=") for argument in arguments):
-        raise ConfigError(key, lists[-1].partition("=")[2], "one list, and no tier=... beside it")
-    targets = _written(lists)[key] if _written(lists) else None
-    known = [name for name in _options("tier") if name.startswith("fixed_")]
-    names = [f"fixed_{target}" for target in targets] if isinstance(targets, list) else []
-    if not names or not set(names) <= set(known):
-        possible = sorted(int(name.removeprefix("fixed_")) for name in known)
-        raise ConfigError(key, targets, f"a list of some of {', '.join(map(str, possible))}")
-    rest = [argument for argument in arguments if argument not in (*lists, "-m", "--multirun")]
-    return ["--multirun", f"tier={','.join(names)}", *rest]
+
+    config_name: str
+    own_dir: Path | None
+
+    def compose(self, overrides: Sequence[str] = (), with_hydra: bool = False) -> DictConfig:
+        """The configuration with these overrides alone."""
+        own = [] if self.own_dir is None else [f"hydra.searchpath=['{self.own_dir.as_uri()}']"]
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = compose(self.config_name, [*own, *overrides], return_hydra_config=with_hydra)
+        if with_hydra:
+            OmegaConf.set_readonly(config.hydra, None)
+        return config
+
+    def options(self, group: str) -> list[str]:
+        """What a group can be set to."""
+        folders = (config_dir(), *([] if self.own_dir is None else [self.own_dir]))
+        return sorted({path.stem for place in folders for path in (place / group).glob("*.yaml")})
+
+
+def _complaint(
+    composition: _Composition, overrides: Sequence[Override], multirun: bool
+) -> ConfigError | str | None:
+    """What is wrong with the first override that cannot work."""
+    try:
+        # Another command's groups cannot be chosen, even where they have the option.
+        groups = composition.compose(with_hydra=True).hydra.runtime.choices
+    except (HydraException, OmegaConfBaseException):
+        return None  # not an override's fault
+    for override in overrides:
+        if override.is_sweep_override() and not multirun:
+            key = override.key_or_group
+            return _several_values(key, str(override.get_value_string()), key in groups)
+    chosen = [o for o in overrides if o.key_or_group in groups and not o.is_sweep_override()]
+    for override in chosen:
+        complaint = _refused_choice(override, composition)
+        if complaint is not None:
+            return complaint
+    lines = [f"{o.key_or_group}={o.value()}" for o in chosen if not o.is_delete()]
+    for override in overrides:
+        key = override.key_or_group
+        if not (key in groups or override.is_add() or override.is_force_add()):
+            written = None if override.is_sweep_override() else override.value()
+            complaint = _refused_key(key, written, composition, lines)
+            if complaint is not None:
+                return complaint
+    return None
+
+
+def _refused_choice(override: Override, composition: _Composition) -> ConfigError | str | None:
+    """The complaint about an option that a group does not have; None where it has it."""
+    key, options = override.key_or_group, composition.options(override.key_or_group)
+    if override.is_delete():
+        return None
+    if override.is_add():
+        return f"{key} has its value already: change it with {key}=..., without the +"
+    value = override.value()
+    if value in options or (value is None and key == "experiment"):
+        return None
+    return ConfigError(key, value, f"one of {', '.join(options)}")
+
+
+def _several_values(key: str, value: str, group: bool) -> str:
+    """Of a run that is to have two settings at once."""
+    line = f"{key}={value} gives several values: -m {key}={value} runs each of them"
+    return line if group else f"{line}, a list is [{value}], a text with a comma is quoted twice"
 
 
 _TOLD_IN_NAMES = ("tier", "threshold", "resize", "model")
@@ -136,51 +181,44 @@ def written_overrides() -> dict[str, object]:
     return _written(HydraConfig.get().overrides.task)
 
 
-def _refused_override(key: str, config_name: str, written: Mapping[str, object]) -> ConfigError:
-    value = written.get(key)
+def _refused_key(
+    key: str, value: object, composition: _Composition, chosen: list[str]
+) -> ConfigError | None:
+    """The complaint about a key that the configuration does not have; None where it has it."""
     parts = key.split(".")
-    # Another command's groups cannot be chosen, even where they have the option.
-    groups = _composed(config_name, [], with_hydra=True).hydra.runtime.choices
-    chosen = [
-        f"{k}={v}"
-        for k, v in written.items()
-        if k in groups and isinstance(v, str) and v in _options(k)
-    ]
-    siblings, depth = _composed(config_name, chosen, with_hydra=key.startswith("hydra")), 0
+    siblings, depth = composition.compose(chosen, with_hydra=key.startswith("hydra")), 0
     for part in parts[:-1]:
         child = siblings.get(part)
         if not isinstance(child, DictConfig):
             break
         siblings, depth = child, depth + 1
-    if parts[depth] not in siblings:
-        known = [str(name) for name in siblings if name != "_target_"]
+    names = [str(name) for name in siblings]  # `in` says no to a value that is missing
+    if parts[depth] not in names:
+        known = [name for name in names if name != "_target_"]
         return unknown_key(".".join(parts[: depth + 1]), value, known)
-    # Hydra takes no plain value for a group, and no key below a plain value.
-    if (config_dir() / key).is_dir():
-        return ConfigError(key, value, f"one of {', '.join(_options(key))}")
-    return ConfigError(key, value, f"{'.'.join(parts[: depth + 1])} has no keys")
+    if depth < len(parts) - 1:
+        return ConfigError(key, value, f"{'.'.join(parts[: depth + 1])} has no keys")
+    # Hydra takes no plain value for a group.
+    if options := composition.options(key):
+        return ConfigError(key, value, f"one of {', '.join(options)}")
+    return None
+
+
+def _parsed(arguments: Sequence[str]) -> list[Override]:
+    """The arguments that are overrides."""
+    parser = OverridesParser.create()
+    overrides = []
+    for argument in arguments:
+        try:
+            overrides.append(parser.parse_override(argument))
+        except HydraException:
+            continue
+    return overrides
 
 
 def _written(arguments: Sequence[str]) -> dict[str, object]:
     """Keys and values of the arguments that are overrides."""
-    parser = OverridesParser.create()
-    values: dict[str, object] = {}
-    for argument in arguments:
-        try:
-            override = parser.parse_override(argument)
-        except HydraException:
-            continue
-        values[override.key_or_group] = None if override.is_sweep_override() else override.value()
-    return values
-
-
-def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
-
-
-def _composed(config_name: str, overrides: list[str], with_hydra: bool) -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose(config_name, overrides, return_hydra_config=with_hydra)
-    if with_hydra:
-        OmegaConf.set_readonly(config.hydra, None)
-    return config
+    return {
+        override.key_or_group: None if override.is_sweep_override() else override.value()
+        for override in _parsed(arguments)
+    }

@@ -1,12 +1,16 @@
 """The files of a checkpoint folder, whatever the model.
 
-In: a folder. Out: its JSON, and the paths of its weights, without opening them.
+In: a folder. Out: its JSON, and the paths of its weights, of which no more than headers are read.
+Imports no torch.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from tierexp.errors import CheckpointError
 
@@ -21,24 +25,54 @@ def weight_files(folder: Path) -> list[Path]:
     """The files that hold a folder's weights: one, or the shards of its index.
 
     Raises:
-        CheckpointError: There are none, or a shard is missing.
+        CheckpointError: There are none, or two sets of them; or the index names a shard that is
+            missing or damaged, or a tensor that its shard does not hold.
     """
     single, index = folder / WEIGHTS_FILE, folder / INDEX_FILE
-    if single.is_file():
-        return [single]
     if not index.is_file():
-        raise CheckpointError(f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
+        if not single.is_file():
+            raise CheckpointError(f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}")
+        return [single]
+    names = _weight_map(index)
+    if single.is_file() and WEIGHTS_FILE not in names:
+        # Either may be what is left of an earlier model.
+        raise CheckpointError(
+            f"{folder} has two sets of weights, {WEIGHTS_FILE} and the files that {INDEX_FILE} "
+            "names: remove one"
+        )
+    for name, tensors in names.items():
+        _refuse_lack(folder / name, tensors)
+    return [folder / name for name in sorted(names)]
+
+
+def _weight_map(index: Path) -> dict[str, list[str]]:
+    """The files that an index names, each with the tensors it is to hold."""
     weight_map = read_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index} has no weight_map")
-    for name in weight_map.values():
+    files: dict[str, list[str]] = {}
+    for tensor, name in weight_map.items():
         if not isinstance(name, str) or Path(name).name != name or Path(name).suffix != SUFFIX:
             raise CheckpointError(f"{index} names {name!r}, which is no {SUFFIX} file beside it")
-    shards = [folder / name for name in sorted(set(weight_map.values()))]
-    for shard in shards:
-        if not shard.is_file():
-            raise CheckpointError(f"{shard} is missing, {index.name} names it")
-    return shards
+        files.setdefault(name, []).append(tensor)
+    return files
+
+
+def _refuse_lack(shard: Path, tensors: Sequence[str]) -> None:
+    """Refuse a shard without one of the tensors that the index says it holds."""
+    if not shard.is_file():
+        raise CheckpointError(f"{shard} is missing, {INDEX_FILE} names it")
+    try:
+        with safe_open(shard, framework="np") as opened:
+            held = set(opened.keys())
+    except SafetensorError as error:
+        raise CheckpointError(f"{shard} is damaged: {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"{shard} cannot be read: {error.strerror or error}") from None
+    lacking = sorted(set(tensors) - held)
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise CheckpointError(f"{shard} lacks {lacking[0]!r}{more}, {INDEX_FILE} names it there")
 
 
 def read_object(file: Path) -> dict[str, object]:

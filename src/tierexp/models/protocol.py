@@ -112,7 +112,7 @@ class VisionLanguageModel(Protocol):
 
         Args:
             inputs: The prompts.
-            max_new_tokens: The longest answer.
+            max_new_tokens: The longest answer; for 0 nothing is computed.
             clock: Is told when a stage begins and ends.
             fixed_length: Decode so many tokens whatever the answers say: L is `max_new_tokens`.
         """

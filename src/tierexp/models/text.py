@@ -18,7 +18,7 @@ from tierexp.errors import CheckpointError
 
 END_OF_TEXT = "<|endoftext|>"
 IMAGE_TOKENS = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>")
-"""The special tokens of an image, in the order of their ids."""
+"""The special tokens of an image; their ids are the tokenizer's."""
 
 _BEFORE, _AFTER = " User: ", " Assistant:"
 
@@ -54,36 +54,33 @@ class PromptTokenizer:
     """A tokenizer that knows Molmo's prompt.
 
     Args:
-        tokenizer: Turns text into ids.
-        image_tokens: Ids of the special tokens of an image.
+        tokenizer: Turns text into ids, those of the special tokens of an image included.
+        num_embeddings: Ids that the model can look up, counted from 0.
 
     Raises:
-        CheckpointError: The tokenizer has no end-of-text token, or numbers the image tokens
-            differently.
+        CheckpointError: The tokenizer has no end of text or no image tokens, or gives an id that
+            the model cannot look up.
     """
 
-    def __init__(self, tokenizer: Tokenizer, image_tokens: ImageTokenIds) -> None:
-        end_of_text = tokenizer.token_to_id(END_OF_TEXT)
-        if end_of_text is None:
-            raise CheckpointError(f"the tokenizer has no {END_OF_TEXT}")
-        for token in IMAGE_TOKENS:
-            expected = getattr(image_tokens, token.strip("<>"))
-            if tokenizer.token_to_id(token) not in (None, expected):
-                raise CheckpointError(
-                    f"the tokenizer has {token} at {tokenizer.token_to_id(token)}, "
-                    f"the model's embedding at {expected}"
-                )
+    def __init__(self, tokenizer: Tokenizer, num_embeddings: int) -> None:
+        self._end_of_text = _id(tokenizer, END_OF_TEXT)
+        self.image_tokens = ImageTokenIds(*(_id(tokenizer, token) for token in IMAGE_TOKENS))
+        vocabulary = tokenizer.get_vocab()
+        last = max(vocabulary, key=vocabulary.__getitem__)
+        if vocabulary[last] >= num_embeddings:
+            raise CheckpointError(
+                f"the tokenizer has {last!r} at {vocabulary[last]}, the model's embeddings end at "
+                f"{num_embeddings - 1}"
+            )
         self._tokenizer = tokenizer
-        self._end_of_text: int = end_of_text
-        self.image_tokens = image_tokens
 
     @classmethod
-    def from_file(cls, path: Path, vocab_size: int) -> PromptTokenizer:
+    def from_file(cls, path: Path, num_embeddings: int) -> PromptTokenizer:
         """Read a `tokenizer.json`.
 
         Args:
             path: The file.
-            vocab_size: Rows of the model's first embedding; the image tokens follow them.
+            num_embeddings: Ids that the model can look up.
 
         Raises:
             CheckpointError: It cannot be read, or does not fit the model.
@@ -95,7 +92,7 @@ class PromptTokenizer:
         except Exception as error:  # the library raises nothing more specific
             raise CheckpointError(f"{path} is not a tokenizer: {error}") from None
         try:
-            return cls(tokenizer, ImageTokenIds(*range(vocab_size, vocab_size + 4)))
+            return cls(tokenizer, num_embeddings)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
 
@@ -147,3 +144,10 @@ class PromptTokenizer:
         # forgets it on its way to a worker process.
         self._tokenizer.encode_special_tokens = True
         return self._tokenizer.encode(text, add_special_tokens=False)
+
+
+def _id(tokenizer: Tokenizer, token: str) -> int:
+    number: int | None = tokenizer.token_to_id(token)
+    if number is None:
+        raise CheckpointError(f"the tokenizer has no {token}")
+    return number

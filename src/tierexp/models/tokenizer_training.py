@@ -27,8 +27,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: Path) -> None:
 
     Args:
         texts: What should become few tokens.
-        vocab_size: Rows of the model's first embedding. Ids that the texts leave over are filled,
-            so that the special tokens of images follow at `vocab_size`.
+        vocab_size: Ids of text. Those that the texts leave over are filled, so that the special
+            tokens of images follow at `vocab_size`.
         path: Of the `tokenizer.json` to write.
 
     Raises:

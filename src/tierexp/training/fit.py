@@ -120,7 +120,7 @@ def start_vision_from(model: Molmo, folder: Path) -> None:
     Raises:
         ConfigError: There is no checkpoint, or its backbone has other sizes.
     """
-    trained = MolmoCheckpoint(str(folder)).load(torch.device("cpu"))
+    trained = MolmoCheckpoint(str(folder)).load(torch.device("cpu")).network
     try:
         model.vision_backbone.load_state_dict(trained.vision_backbone.state_dict())
     except RuntimeError as error:

@@ -23,6 +23,7 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.errors import ConfigError
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Block
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.text import PromptTokenizer
@@ -55,7 +56,8 @@ class MolmoTraining(LightningModule):
         validation_names: Sequence[str],
     ) -> None:
         super().__init__()
-        self.molmo = Molmo(config, tokenizer.eos_id)
+        self.molmo = Molmo(config)
+        self._engine = MolmoEngine(self.molmo, tokenizer.eos_id)
         self.dense_heads = nn.Linear(config.decoder.width, sum(head.classes for head in HEADS))
         self.validation_accuracy = nn.ModuleDict(
             {name: ScoreMetric(exact_match) for name in validation_names}
@@ -95,7 +97,7 @@ class MolmoTraining(LightningModule):
             batch.image_input_idx,
             attention_mask=attention_of(batch.segments),
             position_ids=batch.position_ids,
-            active_blocks=[b for b in self.molmo.active_blocks if b != batch.knobs.skipped_block],
+            active_blocks=[b for b in self._engine.active_blocks if b != batch.knobs.skipped_block],
             top_k=batch.knobs.top_k,
         )  # (B, T, V)
         answers = cross_entropy(
@@ -105,7 +107,7 @@ class MolmoTraining(LightningModule):
         lookup = self._lookup_loss(batch)
         self.log("train/lookup_loss", lookup, prog_bar=True)
         tokens = (batch.segments != PADDING).flatten()
-        balance = self._balance_loss(tokens, batch.knobs.top_k or self.molmo.top_k or 1)
+        balance = self._balance_loss(tokens, batch.knobs.top_k or self._engine.top_k or 1)
         self._attended.clear()
         self._router_logits.clear()
         self.log("train/balance_loss", balance)
@@ -196,7 +198,7 @@ class MolmoTraining(LightningModule):
         if batch.inputs is None:
             return
         name = self._names[dataloader_idx]
-        generated = self.molmo.generate(batch.inputs, self._recipe.max_new_tokens)
+        generated = self._engine.generate(batch.inputs, self._recipe.max_new_tokens)
         metric = self.validation_accuracy[name]
         assert isinstance(metric, ScoreMetric)
         metric.update(

@@ -24,6 +24,7 @@ from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.text import IMAGE_TOKENS
 from tierexp.models.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers.files import load_tier
 from tierexp.training.recipe import Recipe
@@ -75,7 +76,7 @@ def train(config: DictConfig, output_dir: Path) -> None:
 
 def _architecture(values: dict[str, Any]) -> MolmoConfig:
     try:
-        architecture = MolmoConfig.from_checkpoint_json(values)
+        architecture = MolmoConfig.from_sizes(values)
     except CheckpointError as error:
         raise ConfigError("architecture", "...", str(error)) from error
     # A released config.json has keys that nothing here reads; a configuration must not.
@@ -105,6 +106,10 @@ def _refuse_untrainable(architecture: MolmoConfig) -> None:
     if vocab_size <= BYTES:
         allowed = f"above {BYTES}: every byte and the end of text need an id"
         raise ConfigError("architecture.embedding_size", vocab_size, allowed)
+    extra = architecture.decoder.extra_vocab_size
+    if extra < len(IMAGE_TOKENS):
+        allowed = f"at least {len(IMAGE_TOKENS)}, the special tokens of an image"
+        raise ConfigError("architecture.additional_vocab_size", extra, allowed)
     pooling, leading = geometry.pooling, geometry.overlap_margins[0]
     if pooling[0] != pooling[1] or leading % pooling[0] or geometry.window_patches % pooling[0]:
         allowed = "square, and dividing margins and window, so that crops share a grid of tokens"

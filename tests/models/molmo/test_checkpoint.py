@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo import stored_tensors
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import read_config
+from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.tokenizer_training import train_tokenizer
 
@@ -41,7 +43,7 @@ def released(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["molmoe-tiny", "molmo-dense-tiny"])
 def test_writing_a_released_checkpoint_gives_its_tensors_back(name: str, tmp_path: Path) -> None:
     source = copytree(GOLDEN / name, tmp_path / "source")
-    model = MolmoCheckpoint(str(write_tokenizer(source, 320))).load(CPU)
+    model = MolmoCheckpoint(str(write_tokenizer(source, 320))).load(CPU).network
     save_checkpoint(model, tmp_path / "copy", torch.float32)
     original = load_file(source / "model.safetensors")
     copy = load_file(tmp_path / "copy" / "model.safetensors")
@@ -62,21 +64,21 @@ def test_a_model_answers_the_same_after_a_round_trip(kind: str, tmp_path: Path) 
 
 
 def test_half_precision_on_disk_is_read_into_float32(released: Path) -> None:
-    model = MolmoCheckpoint(str(released)).load(CPU)
+    model = MolmoCheckpoint(str(released)).load(CPU).network
     save_checkpoint(model, released, torch.float16)
-    narrow = MolmoCheckpoint(str(released)).load(CPU)
+    narrow = MolmoCheckpoint(str(released)).load(CPU).network
     for wide, weight in zip(model.parameters(), narrow.parameters(), strict=True):
         assert weight.dtype == torch.float32
         torch.testing.assert_close(weight, wide, rtol=1e-3, atol=1e-6)
 
 
 def test_precision_can_be_chosen(released: Path) -> None:
-    model = MolmoCheckpoint(str(released), dtype="bfloat16").load(CPU)
+    model = MolmoCheckpoint(str(released), dtype="bfloat16").load(CPU).network
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
 def test_shards_with_an_index(released: Path) -> None:
-    whole = MolmoCheckpoint(str(released)).load(CPU).state_dict()
+    whole = MolmoCheckpoint(str(released)).load(CPU).network.state_dict()
     tensors = load_file(released / "model.safetensors")
     (released / "model.safetensors").unlink()
     names = sorted(tensors)
@@ -88,7 +90,7 @@ def test_shards_with_an_index(released: Path) -> None:
         weight_map |= dict.fromkeys(part, file)
     index = released / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": weight_map}))
-    sharded = MolmoCheckpoint(str(released)).load(CPU).state_dict()
+    sharded = MolmoCheckpoint(str(released)).load(CPU).network.state_dict()
     assert all(torch.equal(sharded[name], whole[name]) for name in whole)
 
     (released / "model-1.safetensors").unlink()
@@ -118,14 +120,73 @@ def test_a_tensor_of_another_shape_is_named(released: Path) -> None:
         MolmoCheckpoint(str(released)).load(CPU)
 
 
+def write_index(folder: Path, weight_map: dict[str, str]) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
 def test_a_tensor_in_two_shards_is_refused(released: Path) -> None:
     (released / "model.safetensors").rename(released / "a.safetensors")
-    tensors = load_file(released / "a.safetensors")
-    save_file({"lm_head.weight": tensors["lm_head.weight"]}, released / "b.safetensors")
-    weight_map = {"x": "a.safetensors", "y": "b.safetensors"}
-    index = released / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": weight_map}))
+    head = load_file(released / "a.safetensors")["lm_head.weight"]
+    save_file({"lm_head.weight": head, "more": head[:1].clone()}, released / "b.safetensors")
+    write_index(released, {"lm_head.weight": "a.safetensors", "more": "b.safetensors"})
     with pytest.raises(CheckpointError, match=r"lm_head\.weight is stored twice"):
+        MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_an_index_entry_that_its_shard_does_not_hold_is_named(released: Path) -> None:
+    tensors = load_file(released / "model.safetensors")
+    (released / "model.safetensors").rename(released / "a.safetensors")
+    save_file({"more": torch.zeros(1)}, released / "b.safetensors")
+    whole = dict.fromkeys(tensors, "a.safetensors")
+    for entry, complaint in (
+        ({"model.surplus": "a.safetensors"}, r"a\.safetensors lacks 'model\.surplus', .*index"),
+        ({"lm_head.weight": "b.safetensors"}, r"b\.safetensors lacks 'lm_head\.weight', .*index"),
+    ):
+        write_index(released, whole | entry)
+        with pytest.raises(CheckpointError, match=complaint) as error:
+            MolmoCheckpoint(str(released)).load(CPU)
+        assert "\n" not in str(error.value)
+    write_index(released, whole)
+    MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_two_sets_of_weights_in_a_folder_are_refused(released: Path) -> None:
+    tensors = load_file(released / "model.safetensors")
+    write_index(released, dict.fromkeys(tensors, "model.safetensors"))
+    assert weight_files(released) == [released / "model.safetensors"]
+    save_file(tensors, released / "a.safetensors")
+    write_index(released, dict.fromkeys(tensors, "a.safetensors"))
+    with pytest.raises(CheckpointError, match=r"two sets of weights, model\.safetensors and"):
+        MolmoCheckpoint(str(released)).load(CPU)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("name", ["lm_head.weight", "model.vision_backbone.image_vit.pre_ln.bias"])
+def test_weights_that_are_not_finite_are_named(
+    released: Path, value: float, dtype: torch.dtype, name: str
+) -> None:
+    file = released / "model.safetensors"
+    tensors = load_file(file)
+    tensors[name] = tensors[name].to(dtype)
+    tensors[name].view(-1)[-1] = value
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match=f"{re.escape(name)} holds .* not finite") as error:
+        MolmoCheckpoint(str(released)).load(CPU)
+    assert "\n" not in str(error.value)
+
+
+def test_large_weights_are_finite(released: Path) -> None:
+    """Although their sum is not; but not those beyond the dtype they are read into."""
+    file = released / "model.safetensors"
+    tensors = load_file(file)
+    tensors["lm_head.weight"].fill_(3e38)
+    save_file(tensors, file)
+    head = MolmoCheckpoint(str(released)).load(CPU).network.lm_head.weight
+    assert torch.equal(head, tensors["lm_head.weight"])
+    tensors["lm_head.weight"] = tensors["lm_head.weight"].double() * 10
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match="not finite"):
         MolmoCheckpoint(str(released)).load(CPU)
 
 
@@ -148,7 +209,7 @@ def test_a_tensor_of_many_pieces_arrives_whole(
     released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored_tensors, "_PIECE", 4 * 37)
-    model = MolmoCheckpoint(str(released)).load(CPU)
+    model = MolmoCheckpoint(str(released)).load(CPU).network
     stored = load_file(released / "model.safetensors")
     assert torch.equal(model.lm_head.weight, stored["lm_head.weight"])
     expert = stored["model.transformer.blocks.2.mlp.experts.5.up_proj.weight"]
@@ -189,9 +250,8 @@ def test_a_dense_model_has_no_top_k() -> None:
 def test_top_k_reaches_the_model(released: Path) -> None:
     source = MolmoCheckpoint(str(released))
     model, one = source.load(CPU), MolmoCheckpoint(str(released), top_k=1).load(CPU)
-    assert (model.top_k, one.top_k) == (3, 1)
-    ids = torch.arange(20)[None]
-    torch.testing.assert_close(one.decode(ids), model.decode(ids, top_k=1))
+    assert model.knobs == DecoderKnobs((0, 1, 2), 3)
+    assert one.knobs == DecoderKnobs((0, 1, 2), 1)
     assert model.end_of_text_id == source.tokenizer().eos_id
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.support.molmo_models import KINDS, prompt, row_of, small_model
+from tests.support.molmo_models import KINDS, prompt, row_of, small_engine, small_model
 from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 
@@ -28,16 +29,18 @@ def answer_without_cache(model: Molmo, inputs: ModelInputs, new_tokens: int) -> 
 
 
 def test_molmo_serves_the_protocol() -> None:
-    model: VisionLanguageModel = small_model("mixture")
+    model: VisionLanguageModel = small_engine("mixture")
     assert (model.top_k, model.num_active_blocks) == (2, 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_generation_equals_full_recomputation(kind: str) -> None:
-    model, inputs = small_model(kind), prompt(LENGTHS)
+    model, inputs = small_engine(kind), prompt(LENGTHS)
     generated = model.generate(inputs, NEW_TOKENS)
     assert generated.dtype == torch.int64
-    expected = [answer_without_cache(model, row_of(inputs, i), NEW_TOKENS) for i in range(3)]
+    expected = [
+        answer_without_cache(model.network, row_of(inputs, i), NEW_TOKENS) for i in range(3)
+    ]
     assert generated.tolist() == expected
 
 
@@ -55,7 +58,7 @@ def test_logits_do_not_depend_on_padding(kind: str) -> None:
 def test_a_prompt_can_be_read_in_two_parts(split: int) -> None:
     model, inputs = small_model("dense"), prompt(LENGTHS)
     ids, mask = inputs.input_ids, inputs.attention_mask
-    config, blocks = model.config.decoder, model.active_blocks
+    config, blocks = model.config.decoder, range(2)
     cache = KeyValueCache(config, 3, max(LENGTHS), torch.device("cpu"), torch.float32, blocks)
     with torch.inference_mode():
         whole = model.decode(ids, attention_mask=mask)
@@ -67,9 +70,9 @@ def test_a_prompt_can_be_read_in_two_parts(split: int) -> None:
 
 def test_after_the_end_of_text_a_row_holds_nothing_else() -> None:
     inputs = prompt(LENGTHS)
-    free = small_model("mixture").generate(inputs, NEW_TOKENS)
+    free = small_engine("mixture").generate(inputs, NEW_TOKENS)
     end = int(free[1, 2])
-    ended = small_model("mixture", end_of_text_id=end).generate(inputs, NEW_TOKENS)
+    ended = small_engine("mixture", end_of_text_id=end).generate(inputs, NEW_TOKENS)
 
     def cut(row: Tensor) -> list[int]:
         tokens = row.tolist()
@@ -83,9 +86,15 @@ def test_after_the_end_of_text_a_row_holds_nothing_else() -> None:
 
 def test_generation_stops_when_every_row_has_ended() -> None:
     inputs = row_of(prompt(LENGTHS), 0)
-    first = int(small_model("dense").generate(inputs, 1)[0, 0])
-    model = small_model("dense", end_of_text_id=first)
+    first = int(small_engine("dense").generate(inputs, 1)[0, 0])
+    model = small_engine("dense", end_of_text_id=first)
     assert model.generate(inputs, NEW_TOKENS).tolist() == [[first]]
+
+
+@pytest.mark.parametrize("fixed_length", [False, True])
+def test_an_answer_of_no_tokens_has_none(fixed_length: bool) -> None:
+    answers = small_engine("dense").generate(prompt(LENGTHS), 0, fixed_length=fixed_length)
+    assert (answers.shape, answers.dtype) == ((3, 0), torch.int64)
 
 
 def test_wanted_logits_are_those_of_all() -> None:
@@ -120,10 +129,11 @@ def test_skipped_blocks_change_nothing_else() -> None:
             parameter.zero_()
     everything = model.decode(inputs.input_ids)
     torch.testing.assert_close(model.decode(inputs.input_ids, active_blocks=[1]), everything)
-    model.active_blocks = [1]
-    assert model.num_active_blocks == 1
-    torch.testing.assert_close(model.decode(inputs.input_ids), everything)
-    assert model.generate(inputs, 3).shape == (1, 3)
+    engine = MolmoEngine(model)
+    answer = engine.generate(inputs, 3)
+    engine.active_blocks = [1]
+    assert engine.num_active_blocks == 1
+    assert torch.equal(engine.generate(inputs, 3), answer)
 
 
 def test_features_are_added_where_they_belong() -> None:
@@ -153,8 +163,8 @@ def test_extra_ids_are_embedded_by_the_second_table() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_generation_under_autocast_equals_recomputation(kind: str) -> None:
-    model, inputs = small_model(kind), row_of(prompt(LENGTHS), 0)
+    model, inputs = small_engine(kind), row_of(prompt(LENGTHS), 0)
     with torch.autocast("cpu", torch.bfloat16):
         first = model.generate(inputs, 1)
-        assert first.tolist() == [answer_without_cache(model, inputs, 1)]
+        assert first.tolist() == [answer_without_cache(model.network, inputs, 1)]
         assert model.generate(inputs, NEW_TOKENS).shape == (1, NEW_TOKENS)

@@ -11,21 +11,25 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from tests.support.command_line import run_eval
 from tests.support.molmo_models import small_config
-from tierexp.errors import ConfigError
+from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import VisionConfig
 from tierexp.models.molmo.weights import released_tensors
-from tierexp.models.tokenizer_training import train_tokenizer
 from tierexp.tiers.geometry import CropGeometry
 
 DENSE: dict[str, Any] = {
     "architectures": ["MolmoForCausalLM"],
+    "auto_map": {
+        "AutoConfig": "config_molmo.MolmoConfig",
+        "AutoModelForCausalLM": "modeling_molmo.MolmoForCausalLM",
+    },
     "clip_qkv": None,
     "initializer_range": 0.02,
     "layer_norm_type": "rms",
@@ -33,6 +37,7 @@ DENSE: dict[str, Any] = {
     "model_type": "molmo",
     "tie_word_embeddings": False,
     "torch_dtype": "float32",
+    "transformers_version": "4.43.3",
     "use_cache": True,
     "use_position_ids": True,
     "weight_tying": False,
@@ -47,32 +52,108 @@ QWEN2: dict[str, Any] = DENSE | {
 }
 PUBLISHED: dict[str, dict[str, Any]] = {
     "MolmoE-1B-0924": {
-        "architectures": ["OLMoForCausalLM"],
+        "auto_map": {
+            "AutoConfig": "config_molmoe.MolmoConfig",
+            "AutoModelForCausalLM": "modeling_molmoe.MolmoForCausalLM",
+        },
         "activation_type": "swiglu",
         "additional_vocab_size": 128,
+        "alibi": False,
+        "alibi_bias_max": 8.0,
+        "always_start_with_space": True,
+        "architectures": ["OLMoForCausalLM"],
+        "attention_dropout": 0.0,
         "attention_layer_norm": True,
+        "attention_layer_norm_with_affine": True,
+        "attention_type": "sdpa",
+        "attn_logit_softcapping": None,
+        "bias_for_layer_norm": False,
+        "block_group_size": 1,
         "block_type": "moe",
+        "clip_qkv": None,
+        "crop_mode": "overlap-and-resize-c2",
         "d_model": 2048,
+        "default_inference_len": 65,
+        "do_random_scale": False,
+        "embedding_dropout": 0.0,
         "embedding_size": 50304,
+        "final_logit_softcapping": None,
+        "fix_image_input_idx": 2,
+        "float32_attention": True,
+        "gin_bindings": None,
+        "head_dim": None,
+        "image_feature_dropout": 0.0,
         "image_padding_embed": "pad_and_partial_pad",
         "image_pooling_2d": "attention-meanq",
+        "image_pooling_h": 2,
+        "image_pooling_w": 2,
+        "image_projector": "mlp",
+        "include_bias": False,
+        "init_cutoff_factor": 3.0,
+        "init_device": "meta",
+        "init_fn": "normal",
+        "init_std": 0.02,
+        "initializer_range": 0.02,
         "layer_norm_eps": 1e-05,
         "layer_norm_type": "rms",
+        "layer_norm_with_affine": True,
+        "llm_load_path": None,
+        "loss_token_weighting": "root_subsegments",
+        "low_cpu_fsdp": True,
         "max_crops": 12,
+        "max_position_embeddings": 32768,
+        "max_sequence_length": 4096,
+        "message_formatting": "role",
         "mlp_hidden_size": None,
         "mlp_ratio": 1,
         "model_type": "molmo",
+        "moe_capacity_factor": 1.25,
+        "moe_dropless": True,
+        "moe_interleave": False,
+        "moe_lbl_in_fp32": False,
+        "moe_log_expert_assignment": False,
+        "moe_loss_weight": 0.0,
+        "moe_mlp_impl": "sparse",
         "moe_num_experts": 64,
+        "moe_shared_expert": False,
         "moe_top_k": 8,
+        "moe_zloss_weight": 0.0,
+        "multi_query_attention": None,
         "n_heads": 16,
         "n_kv_heads": None,
         "n_layers": 16,
+        "new_embedding_init_range": 0.02,
         "norm_after": False,
+        "normalize_input_embeds": False,
         "overlap_margins": [4, 4],
+        "pad_to": None,
+        "pad_token_id": 1,
+        "pad_tokenizer": False,
+        "precision": "amp_bf16",
+        "prompt_override": None,
+        "prompt_type": "uber_model",
         "qkv_bias": False,
+        "query_pre_attn_scalar": 224,
+        "residual_dropout": 0.1,
+        "response_attention_dropout": 0.0,
+        "response_residual_dropout": 0.0,
+        "rope": True,
+        "rope_full_precision": True,
+        "rope_impl": "llama",
         "rope_theta": 10000.0,
+        "scale_logits": False,
+        "system_prompt_kind": "demo_or_style",
+        "transformers_version": "4.45.0.dev0",
+        "unconditioned": False,
+        "use_cache": True,
+        "use_cls_feature": False,
+        "use_col_tokens": True,
+        "use_position_ids": True,
         "vision_backbone": {
+            "attention_dropout": 0.0,
+            "fsdp_wrap": False,
             "image_default_input_size": [336, 336],
+            "image_dropout_rate": 0.0,
             "image_emb_dim": 1024,
             "image_head_dim": 64,
             "image_mlp_activations": "quick_gelu",
@@ -84,9 +165,15 @@ PUBLISHED: dict[str, dict[str, Any]] = {
             "image_num_layers": 23,
             "image_num_pos": 577,
             "image_patch_size": 14,
+            "image_pos_patch_size": 14,
+            "initializer_range": 0.02,
+            "residual_dropout": 0.0,
+            "resize_mode": "default",
         },
         "vit_layers": [-2, -9],
+        "vit_load_path": None,
         "vocab_size": 50280,
+        "weight_tying": False,
     },
     "Molmo-7B-D-0924": QWEN2
     | {"hidden_size": 3584, "intermediate_size": 37888, "layer_norm_eps": 1e-06}
@@ -100,8 +187,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     | {"hidden_size": 8192, "intermediate_size": 59136, "layer_norm_eps": 1e-05}
     | {"num_attention_heads": 64, "num_hidden_layers": 80, "num_key_value_heads": 8},
 }
-"""As published, less what only training reads. The dense ones say nothing of vision, nor of the 128
-ids added for images: their code does."""
+"""Every key as published. The dense ones say nothing of vision, nor of the 128 ids added for
+images: their code does."""
 
 OPTIONS = {
     "molmoe_1b": "MolmoE-1B-0924",
@@ -232,17 +319,46 @@ def test_an_option_takes_its_own_release_and_refuses_the_others(
         assert "\n" not in str(error.value)
 
 
+IDS = {
+    "molmoe_1b": (50280, 50304, 50279),
+    "molmo_7b_d": (152064, 152064, 151643),
+    "molmo_7b_o": (100278, 100352, 100257),
+    "molmo_72b": (152064, 152064, 151643),
+}
+"""Published numbers of ids: of text and its fillers, where the special tokens of images begin; rows
+of the first embedding, to which the second adds 128; and the end of text."""
+
+
+def write_tokenizer(folder: Path, vocab_size: int, end_of_text: int) -> None:
+    """Laid out as the published ones: bytes, other text, the end of it, fillers, image tokens."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    text = [*alphabet, *(f"w{n}" for n in range(len(alphabet), end_of_text))]
+    tokenizer = Tokenizer(models.BPE({token: n for n, token in enumerate(text)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fill = (f"|<EXTRA_TOKENS_{n}>|" for n in range(vocab_size - end_of_text - 1))
+    images = ("<im_start>", "<im_end>", "<im_patch>", "<im_col>", "<|image|>")
+    special = [AddedToken(token, special=True) for token in ("<|endoftext|>", *fill, *images)]
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
 def small_checkpoint(option: str, folder: Path) -> Path:
+    """With as many ids as published."""
     kind, changes = SMALL[option]
+    vocab_size, embedding_size, end_of_text = IDS[option]
     torch.manual_seed(0)
-    model = Molmo(small_config(kind, vocab_size=320, extra_vocab_size=128, **changes))
-    save_checkpoint(model, folder, torch.float32)
-    train_tokenizer(["what is it"], 320, folder / "tokenizer.json")
+    sizes = changes | {"vocab_size": embedding_size, "extra_vocab_size": 128}
+    model = Molmo(small_config(kind, **sizes))
+    save_checkpoint(model, folder, torch.float16)
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": vocab_size}))
+    write_tokenizer(folder, vocab_size, end_of_text)
     return folder
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_a_small_checkpoint_of_every_layout_answers(option: str, tmp_path: Path) -> None:
+def test_a_small_checkpoint_with_the_published_ids_answers(option: str, tmp_path: Path) -> None:
     folder = small_checkpoint(option, tmp_path / "checkpoint")
     outcome = run_eval(
         f"model={option}", f"model.checkpoint={folder}", "model.max_new_tokens=2",
@@ -254,6 +370,26 @@ def test_a_small_checkpoint_of_every_layout_answers(option: str, tmp_path: Path)
     results = json.loads(file.read_text())
     assert (results["model"], results["num_samples"]) == (option, 2)
     assert results["top_k"] == (2 if option == "molmoe_1b" else None)
+
+
+@pytest.mark.parametrize(
+    ("option", "table"), [("molmoe_1b", "embedding"), ("molmo_7b_d", "new_embedding")]
+)
+def test_image_tokens_begin_at_the_published_vocab_size(
+    option: str, table: str, tmp_path: Path
+) -> None:
+    """In spare rows of the first embedding where it is longer than the vocabulary."""
+    vocab_size, embedding_size, end_of_text = IDS[option]
+    source = MolmoCheckpoint(str(small_checkpoint(option, tmp_path)))
+    tokenizer = source.tokenizer()
+    ids = tokenizer.image_tokens
+    assert (ids.im_start, ids.im_end) == (vocab_size, vocab_size + 1)
+    assert (ids.im_patch, ids.im_col) == (vocab_size + 2, vocab_size + 3)
+    assert tokenizer.before_image == [end_of_text]
+    wte = source.load(torch.device("cpu")).network.transformer.wte
+    row = ids.im_patch if table == "embedding" else ids.im_patch - embedding_size
+    embedded = wte(torch.tensor([[ids.im_patch]]))[0, 0]
+    assert torch.equal(embedded, getattr(wte, table)[row])
 
 
 def test_a_folder_of_another_kind_is_one_line_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -298,6 +434,37 @@ def test_a_hub_id_is_fetched_in_two_steps(tmp_path: Path, monkeypatch: pytest.Mo
     # The weights are those of the commit whose configuration was read.
     weights = ["model.safetensors.index.json", "*.safetensors"]
     assert hub.asked == [described, ("allenai/MolmoE-1B-0924", "a1b2c3", weights)]
+
+
+def test_a_tokenizer_of_another_model_is_refused_before_weights_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_checkpoint("molmoe_1b", tmp_path / "a1b2c3")
+    write_tokenizer(folder, *IDS["molmo_7b_d"][::2])
+    (folder / "model.safetensors").unlink()
+    hub = Hub(folder)
+    use_hub(monkeypatch, hub)
+    source = MolmoCheckpoint("allenai/MolmoE-1B-0924")
+    complaint = r"'<\|image\|>' at 152068, the model's embeddings end at 50431"
+    with pytest.raises(CheckpointError, match=complaint):
+        source.load(torch.device("cpu"))
+    with pytest.raises(CheckpointError, match=complaint):
+        _ = source.weights
+    assert len(hub.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("rope_scaling", {"type": "yarn"}), ("quantization_config", {"bits": 4})]
+)
+def test_a_key_that_is_not_implemented_is_one_line_before_weights_are_fetched(
+    key: str, value: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(PUBLISHED["Molmo-7B-D-0924"] | {key: value}))
+    hub = Hub(tmp_path)
+    use_hub(monkeypatch, hub)
+    outcome = run_eval("model=molmo_7b_d")
+    assert (outcome.code, outcome.err.count("\n"), len(hub.asked)) == (2, 1, 1)
+    assert f"config.json: {key}={value!r} is not implemented" in outcome.err
 
 
 def test_a_folder_goes_before_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,11 +109,112 @@ def test_a_folder_that_is_no_molmo2_is_refused_in_one_line(
     assert refused.value.key == "model.checkpoint"
 
 
-@pytest.mark.parametrize("file", ["config.json", "processor_config.json"])
-def test_a_missing_file_is_named(folder: Path, file: str) -> None:
-    (folder / file).unlink()
-    with pytest.raises(ConfigError, match=f"{file} cannot be read: No such file"):
+def test_a_folder_without_a_configuration_is_refused(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"config.json cannot be read: No such file"):
         Molmo2Checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_what_is_published_stands_in_for_missing_processor_files(
+    folder: Path, nested: bool
+) -> None:
+    edit(
+        folder / "config.json",
+        lambda values: values["vision_config"].update(image_size=[378, 378]),
+    )
+    (folder / "processor_config.json").unlink()
+    if not nested:
+        means = {"image_mean": [0.4, 0.5, 0.6]}
+        (folder / "preprocessor_config.json").write_text(json.dumps(means))
+    settings = Molmo2Checkpoint(str(folder)).settings
+    assert settings.geometry == CropGeometry(crop_size=378, pool_canvas=True)
+    assert settings.image_mean == ((0.5, 0.5, 0.5) if nested else (0.4, 0.5, 0.6))
+    # Published: `use_single_crop_col_tokens` is false, where the library alone would say "as the
+    # canvas".
+    assert (settings.canvas_cols, settings.view_cols, settings.own_view_start) == (
+        True, False, True,
+    )  # fmt: skip
+
+
+RELEASED_ONLY: dict[str, dict[str, Any]] = {
+    "text_config": {
+        "attention_dropout": 0.0, "attn_implementation": "sdpa", "embedding_dropout": 0.0,
+        "norm_after": False, "qk_norm_type": "qwen3", "residual_dropout": 0.0,
+        "rope_scaling": None, "rope_scaling_layers": None, "use_qk_norm": True,
+    },
+    "vision_config": {
+        "attention_dropout": 0.0, "float32_attention": True, "residual_dropout": 0.0,
+    },
+    "adapter_config": {
+        "float32_attention": True, "image_feature_dropout": 0.0, "pooling_attention_mask": True,
+        "residual_dropout": 0.0,
+    },
+}  # fmt: skip
+"""Keys of the released files that `transformers` does not write."""
+
+
+def test_every_released_key_is_known(folder: Path) -> None:
+    def as_released(values: dict[str, Any]) -> None:
+        for part, keys in RELEASED_ONLY.items():
+            values[part] |= keys
+        values |= {"image_col_id": 323, "image_low_res_id": 325, "image_high_res_id": 322}
+        values |= {"use_frame_special_tokens": True, "dtype": "float32", "use_cache": True}
+        values |= {"architectures": ["Molmo2ForConditionalGeneration"], "auto_map": {}}
+
+    expected = read_settings(folder)
+    edit(folder / "config.json", as_released)
+    assert read_settings(folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        (None, "quantization_config", {"quant_method": "compressed-tensors"}),
+        (None, "tie_word_embeddings", True),
+        (None, "eos_token_id", 7),
+        (None, "action_expert_config", {}),
+        ("text_config", "use_qk_norm", False),
+        ("text_config", "sliding_window", 4096),
+        ("text_config", "use_sliding_window", True),
+        ("text_config", "tie_word_embeddings", True),
+        ("text_config", "attn_logit_softcapping", 30.0),
+        ("vision_config", "float32_attention", False),
+        ("vision_config", "image_model_type", "dino"),
+        ("adapter_config", "float32_attention", False),
+        ("adapter_config", "pooling_attention_mask", False),
+        ("adapter_config", "image_pooling_2d", "attention_2wide"),
+    ],
+)
+def test_a_key_that_changes_what_is_computed_is_refused_by_name(
+    folder: Path, part: str | None, key: str, value: object
+) -> None:
+    edit(
+        folder / "config.json",
+        lambda values: (values if part is None else values[part]).update({key: value}),
+    )
+    named = key if part is None else f"{part}.{key}"
+    with pytest.raises(ConfigError, match=rf"config\.json: {named}=.* not implemented") as error:
+        Molmo2Checkpoint(str(folder))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused(folder: Path, value: float) -> None:
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    name = next(name for name in tensors if name.endswith("ln_f.weight"))
+    tensors[name][-1] = value
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"norm\.weight holds .* not finite"):
+        Molmo2Checkpoint(str(folder)).load(CPU)
+
+
+def test_an_index_beside_other_weights_is_refused(folder: Path) -> None:
+    index = {"weight_map": {"a": "model-1.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="two sets of weights"):
+        Molmo2Checkpoint(str(folder)).load(CPU)
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,13 @@ def test_after_any_end_of_text_a_row_holds_the_first_of_them(settings: Molmo2Set
     assert stopping.generate(alone, NEW_TOKENS, fixed_length=True).shape == (1, NEW_TOKENS)
 
 
+@pytest.mark.parametrize("fixed_length", [False, True])
+def test_an_answer_of_no_tokens_has_none(settings: Molmo2Settings, fixed_length: bool) -> None:
+    inputs = inputs_of(settings, [(1, 2)], [(0, [5, 6, 7]), (0, [9])])
+    answers = model_of(settings).generate(inputs, 0, fixed_length=fixed_length)
+    assert (answers.shape, answers.dtype) == ((2, 0), torch.int64)
+
+
 @pytest.mark.parametrize("kind", ["qwen", "olmo"])
 @pytest.mark.parametrize("new_tokens", [1, 5])
 def test_estimated_cost_is_what_torch_counts(

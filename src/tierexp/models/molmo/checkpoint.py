@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from tierexp.models.molmo.engine import MolmoEngine
     from tierexp.models.molmo.model import Molmo
     from tierexp.models.protocol import VisionLanguageModel
 
@@ -60,7 +61,7 @@ class MolmoCheckpoint:
         block_importance: The file with a score per block, for the policy `importance`.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
-        compile: Whether crops are encoded by compiled code (`Molmo.compile_vision`).
+        compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
 
     Raises:
         ConfigError: There is no Molmo configuration, it is another released model's, or a setting
@@ -118,6 +119,8 @@ class MolmoCheckpoint:
 
     def _weight_files(self) -> list[Path]:
         if self._is_on_the_hub:
+            # Refused before gigabytes are fetched.
+            self.tokenizer()
             hub.fetch(self.checkpoint, hub.WEIGHTS, revision=self.folder.name)
         return weight_files(self.folder)
 
@@ -137,8 +140,8 @@ class MolmoCheckpoint:
         Raises:
             CheckpointError: There is none, or it does not fit.
         """
-        vocab_size = self.config.decoder.vocab_size
-        return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, vocab_size)
+        num_embeddings = self.config.decoder.num_embeddings
+        return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, num_embeddings)
 
     @property
     def weights(self) -> Hashable:
@@ -146,7 +149,7 @@ class MolmoCheckpoint:
         files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
         return type(self), files, self.dtype
 
-    def load(self, device: torch.device) -> Molmo:
+    def load(self, device: torch.device) -> MolmoEngine:
         """Read the weights onto `device`.
 
         Raises:
@@ -155,18 +158,19 @@ class MolmoCheckpoint:
         end_of_text_id = self.tokenizer().eos_id
         files = self._weight_files()
 
+        from tierexp.models.molmo.engine import MolmoEngine
         from tierexp.models.molmo.weights import load_model
 
-        model = load_model(files, self.config, device, torch_dtype(self.dtype, device))
-        model.end_of_text_id = end_of_text_id
+        network = load_model(files, self.config, device, torch_dtype(self.dtype, device))
+        model = MolmoEngine(network, end_of_text_id)
         self.turn_knobs(model)
         return model
 
     def turn_knobs(self, model: VisionLanguageModel) -> None:
         """Set the experts per token, the blocks that run, and whether code is compiled."""
-        from tierexp.models.molmo.model import Molmo
+        from tierexp.models.molmo.engine import MolmoEngine
 
-        assert isinstance(model, Molmo)
+        assert isinstance(model, MolmoEngine)
         model.top_k = self.config.decoder.top_k if self.top_k is None else self.top_k
         model.active_blocks = self.active_blocks
         model.compile_vision(self.compile)

@@ -15,19 +15,18 @@ from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.crops import MaskOrder
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
 from tierexp.models.molmo.published_json import (
+    MASK_ORDER_KEY,
     connector_json,
     decoder_json,
     read_connector,
     read_decoder,
     read_pair,
     read_vision,
+    refuse_unimplemented,
     vision_json,
 )
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
 from tierexp.tiers.geometry import CropGeometry
-
-_MASK_ORDER_KEY = "image_mask_order"
-_IMAGE_IDS = 4  # im_start, im_end, im_patch, im_col
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,27 @@ class MolmoConfig:
 
         Raises:
             CheckpointError: Not the configuration of a Molmo model, a size is missing or does not
-                fit another, or the model is of a kind that is not implemented.
+                fit another, or a key asks for what is not implemented or not known.
         """
         if values.get("model_type", "molmo") != "molmo":
             raise CheckpointError(f"config.json: model_type={values['model_type']!r} is not molmo")
+        refuse_unimplemented(values)
+        return cls.from_sizes(values)
+
+    @classmethod
+    def from_sizes(cls, values: Mapping[str, Any]) -> MolmoConfig:
+        """Read the sizes of a `config.json`; keys beside them are passed over.
+
+        Raises:
+            CheckpointError: A size is missing or does not fit another.
+        """
         decoder = read_decoder(values)
         config = cls(
             vision=read_vision(values),
             connector=read_connector(values, decoder.mlp_width),
             decoder=decoder,
             overlap_margins=read_pair(values, "overlap_margins", (4, 4)),
-            mask_order=values.get(_MASK_ORDER_KEY, "shifted"),
+            mask_order=values.get(MASK_ORDER_KEY, "shifted"),
         )
         _refuse_misfits(config)
         return config
@@ -93,7 +102,7 @@ class MolmoConfig:
             **connector_json(self.connector),
             **vision_json(self.vision),
             "overlap_margins": list(self.overlap_margins),
-            _MASK_ORDER_KEY: self.mask_order,
+            MASK_ORDER_KEY: self.mask_order,
         }
 
 
@@ -142,13 +151,8 @@ def _refuse_misfits(config: MolmoConfig) -> None:
             f"moe_top_k={decoder.top_k} is above moe_num_experts={decoder.num_experts}",
         ),
         (
-            decoder.extra_vocab_size < _IMAGE_IDS,
-            f"additional_vocab_size={decoder.extra_vocab_size} has no room for the "
-            f"{_IMAGE_IDS} special tokens of an image",
-        ),
-        (
             config.mask_order not in orders,
-            f"{_MASK_ORDER_KEY}={config.mask_order!r} is not one of {', '.join(orders)}",
+            f"{MASK_ORDER_KEY}={config.mask_order!r} is not one of {', '.join(orders)}",
         ),
     ]
     for misfit, complaint in misfits:

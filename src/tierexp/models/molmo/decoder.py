@@ -7,6 +7,7 @@ nothing about images, vocabularies or sampling. Attributes are named as in Molmo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,19 @@ from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.molmo.norm import RMSNorm
 from tierexp.models.molmo.rotary import rotary_angles, rotate
 from tierexp.models.molmo.sizes import DecoderConfig
+
+
+@dataclass(frozen=True)
+class DecoderKnobs:
+    """What of a decoder runs.
+
+    Args:
+        active_blocks: The numbers of the blocks that run, in this order.
+        top_k: Experts that a token visits; None for a dense model.
+    """
+
+    active_blocks: tuple[int, ...]
+    top_k: int | None
 
 
 class SelfAttention(nn.Module):

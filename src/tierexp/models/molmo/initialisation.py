@@ -8,8 +8,6 @@ mean of hundreds of image tokens to every word, and words of a smaller scale wou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 
@@ -17,18 +15,22 @@ from tierexp.models.molmo.connector import MeanQueryPooling
 from tierexp.models.molmo.decoder import FeedForward, SelfAttention, TokenEmbedding
 from tierexp.models.molmo.experts import Experts
 from tierexp.models.molmo.vision import VisionAttention, VisionMLP, VisionTransformer
-
-if TYPE_CHECKING:
-    from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.vision_backbone import VisionBackbone
 
 POSITION_STD = 0.02
 
 
 @torch.no_grad()
-def initialise(model: Molmo) -> None:
-    """Overwrite every parameter."""
-    vision_scale = (2 * model.config.vision.num_layers) ** -0.5
-    decoder_scale = (2 * model.config.decoder.num_layers) ** -0.5
+def initialise(model: nn.Module, vision_blocks: int, decoder_blocks: int) -> None:
+    """Overwrite every parameter.
+
+    Args:
+        model: Made of the parts of a Molmo.
+        vision_blocks: Transformer blocks of its vision encoder.
+        decoder_blocks: The same of its decoder.
+    """
+    vision_scale = (2 * vision_blocks) ** -0.5
+    decoder_scale = (2 * decoder_blocks) ** -0.5
     for module in model.modules():
         match module:
             case nn.Linear():
@@ -46,7 +48,8 @@ def initialise(model: Molmo) -> None:
             case Experts():
                 nn.init.normal_(module.gate_up_proj, std=module.gate_up_proj.shape[-1] ** -0.5)
                 nn.init.normal_(module.down_proj, std=module.down_proj.shape[-1] ** -0.5)
-    nn.init.zeros_(model.vision_backbone.pad_embed)
+            case VisionBackbone():
+                nn.init.zeros_(module.pad_embed)
     for module in model.modules():
         match module:
             case MeanQueryPooling():

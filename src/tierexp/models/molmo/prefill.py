@@ -8,16 +8,14 @@ once: what precedes and holds its vision tokens is the same in each. Knows nothi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.decoder import DecoderKnobs
+from tierexp.models.molmo.model import Molmo
 from tierexp.models.protocol import ModelInputs
-
-if TYPE_CHECKING:
-    from tierexp.models.molmo.model import Molmo
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,11 @@ class Prefilled:
 
 
 def prefill(
-    model: Molmo, inputs: ModelInputs, vision_features: Tensor, new_tokens: int
+    model: Molmo,
+    inputs: ModelInputs,
+    vision_features: Tensor,
+    new_tokens: int,
+    knobs: DecoderKnobs,
 ) -> Prefilled:
     """Read prompts whose images have been encoded.
 
@@ -45,19 +47,27 @@ def prefill(
         inputs: The prompts; of their images not the pixels, which have been encoded.
         vision_features: (I, N, K, C), from `Molmo.vision_features`.
         new_tokens: How many more the cache is to have room for.
+        knobs: What of the decoder runs.
     """
     parts = _split(inputs, len(vision_features))
     if parts is None:
-        return _read(model, inputs, vision_features, new_tokens)
+        return _read(model, inputs, vision_features, new_tokens, knobs)
     images, questions, mask = parts
     room = questions.shape[1] + new_tokens
     shared = len(images.input_ids) < len(questions)
-    cache = _read(model, images, vision_features, 0 if shared else room).cache
+    cache = _read(model, images, vision_features, 0 if shared else room, knobs).cache
     if shared:
         cache = cache.repeat(inputs.image_index, cache.length + room)
     padding = None if bool(mask.all()) else mask
     last = torch.full_like(questions[:, :1], questions.shape[1] - 1)
-    logits = model.decode(questions, attention_mask=padding, logits_at=last, cache=cache)
+    logits = model.decode(
+        questions,
+        attention_mask=padding,
+        logits_at=last,
+        active_blocks=knobs.active_blocks,
+        top_k=knobs.top_k,
+        cache=cache,
+    )
     return Prefilled(logits[:, -1], cache, padding)
 
 
@@ -108,7 +118,13 @@ def _split(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tenso
     return prompts, ids[:, rest], torch.cat([real, rest >= ends[:, None]], dim=1)
 
 
-def _read(model: Molmo, inputs: ModelInputs, vision_features: Tensor, new_tokens: int) -> Prefilled:
+def _read(
+    model: Molmo,
+    inputs: ModelInputs,
+    vision_features: Tensor,
+    new_tokens: int,
+    knobs: DecoderKnobs,
+) -> Prefilled:
     """All prompts from beginning to end, each with its image."""
     batch, length = inputs.input_ids.shape
     cache = KeyValueCache(
@@ -117,7 +133,7 @@ def _read(model: Molmo, inputs: ModelInputs, vision_features: Tensor, new_tokens
         length + new_tokens,
         inputs.input_ids.device,
         vision_features.dtype,
-        model.active_blocks,
+        knobs.active_blocks,
     )
     mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
     logits = model.decode(
@@ -126,6 +142,8 @@ def _read(model: Molmo, inputs: ModelInputs, vision_features: Tensor, new_tokens
         inputs.image_input_idx,
         attention_mask=mask,
         logits_at=inputs.input_ids.new_full((batch, 1), length - 1),
+        active_blocks=knobs.active_blocks,
+        top_k=knobs.top_k,
         cache=cache,
     )
     return Prefilled(logits[:, -1], cache, mask)

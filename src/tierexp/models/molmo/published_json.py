@@ -12,10 +12,22 @@ from dataclasses import fields
 from typing import Any
 
 from tierexp.errors import CheckpointError
+from tierexp.models.config_keys import KnownKeys
+from tierexp.models.molmo.known_keys import (
+    IMPLEMENTED,
+    MIXTURE_IMPLEMENTED,
+    MIXTURE_UNUSED,
+    UNUSED,
+    VISION_IMPLEMENTED,
+    VISION_UNUSED,
+)
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
 
 PROJECTOR_KEY = "image_projector_hidden_size"
 """This project's own; the released checkpoints' projector is as wide as the MLP."""
+
+MASK_ORDER_KEY = "image_mask_order"
+"""This project's own; the released checkpoints' masks are shifted."""
 
 _SHARED_KEYS = {
     "vocab_size": "embedding_size",
@@ -42,6 +54,8 @@ _DENSE_KEYS = _SHARED_KEYS | {
 }
 _MIXTURE_MLP, _DENSE_MLP = "mlp_hidden_size", "intermediate_size"
 """Twice the width of the MLP: both halves of its gated projection."""
+_MLP_RATIO = "mlp_ratio"
+"""The same as a multiple of the width, where it is not stated."""
 
 _DENSE_EXTRA_VOCAB = 128
 """Ids added for images: the published code of the dense models states it, their files do not."""
@@ -54,37 +68,19 @@ _VISION_KEYS = {
     "mlp_width": "image_mlp_dim",
     "norm_eps": "image_norm_eps",
 }
+_OTHER_KEYS = frozenset(
+    {
+        "vocab_size", "overlap_margins", MASK_ORDER_KEY, "image_pooling_h", "image_pooling_w",
+        PROJECTOR_KEY, "vit_layers", "vision_backbone",
+    }
+)  # fmt: skip
+_IMPLIED_KEYS = (
+    "image_num_key_value_heads",
+    "image_head_dim",
+    "image_num_pos",
+    "image_pos_patch_size",
+)
 _VISION_DEFAULTS = {key: getattr(VisionConfig, name) for name, key in _VISION_KEYS.items()}
-
-_SUPPORTED: dict[str, tuple[object, ...]] = {
-    "activation_type": ("swiglu",),
-    "alibi": (False,),
-    "attn_logit_softcapping": (None,),
-    "bias_for_layer_norm": (False,),
-    "block_type": ("moe",),
-    "clip_qkv": (None,),
-    "final_logit_softcapping": (None,),
-    "head_dim": (None,),
-    "image_padding_embed": ("pad_and_partial_pad",),
-    "image_pooling_2d": ("attention-meanq", "attention_meanq"),
-    "image_projector": ("mlp",),
-    "include_bias": (False,),
-    "layer_norm_type": ("rms",),
-    "moe_interleave": (False,),
-    "moe_shared_expert": (False,),
-    "normalize_input_embeds": (False,),
-    "rope": (True,),
-    "scale_logits": (False,),
-    "tie_word_embeddings": (False,),
-    "use_cls_feature": (False,),
-    "weight_tying": (False,),
-}
-"""Keys that change what is computed, and the values that are implemented; absent is fine."""
-
-_SUPPORTED_VISION: dict[str, tuple[object, ...]] = {
-    "image_mlp_activations": ("quick_gelu",),
-    "image_model_type": ("openai",),
-}
 
 _KINDS: dict[Any, tuple[type, ...]] = {
     "int": (int,),
@@ -92,6 +88,28 @@ _KINDS: dict[Any, tuple[type, ...]] = {
     "float": (int, float),
     "bool": (bool,),
 }
+
+
+def refuse_unimplemented(values: Mapping[str, Any]) -> None:
+    """Refuse a `config.json` that asks for what is not implemented, or not known, by its key.
+
+    Raises:
+        CheckpointError: It does.
+    """
+    if _is_mixture(values):
+        sizes = {*_MIXTURE_KEYS.values(), _MIXTURE_MLP, _MLP_RATIO}
+        known = KnownKeys(
+            sizes | _OTHER_KEYS, IMPLEMENTED | MIXTURE_IMPLEMENTED, UNUSED | MIXTURE_UNUSED
+        )
+    else:
+        known = KnownKeys({*_DENSE_KEYS.values(), _DENSE_MLP} | _OTHER_KEYS, IMPLEMENTED, UNUSED)
+    known.refuse_others(values)
+    vision = values.get("vision_backbone")
+    if isinstance(vision, Mapping):
+        sizes = {*_VISION_KEYS.values(), "image_default_input_size", *_IMPLIED_KEYS}
+        KnownKeys(sizes, VISION_IMPLEMENTED, VISION_UNUSED).refuse_others(
+            vision, "vision_backbone."
+        )
 
 
 def read_vision(values: Mapping[str, Any]) -> VisionConfig:
@@ -103,7 +121,6 @@ def read_vision(values: Mapping[str, Any]) -> VisionConfig:
     stated = values.get("vision_backbone", {})
     if not isinstance(stated, Mapping):
         raise CheckpointError("config.json: vision_backbone is not an object")
-    _refuse_unsupported("vision_backbone.", stated, _SUPPORTED_VISION)
     side = VisionConfig.crop_size
     height, width = read_pair(stated, "image_default_input_size", (side, side))
     if height != width:
@@ -115,8 +132,12 @@ def read_vision(values: Mapping[str, Any]) -> VisionConfig:
         feature_layers=tuple(_integer("vit_layers", layer) for layer in _items(layers)),
         **_fields(VisionConfig, _VISION_KEYS, sizes),
     )
-    implied = {key: (value,) for key, value in _implied(vision).items()}
-    _refuse_unsupported("vision_backbone.", stated, implied)
+    for key, value in _implied(vision).items():
+        if stated.get(key, value) != value:
+            raise CheckpointError(
+                f"config.json: vision_backbone.{key}={stated[key]!r} is not implemented, "
+                f"only {value} with the other sizes"
+            )
     return vision
 
 
@@ -140,14 +161,13 @@ def read_decoder(values: Mapping[str, Any]) -> DecoderConfig:
         CheckpointError: A size is missing, of the wrong kind, or of a model that is not
             implemented.
     """
-    _refuse_unsupported("", values, _SUPPORTED)
     filled = dict(values)
     filled["embedding_size"] = values.get("embedding_size") or values.get("vocab_size")
-    if "d_model" in values:
+    if _is_mixture(values):
         keys, mlp_key = _MIXTURE_KEYS, _MIXTURE_MLP
         filled["n_kv_heads"] = values.get("n_kv_heads") or values.get("n_heads")
         if not values.get(mlp_key):
-            ratio = _integer("mlp_ratio", values.get("mlp_ratio"))
+            ratio = _integer(_MLP_RATIO, values.get(_MLP_RATIO))
             filled[mlp_key] = ratio * _integer("d_model", values["d_model"])
         experts: dict[str, Any] = {}
     else:
@@ -158,6 +178,10 @@ def read_decoder(values: Mapping[str, Any]) -> DecoderConfig:
         experts = {"num_experts": None, "top_k": None}
     mlp_width = _integer(mlp_key, filled.get(mlp_key)) // 2
     return DecoderConfig(mlp_width=mlp_width, **experts, **_fields(DecoderConfig, keys, filled))
+
+
+def _is_mixture(values: Mapping[str, Any]) -> bool:
+    return "d_model" in values
 
 
 def _fields(
@@ -233,19 +257,10 @@ def vision_json(vision: VisionConfig) -> dict[str, Any]:
 
 def _implied(vision: VisionConfig) -> dict[str, int]:
     """Sizes that the published vision configuration states although others imply them."""
-    return {
-        "image_num_key_value_heads": vision.num_heads,
-        "image_head_dim": vision.width // vision.num_heads,
-        "image_num_pos": vision.patches_per_side**2 + 1,
-    }
-
-
-def _refuse_unsupported(
-    prefix: str, values: Mapping[str, Any], supported: Mapping[str, tuple[object, ...]]
-) -> None:
-    for key, implemented in supported.items():
-        if key in values and values[key] not in implemented:
-            raise CheckpointError(
-                f"config.json: {prefix}{key}={values[key]!r} is not implemented, "
-                f"only {' or '.join(map(repr, implemented))}"
-            )
+    sizes = (
+        vision.num_heads,
+        vision.width // vision.num_heads,
+        vision.patches_per_side**2 + 1,
+        vision.patch_size,
+    )
+    return dict(zip(_IMPLIED_KEYS, sizes, strict=True))

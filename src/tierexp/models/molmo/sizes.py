@@ -63,7 +63,8 @@ class DecoderConfig:
     """The language model.
 
     Args:
-        vocab_size: Rows of the token embedding; the logits are over these.
+        vocab_size: Rows of the token embedding (`embedding_size` in a `config.json`); the logits
+            are over these.
         extra_vocab_size: Rows of the second embedding: the ids from `vocab_size` on, which are
             read but never generated.
         width: Channels of a token.
@@ -94,6 +95,11 @@ class DecoderConfig:
     qkv_bias: bool
     qk_norm: bool
     norm_after: bool
+
+    @property
+    def num_embeddings(self) -> int:
+        """Ids that can be looked up: rows of both embeddings."""
+        return self.vocab_size + self.extra_vocab_size
 
     @property
     def head_dim(self) -> int:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tierexp.errors import CheckpointError
+from tierexp.models.finite import is_finite
 
 DTYPES = {
     "F64": torch.float64,
@@ -39,12 +40,14 @@ class StoredTensor:
     """Where a tensor lies.
 
     Args:
+        name: In the file.
         file: That holds it.
         start: Its first byte in the file.
         shape: Its sizes.
         dtype: Of its numbers.
     """
 
+    name: str
     file: Path
     start: int
     shape: tuple[int, ...]
@@ -78,7 +81,8 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
             dtype, that it fills: contiguous, or a matrix that lies transposed in memory.
 
     Raises:
-        CheckpointError: A file has become shorter since it was listed.
+        CheckpointError: A tensor holds infinities or NaN, or a file has become shorter since it
+            was listed.
     """
     buffer = bytearray(max([_PIECE, *(_row_bytes(source) for source, _ in pairs)]))
     by_file: dict[Path, list[tuple[StoredTensor, Tensor]]] = {}
@@ -97,6 +101,11 @@ def copy_tensors(pairs: Sequence[tuple[StoredTensor, Tensor]]) -> None:
                         raise CheckpointError(f"{file} ends within a tensor")
                     read = torch.frombuffer(buffer, dtype=source.dtype, count=part.numel())
                     part.copy_(read.view_as(part))
+                    # On the CPU; only the widest numbers can become infinite on their way.
+                    if not is_finite(part if source.dtype == torch.float64 else read):
+                        raise CheckpointError(
+                            f"{file}: {source.name} holds numbers that are not finite"
+                        )
 
 
 def _row_bytes(source: StoredTensor) -> int:
@@ -123,6 +132,7 @@ def _read_header(file: Path) -> dict[str, StoredTensor]:
             )
     return {
         name: StoredTensor(
+            name=name,
             file=file,
             start=_LENGTH_BYTES + length + entry["data_offsets"][0],
             shape=tuple(entry["shape"]),

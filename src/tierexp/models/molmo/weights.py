@@ -87,7 +87,7 @@ def load_model(
 
     Raises:
         CheckpointError: A file is damaged, or a tensor missing, left over, stored twice, or of
-            another shape. Found before memory is taken.
+            another shape, which is found before memory is taken; or one is not finite.
     """
     with torch.device("meta"):
         model = Molmo(config)

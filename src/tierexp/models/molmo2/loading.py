@@ -13,6 +13,7 @@ from transformers import Molmo2ForConditionalGeneration
 from transformers.utils import logging
 
 from tierexp.errors import CheckpointError
+from tierexp.models.finite import is_finite
 
 _LISTED = 5
 _ADAPTER_FILE = "adapter_config.json"
@@ -30,7 +31,8 @@ def load_network(
         dtype: Of its weights.
 
     Raises:
-        CheckpointError: A file cannot be read, or its tensors are not exactly the model's.
+        CheckpointError: A file cannot be read, its tensors are not exactly the model's, or one
+            holds infinities or NaN.
     """
     if (folder / _ADAPTER_FILE).exists():
         raise CheckpointError(f"{folder} has an {_ADAPTER_FILE}: merge the adapter first")
@@ -59,4 +61,7 @@ def load_network(
         if names:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
             raise CheckpointError(f"{folder} {words} {', '.join(names[:_LISTED])}{more}")
+    for name, weight in network.named_parameters():
+        if not is_finite(weight.detach()):
+            raise CheckpointError(f"{folder}: {name} holds numbers that are not finite")
     return network.to(device).eval()

@@ -111,6 +111,8 @@ class Molmo2(nn.Module):
         fixed_length: bool = False,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`."""
+        if max_new_tokens < 1:
+            return inputs.input_ids.new_empty(len(inputs.input_ids), 0)
         with clock.stage("vision"):
             features = self.vision_features(inputs)
         with clock.stage("prefill"):

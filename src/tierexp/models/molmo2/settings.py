@@ -1,6 +1,6 @@
 """What a Molmo2 folder says of its model before its weights are read.
 
-In: `config.json`, `processor_config.json` and, where the image processor's settings are apart,
+In: `config.json` and, where they are there, `processor_config.json` and
 `preprocessor_config.json`, as released or as `transformers` saves them. Out: the crops, the blocks,
 the tokens around an image. Imports neither torch nor transformers, so that a run can be described
 at once; every other number is left to `transformers`' own configuration.
@@ -15,6 +15,7 @@ from typing import Any
 
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
+from tierexp.models.molmo2.known_keys import ADAPTER, TEXT, TOP, VISION
 from tierexp.tiers.geometry import CropGeometry
 
 PROCESSOR_FILE = "processor_config.json"
@@ -28,14 +29,17 @@ _IMAGE_PROCESSOR = {
     "image_mean": [0.5, 0.5, 0.5],
     "image_std": [0.5, 0.5, 0.5],
 }
-"""What `Molmo2ImageProcessor` takes where the file is silent."""
+"""What `Molmo2ImageProcessor` takes where the file is silent, and what is published."""
 
 _PROCESSOR = {
     "image_use_col_tokens": True,
     "use_single_crop_col_tokens": None,
     "use_single_crop_start_token": True,
 }
-"""The same of `Molmo2Processor`; None: as the canvas."""
+"""What `Molmo2Processor` takes where the file is silent; None: as the canvas."""
+
+_PUBLISHED_PROCESSOR = _PROCESSOR | {"use_single_crop_col_tokens": False}
+"""What the published files say, where a folder has none."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,17 @@ def read_settings(folder: Path) -> Molmo2Settings:
     """The settings of a checkpoint folder.
 
     Raises:
-        CheckpointError: A file is missing, is not of a Molmo2, or contradicts another.
+        CheckpointError: There is no `config.json`, it is not of a Molmo2 or asks for what is not
+            implemented; or a file contradicts another.
     """
     config = read_object(folder / CONFIG_FILE)
     if config.get("model_type") != "molmo2":
         raise CheckpointError(
             f"{folder / CONFIG_FILE}: model_type={config.get('model_type')!r} is not molmo2"
         )
-    processor = _PROCESSOR | read_object(folder / PROCESSOR_FILE)
-    nested = processor.get("image_processor")
-    images: Mapping[str, Any] = _IMAGE_PROCESSOR | (
-        nested if isinstance(nested, dict) else read_object(folder / IMAGE_PROCESSOR_FILE)
-    )
+    processor, images = _processors(folder)
     try:
+        _refuse_unimplemented(config)
         cols = _flag(processor, "image_use_col_tokens")
         unstated = processor["use_single_crop_col_tokens"] is None
         return Molmo2Settings(
@@ -99,6 +101,25 @@ def read_settings(folder: Path) -> Molmo2Settings:
         )
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None
+
+
+def _processors(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The settings of the processor and of its image processor: as published, where no file is."""
+    file, image_file = folder / PROCESSOR_FILE, folder / IMAGE_PROCESSOR_FILE
+    stated = read_object(file) if file.is_file() else {}
+    processor = (_PROCESSOR if file.is_file() else _PUBLISHED_PROCESSOR) | stated
+    nested = stated.get("image_processor")
+    if not isinstance(nested, dict):
+        nested = read_object(image_file) if image_file.is_file() else {}
+    return processor, _IMAGE_PROCESSOR | nested
+
+
+def _refuse_unimplemented(config: Mapping[str, Any]) -> None:
+    TOP.refuse_others(config)
+    vision = "vit_config" if "vit_config" in config else "vision_config"
+    for name, known in ((vision, VISION), ("text_config", TEXT), ("adapter_config", ADAPTER)):
+        if name in config:
+            known.refuse_others(_part(config, name), f"{name}.")
 
 
 def _geometry(config: Mapping[str, Any], images: Mapping[str, Any]) -> CropGeometry:

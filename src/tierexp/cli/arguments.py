@@ -1,0 +1,146 @@
+"""The arguments of a command line as Hydra is to read them.
+
+In: what the user typed. Out: overrides first, `~` written out, shorthands spelled out. What no
+option or override could be is refused in one line. Composes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from hydra._internal.utils import get_args_parser
+
+from tierexp.config.credentials import refuse_credentials
+from tierexp.config.location import config_dir
+from tierexp.errors import ConfigError
+
+OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
+"""How an override begins; what does not is an option of Hydra or the value of one."""
+TOKEN_TARGETS = "vision_tokens_list"
+_HOME = re.compile(r"(?<=[=,\[:])~[^,\[\]{}:'\"]*")
+_PLAIN = re.compile(r"[\w/\-+.$%*@?|\\ ]*")
+"""What Hydra takes without quotes."""
+_OTHER_NAMES = {
+    "limit": "data.max_samples",
+    "max-samples": "data.max_samples",
+    "num-samples": "data.max_samples",
+    "samples": "data.max_samples",
+    "batch-size": "data.batch_size",
+    "workers": "data.num_workers",
+    "output": "output_dir",
+    "out": "output_dir",
+    "checkpoint": "model.checkpoint",
+    "device": "trainer",
+    "gpus": "trainer.devices",
+    "tokens": "tier=fixed tier.vision_tokens",
+}
+"""Options that other programs have, and the key that is meant."""
+
+
+def prepare(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra is to read them.
+
+    Args:
+        arguments: As typed, without the command.
+
+    Raises:
+        ConfigError: A secret, an option that does not exist, or a shorthand that cannot work.
+    """
+    for argument in arguments:
+        # Hydra writes its command line down as it is.
+        key, _, value = argument.lstrip("+~").partition("=")
+        refuse_credentials({key: value})
+    _refuse_unknown_options(arguments)
+    _refuse_several_options(arguments)
+    expanded = [expand_home(argument) for argument in spell_out_token_targets(arguments)]
+    # Hydra's parser takes overrides in one piece only, not on both sides of an option.
+    return sorted(expanded, key=lambda argument: OVERRIDE.match(argument) is None)
+
+
+def expand_home(argument: str) -> str:
+    """An override with `~` and `~name` written out where a value begins with them. Bash leaves
+    them alone behind a `=`, and Hydra's grammar has no such value.
+    """
+    if OVERRIDE.match(argument) is None:
+        return argument
+
+    def written_out(match: re.Match[str]) -> str:
+        try:
+            path = str(Path(match[0]).expanduser())
+        except RuntimeError as error:
+            raise ConfigError(argument.partition("=")[0], match[0], f"a path ({error})") from None
+        return path if _PLAIN.fullmatch(path) else f"'{path}'"
+
+    return _HOME.sub(written_out, argument)
+
+
+def spell_out_token_targets(arguments: Sequence[str]) -> list[str]:
+    """`vision_tokens_list=[432,720]` as the multirun that it stands for, of `tier=fixed`.
+
+    Raises:
+        ConfigError: No list, an empty one, or a tier beside it.
+    """
+    beside = [argument for argument in arguments if not argument.startswith(f"{TOKEN_TARGETS}=")]
+    lists = [argument for argument in arguments if argument.startswith(f"{TOKEN_TARGETS}=")]
+    if not lists:
+        return beside
+    value = lists[-1].partition("=")[2]
+    if len(lists) > 1 or any(argument.startswith("tier=") for argument in beside):
+        raise ConfigError(TOKEN_TARGETS, value, "one list, and no tier=... beside it")
+    targets = [part.strip() for part in value.removeprefix("[").removesuffix("]").split(",")]
+    bracketed = value.startswith("[") and value.endswith("]")
+    if not bracketed or not all(target.isdecimal() for target in targets):
+        example = ",".join(t for t in targets if t.isdecimal()) or "432,720"
+        raise ConfigError(TOKEN_TARGETS, value, f"a list of token targets, such as [{example}]")
+    rest = [argument for argument in beside if argument not in ("-m", "--multirun")]
+    return ["--multirun", "tier=fixed", f"tier.vision_tokens={','.join(targets)}", *rest]
+
+
+def own_config_dir(arguments: Sequence[str]) -> Path | None:
+    """The folder behind `--config-dir`, where there is one."""
+    parsed, _ = get_args_parser().parse_known_args(arguments)
+    given = parsed.config_dir
+    return None if given is None else Path(given).absolute()
+
+
+def _refuse_unknown_options(arguments: Sequence[str]) -> None:
+    """Hydra's own parser answers with its whole usage."""
+    known = [option for action in get_args_parser()._actions for option in action.option_strings]
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        dashed = name.startswith("-") and not OVERRIDE.match(argument)
+        short = not name.startswith("--") and name[:2] in known
+        if not dashed or short or name in known or _abbreviates(name, known):
+            continue
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        value = value or ("" if following.startswith("-") or "=" in following else following)
+        raise ConfigError(name, value or None, f"an option of its own{_meant(name, value, known)}")
+
+
+def _refuse_several_options(arguments: Sequence[str]) -> None:
+    """Hydra would merge the options of a list into one."""
+    for argument in arguments:
+        group, _, value = argument.partition("=")
+        if value.startswith("[") and (config_dir() / group).is_dir():
+            several = value.strip("[]").replace(" ", "")
+            raise ConfigError(group, value, f"one option; -m {group}={several} runs each of them")
+
+
+def _abbreviates(name: str, known: Sequence[str]) -> bool:
+    """Python's argparse takes the beginning of a long option for it where only one begins so."""
+    return name.startswith("--") and sum(option.startswith(name) for option in known) == 1
+
+
+def _meant(name: str, value: str, known: Sequence[str]) -> str:
+    word = name.lstrip("-").replace("_", "-").lower()
+    groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
+    key = _OTHER_NAMES.get(word) or (word if word in groups else None)
+    if key is None and (close := get_close_matches(word, _OTHER_NAMES, n=1)):
+        key = _OTHER_NAMES[close[0]]
+    if key is not None:
+        return f"; settings are KEY=VALUE: {key}={value or '...'}"
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; settings are KEY=VALUE, see --help"
