@@ -12,6 +12,7 @@ from PIL import Image
 from tierexp.data.folder import FolderDataset
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
+from tierexp.scores.registry import SCORES
 
 
 @pytest.fixture
@@ -112,14 +113,16 @@ def test_a_name_must_be_text(folder: Path, name: object) -> None:
 
 def test_answers_are_scored_as_configured(folder: Path) -> None:
     file = write(folder, line())
-    assert FolderDataset(file).score == "exact_match"
-    assert FolderDataset(file, score="anls").score == "anls"
+    assert FolderDataset(file).score is SCORES["exact_match"]
+    assert FolderDataset(file, score="anls").score is SCORES["anls"]
+    own = FolderDataset(file, score="tests.support.own_scores.starts_alike").score
+    assert own("xyz", ["x"]) == 1.0
 
 
 @pytest.mark.parametrize("score", ["bleu", "mme", None, ["anls"]])
 def test_unknown_scores_and_those_of_pairs_are_refused(folder: Path, score: object) -> None:
     with pytest.raises(ConfigError, match=r"data\.score=.*one of exact_match, vqa") as caught:
-        FolderDataset(write(folder, line()), score=score)  # type: ignore[arg-type]
+        FolderDataset(write(folder, line()), score=score)
     assert "\n" not in str(caught.value)
 
 

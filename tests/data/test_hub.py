@@ -116,7 +116,9 @@ def test_a_missing_column_is_named_with_those_there_are(folder: Path) -> None:
         ("columns", COLUMNS | {"answer": "x"}, "data.columns.answer='x'"),
         ("columns", COLUMNS | {"task": 3}, "data.columns.task=3"),
         ("prompt", {"opn": "vqa2"}, "data.prompt.opn='vqa2'"),
+        ("prompt", {"first_line": "x"}, "data.prompt.first_line='x'"),
         ("prompt", {"drop": "x"}, "data.prompt.drop='x'"),
+        ("prune_options", 2, "data.prune_options=2"),
         ("score", "bleu", "data.score='bleu'"),
         ("answers_are", "number", "data.answers_are='number'"),
         ("max_samples", 0, "data.max_samples=0"),
@@ -161,7 +163,7 @@ def test_an_answer_that_is_no_option(tmp_path: Path, answer: str, kind: str, exp
     message = refusal(
         tmp_path / "x.parquet", columns=COLUMNS | {"options": "options"}, answers_are=kind
     )
-    assert f"expect the {expected}" in message
+    assert f"expects the {expected}" in message
     assert f"column 'answers' is '{answer}'" in message
 
 
@@ -245,7 +247,7 @@ def test_mme_from_the_command_line_to_its_official_score(tmp_path: Path) -> None
     ]  # fmt: skip
     datasets.Dataset.from_list(asked).to_parquet(tmp_path / "mme.parquet")
     table = tmp_path / "table.json"
-    table.write_text(json.dumps({f"vqa2: {n}?": "Yes." for n in range(6)}))
+    table.write_text(json.dumps({f"{n}?": "Yes." for n in range(6)}))
     data = ["data=mme", f"data.path={tmp_path / 'mme.parquet'}", f"output_dir={tmp_path / 'out'}"]
     outcome = run_eval(
         "--config-dir", str(TESTS / "conf"), "model=table", f"model.table={table}", *data,
@@ -281,16 +283,17 @@ def test_a_hub_that_does_not_answer_says_what_to_do() -> None:
     code = (
         "from tests.support.hub_tables import COLUMNS\n"
         "from tierexp.data.hub import HubDataset\n"
-        "HubDataset(COLUMNS, 'test', hub='lmms-lab/MME')"
+        "HubDataset(COLUMNS, 'test', hub='lmms-lab-encoder/MME')"
     )
     settings = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=settings, check=False
     )
     line = done.stderr.splitlines()[-1]
-    assert "DataError: lmms-lab/MME, split test: cannot be read from the hub" in line
+    assert "DataError: lmms-lab-encoder/MME, split test: cannot be read from the hub" in line
+    assert "data.hub=NAME/DATASET reads it where it has moved to" in line
     assert "data.path=FOLDER" in line
-    assert "hf download lmms-lab/MME --repo-type dataset" in line
+    assert "hf download lmms-lab-encoder/MME --repo-type dataset" in line
     assert "HF_ENDPOINT" in line
 
 

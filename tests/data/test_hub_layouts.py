@@ -17,7 +17,11 @@ from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.hub import HubDataset
 from tierexp.data.loader_settings import LoaderSettings
-from tierexp.scores.registry import SCORES
+from tierexp.data.sample import Sample
+from tierexp.evaluation.setup import read_setup
+from tierexp.models.molmo.prompt_format import molmo_prompt
+from tierexp.models.molmo2.prompt_format import molmo2_prompt
+from tierexp.models.prompt_format import PromptFormat
 
 TEXT, NUMBER, TEXTS = Value("string"), Value("int64"), List(Value("string"))
 TEN = ["net", "net", "a net", "netting", "mesh", "net", "mesh", "net", "mesh", "net"]
@@ -37,6 +41,7 @@ class Layout:
     right: str
     wrong: str
     score: float = 1.0
+    options: tuple[str, ...] = ()
     others: dict[str, Any] = field(default_factory=dict)
 
 
@@ -123,7 +128,7 @@ LAYOUTS = {
             "question": "which of these define dairy item", "options": ["c", "D", "b", "a"],
             "answer": "1",
         },
-        "ai2_diagram_no_letter: which of these define dairy item\nc\nD\nb\na\n", ("D",), "ai2d",
+        "ai2_diagram_no_letter: which of these define dairy item\nC\nD\nB\nA\n", ("D",), "ai2d",
         "test-000000", "D", "B",
     ),
     "okvqa": Layout(
@@ -157,6 +162,7 @@ LAYOUTS = {
         "a_okvqa_mc: What is in the mouth?\n"
         "A: toothpick\nB: food\nC: popsicle stick\nD: cigarette\n",
         ("D", "cigarette"), "a_okvqa", "22jbM6gDxdaMaunuzgrsBB", "D", "A",
+        options=("toothpick", "food", "popsicle stick", "cigarette"),
     ),
     "science_qa": Layout(
         "ScienceQA-IMG/test-00000-of-00001-f0e719df791966ff.parquet",
@@ -172,7 +178,7 @@ LAYOUTS = {
             "skill": "Identify", "lecture": "", "solution": "",
         },
         "science_qa: Look closely.\nIs it a cell?\nA: yes\nB: no\n", ("A", "yes"),
-        "natural science", "test-000000", "a.", "B",
+        "natural science", "test-000000", "a.", "B", options=("yes", "no"),
     ),
     "mme": Layout(
         "data/test-00000-of-00004-a25dbe3b44c4fda6.parquet",
@@ -193,8 +199,9 @@ LAYOUTS = {
             "with only the letter of the correct option and nothing else.",
             "answer": "B", "image_path": "0.webp",
         },
-        "a_okvqa_mc: Where does the wheel face?\n\nA. Left\nB. Right", ("B",), "real_world_qa",
-        "test-000000", "B", "A",
+        "a_okvqa_mc: Where does the wheel face?\n\nA. Left\nB. Right\nPlease answer directly "
+        "with only the letter of the correct option and nothing else.", ("B",), "real_world_qa",
+        "test-000000", "B", "A", options=("Left", "Right"),
     ),
     "count_bench": Layout(
         "data/test-00000-of-00001.parquet",
@@ -221,11 +228,11 @@ def write(file: Path, features: dict[str, Any], rows: list[dict[str, Any]]) -> N
     datasets.Dataset.from_list(rows, features=Features(features)).to_parquet(file)
 
 
-def opened(option: str, *overrides: str) -> HubDataset:
+def opened(option: str, *overrides: str, prompt_format: PromptFormat = molmo_prompt) -> HubDataset:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = compose("eval", [f"data={option}", *overrides])
     loader = list(LoaderSettings.__dataclass_fields__)
-    dataset = build(config, "data", leave_out=loader)
+    dataset = build(config, "data", leave_out=loader, prompt_format=prompt_format)
     assert isinstance(dataset, HubDataset)
     return dataset
 
@@ -243,9 +250,10 @@ def test_a_published_row_becomes_a_sample(tmp_path: Path, option: str) -> None:
     assert sample.question == layout.question
     assert sample.answers == layout.answers
     assert (sample.task, sample.sample_id) == (layout.task, layout.sample_id)
-    score = SCORES[dataset.score]
-    assert score(layout.right, sample.answers) == pytest.approx(layout.score)
-    assert score(layout.wrong, sample.answers) == 0.0
+    assert sample.options == layout.options
+    score = dataset.score
+    assert score(layout.right, sample.answers, sample.options) == pytest.approx(layout.score)
+    assert score(layout.wrong, sample.answers, sample.options) == 0.0
     assert dataset.image_size(0) == (4, 6)
     assert dataset.image(0)[0, 0].tolist() == [255, 0, 0]
     if option == "mme":
@@ -289,6 +297,159 @@ def test_mmmu_joins_its_subjects_and_reads_options_written_as_text(tmp_path: Pat
     assert dataset[1].answers == ("6", "six")
     assert [dataset[i].task for i in range(2)] == ["multiple-choice", "open"]
     assert [dataset.image_size(i) for i in range(2)] == [(4, 6), (4, 6)]
+
+
+@pytest.mark.parametrize(
+    ("option", "question"),
+    [
+        ("vqa_v2", "vqa2: What is behind him?"),
+        ("doc_vqa", "doc_qa: What is the actual value per 1000?"),
+        (
+            "a_okvqa",
+            "What is in the mouth?\nOnly return the correct answer option.\n"
+            "A. toothpick\nB. food\nC. popsicle stick\nD. cigarette",
+        ),
+        (
+            "science_qa",
+            "Look closely.\nIs it a cell?\nOnly return the correct answer option.\nA. yes\nB. no",
+        ),
+        (
+            "ai2d",
+            "which of these define dairy item\nOnly return the correct answer option.\nC\nD\nB\nA",
+        ),
+        (
+            "real_world_qa",
+            "Where does the wheel face?\n\nA. Left\nB. Right\nPlease answer directly with only "
+            "the letter of the correct option and nothing else.",
+        ),
+    ],
+)
+def test_molmo2_is_asked_as_it_was_trained(tmp_path: Path, option: str, question: str) -> None:
+    layout = LAYOUTS[option]
+    write(tmp_path / layout.file, layout.features, [layout.row | {"image": picture()}])
+    dataset = opened(option, f"data.path={tmp_path}", prompt_format=molmo2_prompt)
+    assert dataset[0].question == question
+    assert dataset.score("D. D" if option == "ai2d" else layout.right, dataset[0].answers)
+
+
+def test_a_run_asks_as_its_model_was_trained(tmp_path: Path) -> None:
+    layout = LAYOUTS["a_okvqa"]
+    write(tmp_path / layout.file, layout.features, [layout.row | {"image": picture()}])
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose("eval", ["data=a_okvqa", f"data.path={tmp_path}", "model=tiny"])
+    assert read_setup(config).dataset[0].question == layout.question
+
+
+def ai2d(folder: Path, options: list[str], right: int) -> tuple[Sample, HubDataset]:
+    layout = LAYOUTS["ai2d"]
+    row = layout.row | {"options": options, "answer": str(right), "image": picture()}
+    write(folder / layout.file, layout.features, [row])
+    dataset = opened("ai2d", f"data.path={folder}")
+    return dataset[0], dataset
+
+
+def test_ai2d_lists_letters_without_letters_where_all_but_one_are(tmp_path: Path) -> None:
+    sample, dataset = ai2d(tmp_path / "3 of 4", ["a", "none", "F", "c"], 0)
+    assert sample.question.startswith("ai2_diagram_no_letter: ")
+    assert sample.question.endswith("\nA\nnone\nF\nC\n")
+    assert (sample.answers, sample.options) == (("A",), ())
+    assert dataset.score("The answer is A.", sample.answers, sample.options) == 1.0
+    assert dataset.score("C", sample.answers, sample.options) == 0.0
+    sample, dataset = ai2d(tmp_path / "text right", ["a", "none", "F", "c"], 1)
+    assert sample.answers == ("none",)
+    assert dataset.score("None", sample.answers, sample.options) == 1.0
+    sample, dataset = ai2d(tmp_path / "2 of 4", ["a", "none", "leaf", "c"], 3)
+    assert sample.question.endswith("\nA: a\nB: none\nC: leaf\nD: c\n")
+    assert sample.answers == ("D",)
+    assert dataset.score("C", sample.answers, sample.options) == 0.0
+    assert dataset.score("D: c", sample.answers, sample.options) == 1.0
+
+
+def test_ai2d_leaves_out_what_molmo_leaves_out(tmp_path: Path) -> None:
+    sample, _ = ai2d(tmp_path, ["leaf", "{}", "leaf", "stem"], 3)
+    assert sample.question.endswith("\nA: leaf\nB: stem\n")
+    assert sample.answers == ("B", "stem")
+    sample, _ = ai2d(tmp_path / "second of equals", ["leaf", "{}", "leaf", "stem"], 2)
+    assert sample.answers == ("A", "leaf")
+
+
+@pytest.mark.parametrize("option", ["a_okvqa", "science_qa"])
+def test_one_option_that_is_a_letter_leaves_the_others_theirs(tmp_path: Path, option: str) -> None:
+    layout = LAYOUTS[option]
+    place = "correct_choice_idx" if option == "a_okvqa" else "answer"
+    row = layout.row | {"choices": ["L sin", "L cos", "L", "L tan"], "image": picture()}
+    rows = [row | {place: 0}, row | {place: 2}]
+    if option == "a_okvqa":
+        rows[1]["question_id"] = "another"
+    write(tmp_path / layout.file, layout.features, rows)
+    first, third = (dataset := opened(option, f"data.path={tmp_path}"))[0], dataset[1]
+    assert first.question.endswith("\nA: L sin\nB: L cos\nC: L\nD: L tan\n")
+    assert (first.answers, third.answers) == (("A", "L sin"), ("C",))
+    for sample, letter in ((first, "A"), (third, "C")):
+        assert dataset.score(letter, sample.answers, sample.options) == 1.0
+        assert dataset.score(f"**{letter}**", sample.answers, sample.options) == 1.0
+        assert dataset.score("B", sample.answers, sample.options) == 0.0
+
+
+def test_options_that_are_the_letters_of_others_are_answered_by_their_own(tmp_path: Path) -> None:
+    row = LAYOUTS["a_okvqa"].row | {"choices": ["B", "A"], "correct_choice_idx": 0}
+    write(
+        tmp_path / LAYOUTS["a_okvqa"].file,
+        LAYOUTS["a_okvqa"].features,
+        [row | {"image": picture()}],
+    )
+    sample = (dataset := opened("a_okvqa", f"data.path={tmp_path}"))[0]
+    assert dataset.score("A", sample.answers, sample.options) == 1.0
+    assert dataset.score("B", sample.answers, sample.options) == 0.0
+
+
+def test_empty_and_equal_options_are_listed_as_they_are(tmp_path: Path) -> None:
+    row = LAYOUTS["a_okvqa"].row | {"choices": ["cat", "", "cat"], "correct_choice_idx": 1}
+    write(
+        tmp_path / LAYOUTS["a_okvqa"].file,
+        LAYOUTS["a_okvqa"].features,
+        [row | {"image": picture()}],
+    )
+    sample = (dataset := opened("a_okvqa", f"data.path={tmp_path}"))[0]
+    assert sample.question.endswith("\nA: cat\nB: \nC: cat\n")
+    assert sample.answers == ("B",)
+    assert dataset.score("B", sample.answers, sample.options) == 1.0
+    assert dataset.score("", sample.answers, sample.options) == 0.0
+    assert dataset.score("cat", sample.answers, sample.options) == 0.0
+
+
+def test_short_answers_of_real_world_qa_end_with_their_first_line(tmp_path: Path) -> None:
+    layout = LAYOUTS["real_world_qa"]
+    row = {
+        "question": "How many lanes are there? \nPlease answer directly with a single word or "
+        "number.",
+        "answer": "2", "image_path": "1.webp", "image": picture(),
+    }  # fmt: skip
+    write(tmp_path / layout.file, layout.features, [row])
+    sample = (dataset := opened("real_world_qa", f"data.path={tmp_path}"))[0]
+    assert sample.question == "vqa2: How many lanes are there? "
+    assert dataset.score("Two.", sample.answers, sample.options) == 1.0
+    assert dataset.score("3", sample.answers, sample.options) == 0.0
+
+
+def test_every_blank_of_a_question_is_asked(tmp_path: Path) -> None:
+    layout = LAYOUTS["vqa_v2"]
+    row = layout.row | {"question": " What is this?  ", "image": picture()}
+    write(tmp_path / layout.file, layout.features, [row])
+    assert opened("vqa_v2", f"data.path={tmp_path}")[0].question == "vqa2:  What is this?  "
+    layout = LAYOUTS["science_qa"]
+    row = layout.row | {"question": "Which? ", "hint": "See. ", "image": picture()}
+    write(tmp_path / "s" / layout.file, layout.features, [row])
+    asked = opened("science_qa", f"data.path={tmp_path / 's'}")[0].question
+    assert asked == "science_qa: See. \nWhich? \nA: yes\nB: no\n"
+
+
+def test_the_papers_figure_of_vqa_can_be_had(tmp_path: Path) -> None:
+    layout = LAYOUTS["vqa_v2"]
+    write(tmp_path / layout.file, layout.features, [layout.row | {"image": picture()}])
+    for score, value in (("vqa", 0.9), ("vqa_thirds", 1.0)):
+        dataset = opened("vqa_v2", f"data.path={tmp_path}", f"data.score={score}")
+        assert dataset.score("mesh", dataset[0].answers) == pytest.approx(value)
 
 
 def test_every_shipped_benchmark_is_here() -> None:

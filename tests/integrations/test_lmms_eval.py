@@ -35,6 +35,8 @@ from tierexp.integrations.lmms_eval.arguments import (
 )
 from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_request
 from tierexp.integrations.lmms_eval.results import task_figures
+from tierexp.models.molmo.prompt_format import molmo_prompt
+from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.results.schema import load_results
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.tier import Tier
@@ -146,8 +148,14 @@ def test_an_answer_ends_before_the_first_stop(until: Any, generated: str, answer
 
 def test_a_question_is_put_in_the_models_style() -> None:
     prompt = Prompt("vqa2", "a_okvqa_mc", drop=("\nAnswer in a word.",))
-    assert read_request(request("Why?\nAnswer in a word."), prompt).text == "vqa2: Why?"
-    assert read_request(request("Why?\nA. x\nB. y"), prompt).text == "a_okvqa_mc: Why?\nA. x\nB. y"
+    listed = "Why? \nA. x\nB. y"
+    for put, open_style, choice in (
+        (molmo_prompt, "vqa2: ", "a_okvqa_mc: "),
+        (molmo2_prompt, "vqa2: ", ""),
+    ):
+        text = read_request(request("Why?\nAnswer in a word."), prompt, put).text
+        assert text == f"{open_style}Why?"
+        assert read_request(request(listed), prompt, put).text == f"{choice}{listed}"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ from tierexp.scores.relaxed import relaxed
         ("-105", "-100", True),
         ("-100", "100", False),
         ("+3", "3", True),
+        ("\u2212105", "-100", True),
+        ("-100", "\u2212100", True),
+        ("\u2212100", "100", False),
         ("3.", "3", True),
         # Only nothing is within 5 % of nothing.
         ("0", "0.0", True),

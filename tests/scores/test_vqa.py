@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from tierexp.scores.vqa import normalise_vqa, vqa
+from tierexp.scores.vqa import normalise_vqa, vqa, vqa_thirds
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,21 @@ def test_unanimous_answers_are_processed_too() -> None:
     assert vqa("Yes.", ["yes"] * 10) == 1.0
 
 
-def test_an_empty_prediction_is_an_answer_only_where_the_annotators_are_empty_too() -> None:
-    assert vqa("", ["yes"] * 10) == 0.0
-    assert vqa("The", ["A"] * 10) == 1.0
+def test_what_nothing_is_left_of_is_never_right() -> None:
+    for prediction in ("", "The", "?"):
+        for answers in (["yes"] * 10, ["A"] * 10, [""] * 10):
+            assert vqa(prediction, answers) == vqa_thirds(prediction, answers) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("agree", "score"), [(0, 0), (1, 1 / 3), (2, 2 / 3), (3, 1), (4, 1), (10, 1)]
+)
+def test_thirds_as_molmo_reports_them(agree: int, score: float) -> None:
+    answers = ["Two."] * agree + ["blue"] * (10 - agree)
+    assert vqa_thirds("2", answers) == pytest.approx(score, abs=1e-12)
 
 
 def test_too_few_annotators() -> None:
-    with pytest.raises(ValueError, match="at least 4, not 3"):
-        vqa("yes", ["yes"] * 3)
+    for score in (vqa, vqa_thirds):
+        with pytest.raises(ValueError, match="at least 4, not 3"):
+            score("yes", ["yes"] * 3)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
+from tierexp.models.prompt_format import PromptFormat, plain_prompt
 from tierexp.models.protocol import MaskOrder, ModelInputs, VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.tiers.geometry import CropGeometry
@@ -111,6 +112,7 @@ class TableSource:
     max_new_tokens: int = 16
     geometry: CropGeometry = field(default_factory=CropGeometry)
     mask_order: MaskOrder = "aligned"
+    prompt_format: PromptFormat = plain_prompt
 
     def __post_init__(self) -> None:
         if not Path(self.table).is_file():

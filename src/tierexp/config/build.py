@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
@@ -128,7 +129,7 @@ def build(
     target = _target(key, settings["_target_"])
     given = _match_signature(key, target, settings, offered, leave_out)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    made = instantiate(settings, _partial_=True, _convert_="all")(**given)
+    made = _instantiated(key, settings)(**given)
     if kind is not None:
         require_members(f"{key}._target_", settings["_target_"], made, kind)
     return made
@@ -154,6 +155,23 @@ def require_members(key: str, value: object, made: object, kind: type) -> None:
     ]
     if lacking:
         raise ConfigError(key, value, f"a {kind.__name__}; this one lacks {', '.join(lacking)}")
+
+
+def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """What calls the target of a group, its nested targets made already.
+
+    Raises:
+        ConfigError: A nested one cannot be.
+    """
+    try:
+        made: Callable[..., Any] = instantiate(settings, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        reason, _, place = str(error).rpartition("full_key:")
+        nested = place.strip()
+        value = settings.get(nested, settings)
+        allowed = f"a group with a _target_ that can be called so: {' '.join(reason.split())}"
+        raise ConfigError(f"{key}.{nested}", value, allowed) from error
+    return made
 
 
 def _target(key: str, path: object) -> Callable[..., Any]:

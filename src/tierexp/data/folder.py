@@ -25,7 +25,7 @@ from tierexp.data.json_rows import read_rows
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import DecodeMode, decode_image, read_image_size
-from tierexp.scores.registry import QUESTION_SCORES, SCORES
+from tierexp.scores.registry import find_question_score
 
 EXPECTED = '{"id": "1", "image": "photo.jpg", "question": "What is it?", "answers": ["a cat"]}'
 
@@ -38,7 +38,7 @@ class FolderDataset:
         max_samples: Keep only the first samples; None keeps all. All lines are checked either way.
         name: How results call the data set, and the task of its samples; None takes the file's
             name without its suffix.
-        score: What accuracy is the mean of, one of `QUESTION_SCORES`.
+        score: What accuracy is the mean of: a name, or an import path (`find_question_score`).
         images_anywhere: Whether an image may lie outside the file's folder: the file of somebody
             else could name any picture of this machine.
         decode: Whether a photo that is to be made smaller is decoded `exact`, that is, whole, or
@@ -61,16 +61,15 @@ class FolderDataset:
         path: str | Path,
         max_samples: int | None = None,
         name: str | None = None,
-        score: str = "exact_match",
+        score: object = "exact_match",
         images_anywhere: bool = False,
         decode: DecodeMode = "exact",
     ) -> None:
         checks.optional_whole_number("data.max_samples", max_samples, 1)
-        checks.choice("data.score", score, QUESTION_SCORES)
         anywhere = checks.flag("data.images_anywhere", images_anywhere)
         checks.choice("data.decode", decode, get_args(DecodeMode))
         self._scaled = decode == "scaled"
-        self.score = score
+        self.score = find_question_score(score)
         file = checks.path("data.path", path)
         if not file.is_file():
             raise ConfigError("data.path", str(path), "an existing file of JSON lines")
@@ -153,11 +152,11 @@ class FolderDataset:
                 "non-empty string"
             )
         try:
-            SCORES[self.score]("", answers)
+            self.score("", answers)
         except ValueError as error:
             shown = _shown(fields, "answers")
             raise ValueError(
-                f"field 'answers' is {shown}; data.score={self.score} expects {error}"
+                f"field 'answers' is {shown}; data.score={self.score.name} expects {error}"
             ) from None
         return Sample(identity, question, answers, self.name)
 

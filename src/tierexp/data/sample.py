@@ -12,6 +12,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tierexp.scores.registry import Score
+
 OnError = Literal["skip", "raise"]
 """What a sample that cannot be evaluated does: it is counted as failed, or it ends the run."""
 
@@ -27,6 +29,8 @@ class Sample:
         task: What the question tests, for accuracies per task.
         blind_guess: The best answer without the image, where the data set knows one: accuracy
             means little until it is compared with what such guesses reach.
+        options: The texts that the letters A, B, ... stand for, where a question has them; scores
+            that read a choice need them.
     """
 
     sample_id: str
@@ -34,6 +38,7 @@ class Sample:
     answers: tuple[str, ...]
     task: str
     blind_guess: str | None = None
+    options: tuple[str, ...] = ()
 
 
 class QuestionDataset(Protocol):
@@ -44,8 +49,8 @@ class QuestionDataset(Protocol):
         """How results and file names call the data set, `_` between words."""
 
     @property
-    def score(self) -> str:
-        """Name of the score its answers are made for, one of `tierexp.scores.registry.SCORES`."""
+    def score(self) -> Score | str:
+        """The score that its answers are made for, or its name (`tierexp.scores.registry`)."""
 
     def __len__(self) -> int: ...
 

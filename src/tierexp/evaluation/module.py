@@ -36,12 +36,13 @@ from tierexp.results.schema import (
     TierRange,
     decoded,
     mme_totals,
+    num_unparsed,
     task_accuracy,
 )
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.out_of_memory import FittingParts
 from tierexp.runtime.processes.group import Processes
-from tierexp.scores.registry import SCORES
+from tierexp.scores.registry import find_score
 
 _MEANS = {
     "accuracy": "accuracy",
@@ -63,7 +64,8 @@ class TierEvaluation(LightningModule):
 
     Logs `test/accuracy`, `test/accuracy_<task>`, `test/accuracy_ci95_low` and `_high`,
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
-    their likes for crops and other token counts, `test/num_samples`, `test/num_failed` and
+    their likes for crops and other token counts, `test/num_samples`, `test/num_failed`,
+    `test/num_unparsed` where a score reads a choice or a number, and
     `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are figures
     of all samples, in the data set's order, whatever batches and processes these came from.
 
@@ -77,7 +79,7 @@ class TierEvaluation(LightningModule):
         super().__init__()
         self._setup = setup
         self._tokenizer = setup.source.tokenizer()
-        self._score = SCORES[setup.dataset.score]
+        self._score = find_score(setup.dataset.score)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self.loaded = False
@@ -137,7 +139,7 @@ class TierEvaluation(LightningModule):
             resize_to_fill=setup.preprocessing.fills,
             top_k=self.model.top_k,
             num_active_blocks=self.model.num_active_blocks,
-            score=setup.dataset.score,
+            score=self._score.name,
         )
 
     @override
@@ -202,7 +204,9 @@ class TierEvaluation(LightningModule):
             figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
             low, high = task_accuracy(samples).accuracy_ci95
             figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
-            if self._setup.dataset.score == "mme":
+            unparsed = num_unparsed(samples)
+            figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
+            if self._score.name == "mme":
                 totals = mme_totals(samples)
                 official = {"perception": totals.perception, "cognition": totals.cognition}
                 figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
@@ -251,16 +255,21 @@ class TierEvaluation(LightningModule):
             question=sample.question,
             prediction=prediction,
             answers=sample.answers,
-            accuracy=self._score(prediction, sample.answers),
+            accuracy=self._score(prediction, sample.answers, sample.options),
             task=sample.task,
             actual_crop_tokens=prepared.actual_crop_tokens,
             chance=(
                 None
                 if sample.blind_guess is None
-                else self._score(sample.blind_guess, sample.answers)
+                else self._score(sample.blind_guess, sample.answers, sample.options)
             ),
             latency=latency,
             image_key=setup.dataset.image_key(prepared.index),
+            is_parsed=(
+                None
+                if self._score.parses is None
+                else self._score.is_parsed(prediction, sample.answers, sample.options)
+            ),
         )
 
     def _too_large(self, prepared: PreparedSample) -> Failure:

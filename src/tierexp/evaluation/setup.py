@@ -76,7 +76,9 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
-    dataset = build(config, "data", leave_out=LoaderSettings.names())
+    dataset = build(
+        config, "data", leave_out=LoaderSettings.names(), prompt_format=source.prompt_format
+    )
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     return EvaluationSetup(

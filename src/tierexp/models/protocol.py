@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 from tierexp.imaging.crops import MaskOrder
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry
@@ -170,6 +171,10 @@ class ModelSource(Protocol):
     @property
     def mask_order(self) -> MaskOrder:
         """The order of patch-mask rows the model was trained on."""
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
 
     @property
     def max_new_tokens(self) -> int:

@@ -25,6 +25,7 @@ from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.comparison import runs_below
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+from tierexp.report.summary import score_text
 from tierexp.report.trust import trusted_config
 from tierexp.report.varying import comparable, run_labels
 from tierexp.results.schema import EvaluationResults
@@ -128,7 +129,7 @@ def _subtitle(runs: Runs) -> str:
     commit = "" if provenance.git_commit is None else f", commit {provenance.git_commit[:10]}"
     return (
         f"{samples} samples each" + (f", up to {failed} failed" if failed else "")
-        + f"; score {runs[0].score.replace('_', ' ')}; on {provenance.device}{commit}"
+        + f"; score {score_text(runs[0].score)}; on {provenance.device}{commit}"
     )  # fmt: skip
 
 

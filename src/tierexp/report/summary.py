@@ -60,6 +60,8 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     table.add_column()
     table.add_row("tier", Text(f"{results.tier}, {low} to {high} crops"))
     table.add_row("samples", f"{results.num_samples} evaluated, {results.num_failed} failed")
+    if isinstance(results, EvaluationResults) and results.num_unparsed:
+        table.add_row("unparsed", f"{results.num_unparsed} answers, counted as wrong")
     if not results.num_samples:
         return table
     for index, (crops, count) in enumerate(results.selected_crops_distribution.items()):
@@ -106,7 +108,7 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
 
 
 def _accuracies(results: EvaluationResults) -> Table:
-    title = f"accuracy ({results.score.replace('_', ' ')})"
+    title = f"accuracy ({score_text(results.score)})"
     table = Table(title=Text(title), title_justify="left", min_width=60, box=SQUARE)
     table.add_column("task", no_wrap=True)
     table.add_column("accuracy", justify="right")
@@ -207,6 +209,11 @@ def _by_kind(failures: Sequence[Failure]) -> list[tuple[str, list[Failure]]]:
         what = _FILE.sub("", failure.reason)
         kinds.setdefault(_NUMBER.sub("N", what), []).append(failure)
     return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+
+
+def score_text(name: str) -> str:
+    """The name of a score as words; the import path of a user's own stays as it is."""
+    return name if "." in name else name.replace("_", " ")
 
 
 def number_text(value: float | None, digits: int = 1) -> str:

@@ -80,6 +80,8 @@ class SampleResult:
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
+        is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
+            score takes any text.
     """
 
     sample_id: str
@@ -109,6 +111,7 @@ class SampleResult:
     chance: float | None
     latency: SampleLatency | None
     image_key: str
+    is_parsed: bool | None = None
 
     @property
     def utilization(self) -> float:
@@ -198,7 +201,9 @@ class RunFacts:
 class EvaluationResults:
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures.
+    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
+    have a prediction that does not say what it chooses, and count as wrong; None where the score
+    takes any text.
     """
 
     schema_version: int
@@ -238,6 +243,7 @@ class EvaluationResults:
     failures: tuple[Failure, ...]
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
+    num_unparsed: int | None = None
 
     @property
     def file_name(self) -> str:
@@ -324,7 +330,14 @@ def aggregate(
         failures=tuple(failures),
         per_sample_results=tuple(samples),
         provenance=provenance,
+        num_unparsed=num_unparsed(samples),
     )
+
+
+def num_unparsed(samples: Sequence[SampleResult]) -> int | None:
+    """How many predictions do not say what they choose; None where their score takes any text."""
+    read = [sample.is_parsed for sample in samples if sample.is_parsed is not None]
+    return read.count(False) if read else None
 
 
 def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:

@@ -1,1 +1,1 @@
-"""How right an answer is: one file per score, a registry by name, and their torchmetrics."""
+"""How right an answer is: one file per score, and a registry by name."""

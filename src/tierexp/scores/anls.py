@@ -35,7 +35,7 @@ def anls(prediction: str, answers: Sequence[str]) -> float:
 
     NL is the Levenshtein distance over the length of the longer text, both in lower case with runs
     of white space as one space. At NL = 0.5 exactly the paper's 0 is given; the challenge's server
-    gives 0.5 there.
+    gives 0.5 there. A prediction of nothing but white space is never right.
 
     Args:
         prediction: What the model said.
@@ -49,8 +49,7 @@ def anls(prediction: str, answers: Sequence[str]) -> float:
 
 def _similarity(prediction: str, answer: str) -> float:
     said, right = (" ".join(text.lower().split()) for text in (prediction, answer))
-    longer = max(len(said), len(right))
-    if longer == 0:
-        return 1.0  # nothing was to be read, and nothing was
-    distance = levenshtein(said, right) / longer
+    if not said:
+        return 0.0
+    distance = levenshtein(said, right) / max(len(said), len(right))
     return 1 - distance if distance < THRESHOLD else 0.0

@@ -73,6 +73,18 @@ def count(prediction: str, answers: Sequence[str]) -> float:
     return float(said is not None and said in counts)
 
 
+def is_parsed(prediction: str, answers: Sequence[str], options: Sequence[str] = ()) -> bool:
+    """Whether a prediction says a number.
+
+    Args:
+        prediction: What the model said.
+        answers: Not looked at.
+        options: Not looked at.
+    """
+    del answers, options
+    return read_count(prediction) is not None
+
+
 def _whole_number(word: str) -> int | None:
     match = _DIGITS.fullmatch(word)
     if match is not None:

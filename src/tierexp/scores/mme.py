@@ -90,6 +90,18 @@ def mme(prediction: str, answers: Sequence[str]) -> float:
     return float(yes_or_no(prediction) == right[0])
 
 
+def is_parsed(prediction: str, answers: Sequence[str], options: Sequence[str] = ()) -> bool:
+    """Whether a prediction says yes or no.
+
+    Args:
+        prediction: What the model said.
+        answers: Not looked at.
+        options: Not looked at.
+    """
+    del answers, options
+    return yes_or_no(prediction) is not None
+
+
 def score_pairs(pairs: Iterable[tuple[bool, bool]]) -> MmeScore:
     """The scores of images from which of their two answers are right.
 

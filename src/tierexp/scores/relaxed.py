@@ -2,7 +2,8 @@
 
 Methani et al., "PlotQA" (WACV 2020), and Masry et al., "ChartQA" (ACL Findings 2022), section 5.1.
 What counts as a number follows the code that published results use (Pix2Struct's): a percentage is
-its hundredth part. Numbers with thousands separators, texts to that code, are numbers here.
+its hundredth part. Numbers with thousands separators or the minus sign U+2212, texts to that code,
+are numbers here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tierexp.scores.exact_match import normalise_answer
 TOLERANCE = Decimal("0.05")
 """Of the right value's size, the bound included."""
 
+_MINUS = "\N{MINUS SIGN}"
 _WHOLE = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)"
 _NUMBER = re.compile(rf"([+-]?(?:{_WHOLE}(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]{{1,2}})?)(\s?%)?")
 
@@ -31,8 +33,8 @@ def relaxed(prediction: str, answers: Sequence[str]) -> float:
         prediction: What the model said.
         answers: Every accepted answer.
     """
-    said = normalise_answer(prediction)
-    return float(bool(said) and any(_matches(said, normalise_answer(a)) for a in answers))
+    said, *right = (normalise_answer(text.replace(_MINUS, "-")) for text in (prediction, *answers))
+    return float(bool(said) and any(_matches(said, answer) for answer in right))
 
 
 def _matches(said: str, right: str) -> bool:

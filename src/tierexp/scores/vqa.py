@@ -1,4 +1,5 @@
-"""VQA consensus accuracy: how many of ten annotators agree, each in turn left out.
+"""VQA consensus accuracy: how many of ten annotators agree. The official figure, `vqa`, leaves each
+of them out in turn; Molmo's papers report `vqa_thirds`, which does not.
 
 Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 5, and visualqa.org/evaluation:
 an answer that three other annotators gave is right, and texts are processed before they are
@@ -79,7 +80,8 @@ def vqa(prediction: str, answers: Sequence[str]) -> float:
 
     Of ten answers 0, 1, 2, 3, 4 that agree score 0, 0.3, 0.6, 0.9, 1. Both sides are always
     normalised, as the definition has it; the official code skips that where the annotators'
-    texts are all the same, and would call "Yes." wrong there.
+    texts are all the same, and would call "Yes." wrong there. A prediction of which nothing is left
+    is never right.
 
     Args:
         prediction: What the model said.
@@ -91,13 +93,41 @@ def vqa(prediction: str, answers: Sequence[str]) -> float:
     Raises:
         ValueError: Fewer than four answers.
     """
+    _refuse_too_few(answers)
+    agree = _agreement(prediction, answers)
+    # Whole numbers as long as possible: four who agree are exactly 1.
+    thirds = sum(min(sum(agree) - agrees, 3) for agrees in agree)
+    return thirds / (3 * len(answers))
+
+
+def vqa_thirds(prediction: str, answers: Sequence[str]) -> float:
+    """min(agreeing annotators / 3, 1): the figure of Molmo's papers, and of many others.
+
+    Of ten answers 0, 1, 2, 3 that agree score 0, 1/3, 2/3, 1, where `vqa` gives 0, 0.3, 0.6, 0.9.
+
+    Args:
+        prediction: What the model said.
+        answers: As for `vqa`.
+
+    Returns:
+        In [0, 1].
+
+    Raises:
+        ValueError: Fewer than four answers.
+    """
+    _refuse_too_few(answers)
+    return min(sum(_agreement(prediction, answers)), 3) / 3
+
+
+def _agreement(prediction: str, answers: Sequence[str]) -> list[bool]:
+    """Whether each annotator says what the prediction says; nobody where it says nothing."""
+    said = normalise_vqa(prediction)
+    return [bool(said) and said == normalise_vqa(answer) for answer in answers]
+
+
+def _refuse_too_few(answers: Sequence[str]) -> None:
     if len(answers) < FEWEST_ANSWERS:
         raise ValueError(
             f"one answer per annotator, ten as a rule and at least {FEWEST_ANSWERS}, "
             f"not {len(answers)}"
         )
-    said = normalise_vqa(prediction)
-    agree = [said == normalise_vqa(answer) for answer in answers]
-    # Whole numbers as long as possible: four who agree are exactly 1.
-    thirds = sum(min(sum(agree) - agrees, 3) for agrees in agree)
-    return thirds / (3 * len(answers))

@@ -17,6 +17,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
@@ -28,7 +29,6 @@ from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.text import PromptTokenizer
 from tierexp.scores.exact_match import exact_match
-from tierexp.scores.metric import ScoreMetric
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
 from tierexp.training.lookups import divergence
@@ -59,9 +59,7 @@ class MolmoTraining(LightningModule):
         self.molmo = Molmo(config)
         self._engine = MolmoEngine(self.molmo, tokenizer.eos_id)
         self.dense_heads = nn.Linear(config.decoder.width, sum(head.classes for head in HEADS))
-        self.validation_accuracy = nn.ModuleDict(
-            {name: ScoreMetric(exact_match) for name in validation_names}
-        )
+        self.validation_accuracy = nn.ModuleDict({name: MeanMetric() for name in validation_names})
         self._names = tuple(validation_names)
         self._recipe = recipe
         self._tokenizer = tokenizer
@@ -200,11 +198,10 @@ class MolmoTraining(LightningModule):
         name = self._names[dataloader_idx]
         generated = self._engine.generate(batch.inputs, self._recipe.max_new_tokens)
         metric = self.validation_accuracy[name]
-        assert isinstance(metric, ScoreMetric)
-        metric.update(
-            [self._tokenizer.decode(row) for row in generated.tolist()],
-            [prepared.sample.answers for prepared in batch.prepared],
-        )
+        assert isinstance(metric, MeanMetric)
+        rows = zip(generated.tolist(), batch.prepared, strict=True)
+        scores = [exact_match(self._tokenizer.decode(r), p.sample.answers) for r, p in rows]
+        metric.update(torch.tensor(scores, device=self.device))
         self.log(f"validation/accuracy_{name}", metric, add_dataloader_idx=False, prog_bar=True)
 
     @override

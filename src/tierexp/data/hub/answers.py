@@ -12,6 +12,7 @@ from typing import Literal
 
 from tierexp.scores.multiple_choice import option_letter
 
+_NO_OPTION = "{}"
 AnswerKind = Literal["text", "index", "letter"]
 """What an answer is where there are options: its text, its place counted from 0, or its letter."""
 
@@ -42,37 +43,81 @@ def texts_of(cell: object) -> list[str]:
     raise ValueError("a text, a number, a list of them, or {answer: ...}")
 
 
-def answers_of(cell: object, options: Sequence[str], kind: AnswerKind) -> tuple[str, ...]:
-    """Every accepted answer of a question.
-
-    Of a multiple choice these are the right option's letter and its text, or the text alone where
-    the options are letters themselves, as on a labelled diagram (`lettered`).
+def places_of(cell: object, options: Sequence[str], kind: AnswerKind) -> list[int]:
+    """The places, counted from 0, of the options that are right.
 
     Args:
         cell: Of the column of answers.
-        options: Of the question; empty where it is no multiple choice.
-        kind: What the cell holds where there are options.
+        options: Of the question, at least one.
+        kind: What the cell holds.
 
     Raises:
         ValueError: No answers, or one that is none of the options; the message says what is
             expected.
     """
+    return [_place(answer.strip(), options, kind) for answer in answers_of(cell)]
+
+
+def answers_of(cell: object) -> list[str]:
+    """Every answer of a cell.
+
+    Raises:
+        ValueError: There is none.
+    """
     answers = texts_of(cell)
     if not any(answer.strip() for answer in answers):
         raise ValueError("an answer; splits whose answers are withheld cannot be scored")
-    if not options:
-        return tuple(answers)
-    right = [_place(answer.strip(), options, kind) for answer in answers]
-    letters = string.ascii_uppercase if lettered(options) else [""] * len(options)
-    named = [name for place in right for name in (letters[place], options[place].strip())]
-    return tuple(name for name in named if name)
+    return answers
 
 
-def lettered(options: Sequence[str]) -> bool:
-    """Whether options can be given letters: not where a text is a letter, since an answer `B` would
-    then name two of them.
+def answers_of_choice(
+    places: Sequence[int], options: Sequence[str], with_letters: bool
+) -> tuple[str, ...]:
+    """What is accepted of a multiple choice: the right option's letter and its text. A text that is
+    a letter itself is left out beside the letter, since it would name another option.
+
+    Args:
+        places: Of the right options.
+        options: Of the question, as they are listed.
+        with_letters: Whether they are listed with letters; without, a text stands alone.
     """
-    return not any(option_letter(option) for option in options)
+    named: list[str] = []
+    for place in places:
+        text = options[place].strip()
+        if with_letters:
+            named.append(string.ascii_uppercase[place])
+            if not text or option_letter(text) is not None:
+                continue
+        named.append(text)
+    return tuple(named)
+
+
+def pruned(options: Sequence[str], right: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Options without those that Molmo's reader of AI2D leaves out: `{}`, and what an earlier
+    option says already; and the places that the right ones have then.
+
+    Args:
+        options: As published.
+        right: Places of the right ones.
+
+    Raises:
+        ValueError: `{}` is right.
+    """
+    if any(options[place] == _NO_OPTION for place in right):
+        raise ValueError(f"an option that says something, not {_NO_OPTION}")
+    kept = [option for option in dict.fromkeys(options) if option != _NO_OPTION]
+    return kept, [kept.index(options[place]) for place in right]
+
+
+def mostly_letters(options: Sequence[str]) -> bool:
+    """Whether all options, or all but one, are letters, as on a labelled diagram."""
+    letters = sum(option_letter(option) is not None for option in options)
+    return letters > 0 and letters >= len(options) - 1
+
+
+def upper_letters(options: Sequence[str]) -> list[str]:
+    """Options with those that are letters as capitals."""
+    return [option.upper() if option_letter(option) else option for option in options]
 
 
 def _place(answer: str, options: Sequence[str], kind: AnswerKind) -> int:

@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.config import checks
-from tierexp.data.hub.answers import AnswerKind, answers_of, texts_of
+from tierexp.data.hub.answers import (
+    AnswerKind,
+    answers_of,
+    answers_of_choice,
+    places_of,
+    pruned,
+    texts_of,
+)
 from tierexp.data.hub.columns import Columns
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.hub.source import Source
@@ -26,7 +33,9 @@ from tierexp.data.hub.subset import fixed_subset
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
 from tierexp.imaging.decode import DecodeMode, decode_image, read_image_size
-from tierexp.scores.registry import QUESTION_SCORES, SCORES
+from tierexp.models.prompt_format import PromptFormat, QuestionParts, plain_prompt
+from tierexp.scores.multiple_choice import names_option
+from tierexp.scores.registry import find_score
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -51,9 +60,12 @@ class HubDataset:
             name on the hub, or that of the folder.
         columns: What each column holds (`Columns`).
         answers_are: What answers are where there are options.
-        prompt: How a question is put (`Prompt`).
-        score: What accuracy is the mean of, one of `SCORES`. With `mme` the two questions about an
-            image are kept or left out together.
+        prune_options: Leave out options that are `{}` or equal to an earlier one, as Molmo's reader
+            of AI2D does.
+        prompt: What a question is (`Prompt`).
+        score: What accuracy is the mean of: a name, or an import path (`find_score`). With `mme`
+            the two questions about an image are kept or left out together.
+        prompt_format: How the model is asked (`ModelSource.prompt_format`).
         decode: Whether a photo that is to be made smaller is decoded `exact`, that is, whole, or
             `scaled`, at a fraction of its size (`tierexp.imaging.decode`).
 
@@ -77,12 +89,13 @@ class HubDataset:
         subset_seed: int | None = None,
         name: str | None = None,
         answers_are: AnswerKind = "text",
+        prune_options: bool = False,
         prompt: Mapping[str, Any] | None = None,
-        score: str = "exact_match",
+        score: object = "exact_match",
+        prompt_format: PromptFormat = plain_prompt,
         decode: DecodeMode = "exact",
     ) -> None:
-        checks.choice("data.score", score, tuple(SCORES))
-        self.score = score
+        self.score = find_score(score)
         checks.choice("data.answers_are", answers_are, get_args(AnswerKind))
         checks.choice("data.decode", decode, get_args(DecodeMode))
         self._scaled = decode == "scaled"
@@ -91,6 +104,8 @@ class HubDataset:
         if checks.flag("data.streaming", streaming):
             _refuse_streaming(most, seed)
         self._kind = answers_are
+        self._prune = checks.flag("data.prune_options", prune_options)
+        self._format = prompt_format
         self._columns = Columns.from_config(columns)
         self._prompt = Prompt.from_config({} if prompt is None else prompt)
         self._source = Source(
@@ -165,20 +180,24 @@ class HubDataset:
     def _choose(self, table: Dataset, most: int | None, seed: int | None) -> list[int]:
         rows = len(table)
         units: Sequence[Any] = range(rows)
-        if self.score not in QUESTION_SCORES:
+        if self.score.pairs_questions:
             if self._columns.image_id is None:
-                allowed = f"the column that tells images apart: score {self.score} pairs questions"
+                allowed = (
+                    f"the column that tells images apart: score {self.score.name} pairs questions"
+                )
                 raise ConfigError("data.columns.image_id", None, allowed)
             units = table[self._columns.image_id][:]
             for image, questions in Counter(units).items():
                 if questions != 2:
                     raise DataError(
                         f"{self._source.where}: {questions} questions about image {image!r}; "
-                        f"score {self.score} pairs two"
+                        f"score {self.score.name} pairs two"
                     )
         chosen = fixed_subset(units, most, seed)
         if not chosen:
-            allowed = f"enough for all questions about an image: {self.score} scores them together"
+            allowed = (
+                f"enough for all questions about an image: {self.score.name} scores them together"
+            )
             raise ConfigError("data.max_samples", most, allowed)
         return chosen
 
@@ -211,32 +230,52 @@ class HubDataset:
 
     def _sample(self, fields: Mapping[str, Any], row: int, where: str) -> Sample:
         question = self._text(fields, "question", where)
-        hint = fields.get("hint") or ""
         options = self._texts(fields, "options", where)
+        right: list[int] = []
         try:
-            answers = answers_of(fields["answers"], options, self._kind)
-            SCORES[self.score]("", answers)
+            if options:
+                right = places_of(fields["answers"], options, self._kind)
+                if self._prune:
+                    options, right = pruned(options, right)
+            else:
+                answers_of(fields["answers"])
         except ValueError as error:
-            raise self._wrong(
-                fields,
-                "answers",
-                where,
-                f"data.score={self.score} and data.answers_are={self._kind} expect {error}",
-            ) from None
+            expected = f"data.answers_are={self._kind} expects {error}"
+            raise self._wrong(fields, "answers", where, expected) from None
         try:
-            put = self._prompt.put(question, options, str(hint))
+            parts = self._prompt.parts(question, options, str(fields.get("hint") or ""))
         except ValueError as error:
             raise self._wrong(fields, "options", where, f"expected {error}") from None
+        answers, options_of_letters = self._answers(fields, parts, right, where)
         return Sample(
             sample_id=(
                 self._text(fields, "id", where)
                 if "id" in fields
                 else f"{self._source.split}-{row:06d}"
             ),
-            question=put,
+            question=self._format(parts),
             answers=answers,
             task=self._text(fields, "task", where) if "task" in fields else self.name,
+            options=options_of_letters,
         )
+
+    def _answers(
+        self, fields: Mapping[str, Any], parts: QuestionParts, right: Sequence[int], where: str
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is accepted, and what the letters A, B, ... stand for where there are letters."""
+        if right:
+            answers = answers_of_choice(right, parts.options, parts.listing == "lettered")
+        else:
+            answers = tuple(answers_of(fields["answers"]))
+        options = () if parts.listing == "unlettered" else parts.options
+        if parts.listing == "in_text" and not names_option(answers, options):
+            options = ()  # lines that only look like options
+        try:
+            self.score("", answers, options)
+        except ValueError as error:
+            expected = f"data.score={self.score.name} expects {error}"
+            raise self._wrong(fields, "answers", where, expected) from None
+        return answers, options
 
     def _texts(self, fields: Mapping[str, Any], key: str, where: str) -> list[str]:
         try:

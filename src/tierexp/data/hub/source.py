@@ -34,7 +34,7 @@ class Source:
     """The rows of one split.
 
     Args:
-        hub: Id on the hub, `lmms-lab/MME`; None where `path` says it all.
+        hub: Id on the hub, `lmms-lab-encoder/MME`; None where `path` says it all.
         path: A local copy, which is read instead: a folder laid out as on the hub, one that
             `Dataset.save_to_disk` wrote, or a single parquet or Arrow file, which is taken whole.
         configs: Folders of the data set to read, one after the other; none looks for the split
@@ -212,8 +212,9 @@ class Source:
                 raise DataError(f"{self.where}: cannot be read: {reason}") from error
             copy = f"hf download {self.hub} --repo-type dataset --local-dir FOLDER"
             raise DataError(
-                f"{self.where}: cannot be read from the hub: {reason}; data.path=FOLDER reads a "
-                f"local copy ({copy}), and HF_ENDPOINT names a mirror"
+                f"{self.where}: cannot be read from the hub: {reason}; data.hub=NAME/DATASET reads "
+                f"it where it has moved to, data.path=FOLDER a local copy ({copy}), and "
+                "HF_ENDPOINT names a mirror"
             ) from error
 
 

@@ -84,7 +84,8 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         """
         setup = self._setup
         with refusing():
-            questions = [read_request(request, setup.prompt) for request in requests]
+            put = setup.source.prompt_format
+            questions = [read_request(request, setup.prompt, put) for request in requests]
             answered = answer_questions(
                 setup, questions, self.task_dict, self._device, self._loaded
             )

@@ -19,6 +19,7 @@ from tierexp.data.hub.prompt import Prompt
 from tierexp.data.sample import Sample
 from tierexp.errors import DataError, ImageDecodeError
 from tierexp.imaging.decode import pixels_of
+from tierexp.models.prompt_format import PromptFormat, plain_prompt
 
 Documents = Mapping[str, Mapping[str, Any]]
 """Of every task, by split: sequences of documents."""
@@ -67,12 +68,15 @@ class Question:
         return generated[: min(ends, default=None)].strip()
 
 
-def read_request(request: Request, prompt: Prompt) -> Question:
+def read_request(
+    request: Request, prompt: Prompt, prompt_format: PromptFormat = plain_prompt
+) -> Question:
     """Check a request, its image aside.
 
     Args:
         request: Of lmms-eval.
-        prompt: How its question is put.
+        prompt: What its question is.
+        prompt_format: How the model is asked.
 
     Raises:
         DataError: It asks for something else than one greedy answer to one text.
@@ -90,7 +94,7 @@ def read_request(request: Request, prompt: Prompt) -> Question:
         task=task,
         split=split,
         document=document,
-        text=prompt.put(text),
+        text=prompt_format(prompt.parts(text)),
         # An empty text is in every answer, and would end it before it begins.
         stops=tuple(stop for stop in ([stops] if isinstance(stops, str) else stops) if stop),
         max_new_tokens=limit,

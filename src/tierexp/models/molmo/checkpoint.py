@@ -32,7 +32,9 @@ from tierexp.models.knobs import (
 )
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
+from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
 
@@ -133,6 +135,11 @@ class MolmoCheckpoint:
     def mask_order(self) -> MaskOrder:
         """The order of patch-mask rows the model was trained on."""
         return self.config.mask_order
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
+        return molmo_prompt
 
     def tokenizer(self) -> PromptTokenizer:
         """The tokenizer that goes with the weights.

@@ -24,7 +24,9 @@ from tierexp.models.knobs import (
     torch_dtype,
 )
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
+from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
+from tierexp.models.prompt_format import PromptFormat
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ class Molmo2Checkpoint:
     def mask_order(self) -> MaskOrder:
         """Of no consequence: Molmo2 takes no patch mask."""
         return "aligned"
+
+    @property
+    def prompt_format(self) -> PromptFormat:
+        """How the model was trained to be asked."""
+        return molmo2_prompt
 
     def tokenizer(self) -> Molmo2Tokenizer:
         """The tokenizer that goes with the weights.
