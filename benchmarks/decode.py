@@ -42,7 +42,7 @@ from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry, Tiling
 from tierexp.tiers.selection import select_crops
 
-TURNS = 5
+TURNS = 15
 SIZES = ((480, 640), (1200, 1600), (3024, 4032))
 LINES, IMAGES = 100_000, 20_000
 GEOMETRY, RESIZE = CropGeometry(), Resize()

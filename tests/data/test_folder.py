@@ -279,7 +279,7 @@ def test_one_array_of_all_samples(folder: Path, indent: int | None) -> None:
     with pytest.raises(DataError, match=r"array\.json, item 2: not a JSON object"):
         FolderDataset(file)
     file.write_text(json.dumps(items, indent=2)[:-2])
-    with pytest.raises(DataError, match=r"malformed JSON at line \d+, column"):
+    with pytest.raises(DataError, match=r"array\.json, line \d+: malformed JSON at column"):
         FolderDataset(file)
 
 

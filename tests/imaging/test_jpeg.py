@@ -204,3 +204,39 @@ def test_what_is_no_photo_is_never_scaled() -> None:
         np.testing.assert_array_equal(
             decode_image(file.getvalue(), least=(4, 4)), np.array(scene(64, 80))
         )
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["RGB", "L", "CMYK"]),
+    st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    st.sampled_from(
+        [{}, {"progressive": True}, {"comment": b"c" * 9000}, {"icc_profile": b"p" * 70}]
+    ),
+    st.sampled_from([None, "exif", "xmp", "both"]),
+    st.lists(st.tuples(st.integers(0, 700), st.integers(1, 255)), max_size=2),
+    st.floats(0.1, 1),
+)
+def test_sizes_are_pillows_whoever_reads_them(mode, size, options, turned, flips, share):
+    """Damage is in the header, where a size could go wrong: it is Pillow's, or none."""
+    options = dict(options)
+    if turned in ("exif", "both"):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        options["exif"] = exif
+    if turned in ("xmp", "both"):
+        options["xmp"] = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    file = bytearray(jpeg(scene(*size).convert(mode), **options))
+    for place, flip in flips:
+        file[place % len(file)] ^= flip
+    content = bytes(file[: int(share * len(file))])
+    expected = None
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(content)) as image:
+        expected = (image.height, image.width)
+        if image.getexif().get(0x0112) in (5, 6, 7, 8):
+            expected = expected[::-1]
+    if expected is None and not flips:
+        with pytest.raises(ImageDecodeError):
+            read_image_size(content)
+    elif expected is not None:
+        assert read_image_size(content) == expected

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -80,9 +79,7 @@ class FolderDataset:
         self._read(file, paths)
         if max_samples is not None:
             del self._samples[max_samples:], self._images[max_samples:]
-        self._keys = {
-            image: os.path.relpath(image, paths.folder) for image in dict.fromkeys(self._images)
-        }
+        self._keys = {image: paths.key(image) for image in dict.fromkeys(self._images)}
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -120,9 +117,10 @@ class FolderDataset:
 
     def _read(self, file: Path, paths: ImagePaths) -> None:
         place_of: dict[str, str] = {}
+        scored: set[tuple[str, ...]] = set()
         for place, fields in read_rows(file, EXPECTED):
             try:
-                sample = self._sample(fields)
+                sample = self._sample(fields, scored)
                 image = paths.find(_text(fields, "image"))
             except ValueError as error:
                 raise DataError(f"{file}, {place}: {error}") from None
@@ -136,8 +134,8 @@ class FolderDataset:
         if not self._samples:
             raise DataError(f"{file}: no samples; expected lines such as {EXPECTED}")
 
-    def _sample(self, fields: Mapping[str, Any]) -> Sample:
-        """The sample of a line.
+    def _sample(self, fields: Mapping[str, Any], scored: set[tuple[str, ...]]) -> Sample:
+        """The sample of a line; `scored` holds the answers that the score is known to take.
 
         Raises:
             ValueError: Its reason is what is wrong with the line.
@@ -152,7 +150,9 @@ class FolderDataset:
                 "non-empty string"
             )
         try:
-            self.score("", answers)
+            if answers not in scored:
+                self.score("", answers)
+                scored.add(answers)
         except ValueError as error:
             shown = _shown(fields, "answers")
             raise ValueError(

@@ -47,6 +47,11 @@ class ImagePaths:
                 self._found[written] = self._look_up(written.replace("\\", "/"))
         return self._found[written]
 
+    def key(self, found: str) -> str:
+        """A file that was found, from the folder: the same wherever that lies."""
+        below = os.path.join(self.folder, "")  # noqa: PTH118
+        return found[len(below) :] if found.startswith(below) else os.path.relpath(found, below)
+
     def _look_up(self, written: str) -> str:
         named = os.path.join(self.folder, written)  # noqa: PTH118  # pathlib takes ten times as long
         shown = _short(named)

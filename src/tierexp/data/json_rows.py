@@ -13,6 +13,8 @@ from typing import Any
 from tierexp.data.progress import told
 from tierexp.errors import DataError
 
+_DECODER = json.JSONDecoder()
+
 
 def read_rows(file: Path, example: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read a file, one JSON object a line; empty lines are skipped. A file that begins with `[` is
@@ -46,7 +48,8 @@ def _lines(file: Path, text: str, example: str) -> Iterator[tuple[str, Any]]:
     lines = text.split("\n")
     for number, line in enumerate(told(lines, len(lines), f"lines of {file.name} read"), start=1):
         if line and not line.isspace():
-            yield f"line {number}", _parsed(line, text, f"{file}, line {number}", example)
+            place = f"line {number}"
+            yield place, _parsed(line, text, file, place, example)
 
 
 def _array(file: Path, text: str, example: str) -> list[tuple[str, Any]]:
@@ -54,24 +57,25 @@ def _array(file: Path, text: str, example: str) -> list[tuple[str, Any]]:
     # A line may be an array as well, which is what is wrong with it: said by its number.
     if not text.lstrip().startswith("[") or not text.lstrip("[ \t\r\n").startswith("{"):
         return []
-    items = _parsed(text, text, str(file), example)
+    items = _parsed(text, text, file, "line 1", example)
     return [(f"item {number}", item) for number, item in enumerate(items, start=1)]
 
 
-def _parsed(line: str, text: str, where: str, example: str) -> Any:
+def _parsed(line: str, text: str, file: Path, place: str, example: str) -> Any:
     try:
-        return json.loads(line)
+        return _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, " if line is text and error.lineno > 1 else ""
-        problem = f"malformed JSON at {place}column {error.colno} ({error.msg})"
+        if line is text:
+            place = f"line {error.lineno}"
+        problem = f"malformed JSON at column {error.colno} ({error.msg})"
         if line is not text and _is_json(text):
             problem = "one JSON value over several lines; one object a line, or an array of them"
-        raise DataError(f"{where}: {problem}; expected {example}") from None
+        raise DataError(f"{file}, {place}: {problem}; expected {example}") from None
     except RecursionError:
         problem = "brackets nested too deep"
     except ValueError:  # Python's limit for the digits of a whole number
         problem = "a number of thousands of digits"
-    raise DataError(f"{where}: {problem}; expected {example}")
+    raise DataError(f"{file}, {place}: {problem}; expected {example}")
 
 
 def _is_json(text: str) -> bool:
