@@ -97,7 +97,7 @@ class FolderDataset:
         Raises:
             ImageDecodeError: Its header cannot be read.
         """
-        return read_image_size(Path(self._images[index]))
+        return read_image_size(self._images[index])
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """A sample's image, (height, width, 3) RGB.
@@ -105,7 +105,7 @@ class FolderDataset:
         Raises:
             ImageDecodeError: It cannot be decoded.
         """
-        return decode_image(Path(self._images[index]))
+        return decode_image(self._images[index])
 
     def image_at_least(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The same, smaller where photos are decoded scaled, but at least of this (height, width).
@@ -113,7 +113,7 @@ class FolderDataset:
         Raises:
             ImageDecodeError: It cannot be decoded.
         """
-        return decode_image(Path(self._images[index]), least=size if self._scaled else None)
+        return decode_image(self._images[index], least=size if self._scaled else None)
 
     def _read(self, file: Path, paths: ImagePaths) -> None:
         place_of: dict[str, str] = {}

@@ -23,6 +23,7 @@ class ImagePaths:
 
     def __init__(self, folder: Path, anywhere: bool) -> None:
         self.folder = os.path.realpath(folder)
+        self._below = os.path.join(self.folder, "")  # noqa: PTH118  # ends in a separator
         self._anywhere = anywhere
         self._found: dict[str, str] = {}
         self._folders: dict[str, str] = {}
@@ -38,39 +39,41 @@ class ImagePaths:
         Raises:
             ValueError: There is no such file, or it lies outside; the message is the reason.
         """
-        if written not in self._found:
+        found = self._found.get(written)
+        if found is None:
             try:
-                self._found[written] = self._look_up(written)
+                found = self._look_up(written)
             except ValueError:
                 if "\\" not in written:
                     raise
-                self._found[written] = self._look_up(written.replace("\\", "/"))
-        return self._found[written]
+                found = self._look_up(written.replace("\\", "/"))
+            self._found[written] = found
+        return found
 
     def key(self, found: str) -> str:
         """A file that was found, from the folder: the same wherever that lies."""
-        below = os.path.join(self.folder, "")  # noqa: PTH118
-        return found[len(below) :] if found.startswith(below) else os.path.relpath(found, below)
+        inside = found.startswith(self._below)
+        return found[len(self._below) :] if inside else os.path.relpath(found, self.folder)
 
     def _look_up(self, written: str) -> str:
         named = os.path.join(self.folder, written)  # noqa: PTH118  # pathlib takes ten times as long
-        shown = _short(named)
         if written.partition("://")[0] in ("http", "https", "ftp", "s3", "gs"):
             raise ValueError(f"image {_short(written)} is an address; it has to be a file")
         try:
             found, mode = self._followed(named)
             # Said whether it exists or not: that, too, would be news from elsewhere.
-            if not self._anywhere and not found.startswith(os.path.join(self.folder, "")):  # noqa: PTH118
+            if not self._anywhere and not found.startswith(self._below):
                 raise _OutsideError
             exists = stat.S_ISREG(os.stat(found).st_mode if mode is None else mode)  # noqa: PTH116
         except _OutsideError:
             raise ValueError(
-                f"image {shown} lies outside {self.folder}; data.images_anywhere=true allows that"
+                f"image {_short(named)} lies outside {self.folder}; "
+                "data.images_anywhere=true allows that"
             ) from None
         except (OSError, RuntimeError, ValueError):
             exists = False  # a name no file can have, such as a base64 picture, or a loop of links
         if not exists:
-            raise ValueError(f"image {shown} does not exist")
+            raise ValueError(f"image {_short(named)} does not exist")
         return found
 
     def _followed(self, named: str) -> tuple[str, int | None]:

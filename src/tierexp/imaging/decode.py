@@ -54,7 +54,7 @@ _TRANSPOSE = {
 
 
 def decode_image(
-    source: Path | bytes, max_pixels: int = MAX_PIXELS, least: tuple[int, int] | None = None
+    source: Path | str | bytes, max_pixels: int = MAX_PIXELS, least: tuple[int, int] | None = None
 ) -> NDArray[np.uint8]:
     """The pixels of an image file: JPEG, PNG, WebP, GIF (the first frame), BMP, TIFF (the first
     page) or AVIF; HEIC where the package pillow-heif is installed.
@@ -99,7 +99,7 @@ def pixels_of(image: Image.Image, max_pixels: int = MAX_PIXELS) -> NDArray[np.ui
         return _displayed(image, None)
 
 
-def read_image_size(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def read_image_size(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """The size of what `decode_image` returns, read from the file's header.
 
     Returns:
@@ -139,7 +139,7 @@ def holds_image(file: Path) -> bool:
 
 
 @contextmanager
-def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(source: Path | str | bytes, max_pixels: int) -> Iterator[Image.Image]:
     """An opened image, whose every failure inside the block is an `ImageDecodeError`."""
     name = "image" if isinstance(source, bytes) else str(source)
     with _refusing(name), _open(source, name) as image:
@@ -147,8 +147,8 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
         yield image
 
 
-def _open(source: Path | bytes, name: str) -> Image.Image:
-    def stream() -> Path | io.BytesIO:
+def _open(source: Path | str | bytes, name: str) -> Image.Image:
+    def stream() -> Path | str | io.BytesIO:
         return io.BytesIO(source) if isinstance(source, bytes) else source
 
     try:
@@ -166,7 +166,7 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
     return Image.open(stream(), formats=("HEIF",))
 
 
-def _head(source: Path | bytes, length: int) -> bytes:
+def _head(source: Path | str | bytes, length: int) -> bytes:
     if isinstance(source, bytes):
         return source[:length]
     with open(source, "rb", buffering=0) as file:  # noqa: PTH123  # twice as fast for a few bytes

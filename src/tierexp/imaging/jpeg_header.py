@@ -1,4 +1,4 @@
-"""The size of a plain JPEG from its first bytes, in a tenth of the time that opening it takes.
+"""The size of a plain JPEG from its first bytes, without opening it as a picture.
 
 In: how a file begins. Out: a size, or nothing where only a full reader knows. Does not judge files:
 whatever is unusual, damaged, turned or longer than what was read is left to Pillow.
