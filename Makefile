@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev eval train test test-slow check audit benchmark clean
+.PHONY: help install install-dev eval train test test-slow check audit benchmark docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,5 +52,8 @@ audit: install-dev  ## known vulnerabilities of the pinned packages (ARGS=--requ
 benchmark: install-dev  ## the benchmarks, one after the other
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+docs: install-dev  ## the pages as a site, in site/
+	$(BIN)/mkdocs build --quiet
+
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis site

@@ -8,13 +8,12 @@ questions.
 from __future__ import annotations
 
 from collections import defaultdict
+from importlib.resources import files
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tierexp.config.build import build
-from tierexp.config.location import config_dir
 from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
@@ -39,11 +38,8 @@ class GreyPictures(TierQA):
 
 def main() -> None:
     """Print one line per task."""
-    from omegaconf import OmegaConf
-
     dataset = GreyPictures("test", max_samples=QUESTIONS)
-    model = OmegaConf.load(config_dir() / "model" / "tiny.yaml")
-    source: MolmoCheckpoint = build(OmegaConf.create({"model": model}), "model")
+    source = MolmoCheckpoint(str(files("tierexp") / "assets" / "tiny"))
     tokenizer, answering = source.tokenizer(), source.load(torch.device("cpu"))
     preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
     plan = plan_evaluation(dataset, preprocessing, BATCH)

@@ -44,6 +44,13 @@ def run_compare() -> None:
     main()
 
 
+def run_tokens() -> None:
+    """Say what images cost in families of models, without a model."""
+    from tierexp.report.tokens_command import main
+
+    main()
+
+
 def run_optimize_tiers() -> None:
     """Design a tier for a distribution of image sizes."""
     from tierexp.cli.launch import launch
@@ -65,6 +72,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "train": run_train,
     "report": run_report,
     "compare": run_compare,
+    "tokens": run_tokens,
     "optimize-tiers": run_optimize_tiers,
     "block-importance": run_block_importance,
 }

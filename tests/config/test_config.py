@@ -178,7 +178,10 @@ def test_no_key_of_an_option_goes_unread(option: Path) -> None:
     parameters = inspect.signature(get_object(settings["_target_"])).parameters
     loader = {field.name for field in dataclasses.fields(LoaderSettings)}
     read_elsewhere = {"_target_", *(loader if option.parent.name == "data" else ())}
-    assert settings.keys() - read_elsewhere <= parameters.keys()
+    knobs = [get_object(target) for target in settings.get("knobs", {}).values()]
+    of_knobs = {field.name for knob in knobs for field in dataclasses.fields(knob)}
+    assert settings.keys() - read_elsewhere - of_knobs <= parameters.keys()
+    assert of_knobs <= settings.keys()
 
 
 def test_build_offers_arguments_that_no_configuration_holds() -> None:

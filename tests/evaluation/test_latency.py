@@ -18,6 +18,7 @@ from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError
 from tierexp.evaluation import latency_meter as stopwatch
 from tierexp.evaluation.latency_meter import LatencyMeter, StageTimes
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, Stage, StageClock, StageFlops
@@ -103,6 +104,7 @@ class ScriptedModel:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> torch.Tensor:
         self.calls.append((max_new_tokens, fixed_length))
         stages: tuple[Stage, ...] = ("vision", "prefill", "decode")

@@ -14,8 +14,8 @@ from tests.support.command_line import run_command, run_eval
 from tests.support.molmo_models import KINDS, prompt, row_of, small_engine, small_model
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.block_importance import measure_block_importance
-from tierexp.models.active_blocks import choose_blocks, read_importance
 from tierexp.models.block_importance import BlockImportance
+from tierexp.models.knobs.active_blocks import ActiveBlocks, choose_blocks, read_importance
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 
@@ -105,7 +105,8 @@ def test_the_knob_reaches_the_model_and_the_results(tmp_path: Path) -> None:
     content = json.loads(file.read_text())
     assert content["num_active_blocks"] == 2
     assert "2 blocks" in outcome.out
-    assert MolmoCheckpoint(TINY, num_active_blocks=2).active_blocks == (0, 3)
+    assert content["knobs"] == {"top_k": 2, "num_active_blocks": 2}
+    assert ActiveBlocks(2).blocks(4) == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_the_knob_reaches_the_model_and_the_results(tmp_path: Path) -> None:
 )
 def test_impossible_settings(settings: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError) as error:
-        MolmoCheckpoint(TINY, **settings)
+        MolmoCheckpoint(TINY).with_knobs(settings)
     assert error.value.key == key
 
 
@@ -195,12 +196,7 @@ def test_the_command_writes_what_the_knob_reads(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "block_importance.json").read_text())
     scores = content["block_importance"]
     assert (len(scores), content["num_samples"], content["dataset"]) == (4, 6, "tierqa")
-    source = MolmoCheckpoint(
-        TINY,
-        num_active_blocks=1,
-        block_policy="importance",
-        block_importance=str(tmp_path / "block_importance.json"),
-    )
-    assert source.active_blocks == (max(range(4), key=scores.__getitem__),)
+    scored = ActiveBlocks(1, "importance", str(tmp_path / "block_importance.json"))
+    assert scored.blocks(4) == (max(range(4), key=scores.__getitem__),)
     refused = run_command(measure_block_importance, "block_importance", *arguments, "+logger=none")
     assert refused.code == 2

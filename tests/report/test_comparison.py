@@ -149,9 +149,9 @@ def test_a_model_is_loaded_anew_where_its_weights_differ(
     cpu = torch.device("cpu")
     tiny = config_dir().parent / "src" / "tierexp" / "assets" / "tiny"
     copied = shutil.copytree(tiny, tmp_path / "copy")
-    model = load_once(MolmoCheckpoint(str(tiny), top_k=1), cpu)
+    model = load_once(MolmoCheckpoint(str(tiny)).with_knobs({"top_k": 1}), cpu)
     assert model.top_k == 1
-    assert load_once(MolmoCheckpoint(str(tiny), num_active_blocks=3), cpu) is model
+    assert load_once(MolmoCheckpoint(str(tiny)).with_knobs({"num_active_blocks": 3}), cpu) is model
     assert (model.top_k, model.num_active_blocks) == (2, 3)
     other = load_once(MolmoCheckpoint(str(copied)), cpu)
     assert other is not model

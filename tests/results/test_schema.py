@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE, results_of
+from tests.support.results import FACTS, KNOBS, LANDSCAPE, PROVENANCE, SQUARE, results_of
 from tierexp.errors import DataError, MachineError
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.schema import (
@@ -120,7 +120,9 @@ def test_file_names_follow_the_rule() -> None:
     assert results_of(LANDSCAPE).file_name == (
         "coco-2014-vqa_tier-medium_crops6_topk8_blocks14.json"
     )
-    dense = dataclasses.replace(FACTS, dataset="my/photos 1", tier="fixed_432", top_k=None)
+    dense = dataclasses.replace(
+        FACTS, dataset="my/photos 1", tier="fixed_432", knobs=KNOBS | {"top_k": None}
+    )
     results = aggregate([LANDSCAPE, SQUARE], [], dense, 1.0, PROVENANCE)
     assert results.file_name == "my-photos-1_tier-fixed_432_crops5_topknone_blocks14.json"
 

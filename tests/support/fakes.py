@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
 from tierexp.models.protocol import MaskOrder, ModelInputs, VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
@@ -54,7 +56,9 @@ class LetterTokenizer:
 
 @dataclass
 class TableModel:
-    """Reads the question off the prompt's tokens and looks its answer up."""
+    """Reads the question off the prompt's tokens and looks its answer up, first with the number of
+    crops behind it, `question@6`.
+    """
 
     table: dict[str, str]
     top_k: int | None
@@ -67,6 +71,7 @@ class TableModel:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> torch.Tensor:
         time.sleep(float(os.environ.get("TIEREXP_TEST_SLOW", "0")))
         if inputs.crops.shape[1] * 144 * len(inputs.input_ids) > int(os.environ.get(MEMORY, 10**9)):
@@ -77,7 +82,8 @@ class TableModel:
         answers, answered = [], []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
-            answer = self.table.get(question, "I do not know")
+            at_count = f"{question}@{inputs.crops.shape[1] - 1}"
+            answer = self.table.get(at_count, self.table.get(question, "I do not know"))
             if answer == CTRL_C:
                 raise KeyboardInterrupt
             if answer == DEFECT or question == os.environ.get(DEFECT_AT):
@@ -125,7 +131,14 @@ class TableSource:
     def weights(self) -> str:
         return Path(self.table).read_text()
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
+    def with_knobs(self, settings: Mapping[str, Any]) -> TableSource:
+        return replace(self, **settings)
+
+    @property
+    def knob_values(self) -> dict[str, int | None]:
+        return {"top_k": self.top_k, "num_active_blocks": 3}
+
+    def apply_knobs(self, model: VisionLanguageModel) -> None:
         assert isinstance(model, TableModel)
         model.top_k = self.top_k
 

@@ -54,7 +54,8 @@ SQUARE = dataclasses.replace(
 )  # fmt: skip
 
 
-FACTS = RunFacts("coco_2014_vqa", "molmo", "medium", TierRange(4, 8), True, 8, 14, "vqa")
+KNOBS = {"top_k": 8, "num_active_blocks": 14}
+FACTS = RunFacts("coco_2014_vqa", "molmo", "medium", TierRange(4, 8), True, KNOBS, "vqa")
 
 
 PROVENANCE = Provenance({"seed": 0}, "abc", False, {"torch": "2.13.0"}, 0, "cpu")

@@ -133,7 +133,7 @@ def _several_values(key: str, value: str, group: bool) -> str:
     return line if group else f"{line}, a list is [{value}], a text with a comma is quoted twice"
 
 
-_TOLD_IN_NAMES = ("tier", "threshold", "resize", "model")
+_TOLD_IN_NAMES = ("tier", "threshold", "policy", "resize", "model")
 """Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
 
 

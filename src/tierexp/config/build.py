@@ -8,6 +8,8 @@ for, so that light groups are checked before anything heavy is loaded.
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -22,6 +24,7 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from typing_extensions import get_protocol_members
 
 from tierexp.config.credentials import refuse_credentials
+from tierexp.config.location import own_config_dirs
 from tierexp.errors import ConfigError
 
 _MISSING = object()
@@ -107,6 +110,7 @@ def build(
     key: str,
     leave_out: Collection[str] = (),
     kind: type | None = None,
+    require_offered: bool = False,
     **offered: Any,
 ) -> Any:
     """The object that one group of the configuration describes by its `_target_`.
@@ -116,6 +120,7 @@ def build(
         key: The group.
         leave_out: Keys of the group that are settings of something else.
         kind: A protocol whose members the object has to have.
+        require_offered: Refuse a target that does not take all that is offered.
         offered: Arguments that no configuration holds, for a target that takes them.
 
     Raises:
@@ -126,8 +131,11 @@ def build(
     if not isinstance(group, DictConfig) or "_target_" not in group:
         raise ConfigError(key, group, "it has to be a group with a _target_")
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
-    target = _target(key, settings["_target_"])
+    target = target_of(f"{key}._target_", settings["_target_"])
     given = _match_signature(key, target, settings, offered, leave_out)
+    if require_offered and (left := sorted(offered.keys() - given.keys())):
+        allowed = f"something that takes {', '.join(left)}"
+        raise ConfigError(f"{key}._target_", settings["_target_"], allowed)
     # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
     made = _instantiated(key, settings)(**given)
     if kind is not None:
@@ -157,6 +165,18 @@ def require_members(key: str, value: object, made: object, kind: type) -> None:
         raise ConfigError(key, value, f"a {kind.__name__}; this one lacks {', '.join(lacking)}")
 
 
+def find_modules_beside_options() -> None:
+    """Let modules be imported that lie in the folder of `--config-dir`, beside the groups: what its
+    options name in `_target_`. They come last, so that they hide nothing.
+    """
+    for folder in map(str, own_config_dirs()):
+        if folder not in sys.path:
+            sys.path.append(folder)
+            # Worker processes that are started anew find them there.
+            kept = os.environ.get("PYTHONPATH")
+            os.environ["PYTHONPATH"] = f"{kept}{os.pathsep}{folder}" if kept else folder
+
+
 def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
     """What calls the target of a group, its nested targets made already.
 
@@ -174,8 +194,18 @@ def _instantiated(key: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
     return made
 
 
-def _target(key: str, path: object) -> Callable[..., Any]:
+def target_of(key: str, path: object) -> Callable[..., Any]:
+    """The class or function at a dotted path.
+
+    Args:
+        key: That names it.
+        path: Of it, such as `tierexp.tiers.tier.Tier`.
+
+    Raises:
+        ConfigError: There is none, or its module cannot be imported.
+    """
     module, _, name = str(path).rpartition(".")
+    find_modules_beside_options()
     try:
         target: Callable[..., Any] = getattr(import_module(module), name)
     except Exception as error:  # whatever a module that is not ours does when it is imported
@@ -183,12 +213,12 @@ def _target(key: str, path: object) -> Callable[..., Any]:
             isinstance(error, ModuleNotFoundError) and str(path).startswith(f"{error.name}.")
         )
         if unknown:
-            raise ConfigError(f"{key}._target_", path, "the path of a class or function") from error
+            raise ConfigError(key, path, "the path of a class or function") from error
         if module.partition(".")[0] == __package__.partition(".")[0]:
             raise  # a module of ours that lacks one of its own imports is a defect
         reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         allowed = f"something that can be imported; {module} cannot ({reason})"
-        raise ConfigError(f"{key}._target_", path, allowed) from error
+        raise ConfigError(key, path, allowed) from error
     return target
 
 

@@ -17,3 +17,16 @@ def config_dir() -> Path:
     """The folder of configuration groups."""
     root = checkout()
     return _PACKAGE / "conf" if root is None else root / "conf"
+
+
+def own_config_dirs() -> list[Path]:
+    """The folder that the command line names by `--config-dir`, if it does."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return []
+    return [
+        Path(source.path)
+        for source in HydraConfig.get().runtime.config_sources
+        if source.provider == "command-line" and source.schema == "file"
+    ]

@@ -19,6 +19,7 @@ class PreparedSample:
 
     Args:
         index: Its place in the data set.
+        point: Number of the operating point that it was prepared for.
         sample: The question.
         image_size: (height, width) of the image as displayed, in pixels.
         selection: The tiling that was chosen for it.
@@ -32,6 +33,7 @@ class PreparedSample:
     """
 
     index: int
+    point: int
     sample: Sample
     image_size: tuple[int, int]
     selection: Selection
@@ -61,7 +63,7 @@ class FailedSample:
 
 @dataclass(frozen=True)
 class EvaluationBatch:
-    """Samples of equal crop count, and those that failed on the way.
+    """Samples of one operating point and equal crop count, and those that failed on the way.
 
     Args:
         inputs: Row i belongs to `prepared[i]`; None when every sample failed.

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import torch
 from lightning import LightningDataModule
 
-from tierexp.data.batch import EvaluationBatch
+from tierexp.data.batch import EvaluationBatch, FailedSample
 from tierexp.data.collate import Collate
 from tierexp.data.loader import SurvivingLoader
 from tierexp.data.plan import EvaluationPlan, divide, plan_evaluation
-from tierexp.data.prepare import SamplePreparer
+from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.sample import OnError, QuestionDataset, Sample
+from tierexp.data.views import DatasetView
 from tierexp.errors import DataError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import ModelSource
+from tierexp.tiers.policy import Policy, StaticPolicy
 
 
 class TierDataModule(LightningDataModule):
@@ -33,6 +36,7 @@ class TierDataModule(LightningDataModule):
         share: (which, of how many): of the batches that are left, the part that this process
             evaluates, the first being 0. Where nothing is left to it, it has one batch without
             samples: Lightning logs nothing of a pass without batches.
+        policy: That chooses every sample's operating point; None for the preprocessing as it is.
 
     Raises:
         DataError: The header of an image cannot be read and `on_error` is `raise`.
@@ -48,13 +52,16 @@ class TierDataModule(LightningDataModule):
         on_error: OnError = "skip",
         done: Collection[int] = (),
         share: tuple[int, int] = (0, 1),
+        policy: Policy | None = None,
     ) -> None:
         super().__init__()
         self.dataset = dataset
-        self.plan: EvaluationPlan = plan_evaluation(dataset, preprocessing, batch_size)
+        self.plan: EvaluationPlan = plan_evaluation(dataset, preprocessing, batch_size, policy)
         if on_error == "raise" and self.plan.unreadable:
             index, reason = next(iter(self.plan.unreadable.items()))
             raise _broken(dataset[index], reason)
+        self._policy: Policy = StaticPolicy(preprocessing.tier) if policy is None else policy
+        self._batch_size = batch_size
         self._source = source
         self._preprocessing = preprocessing
         self._num_workers = num_workers
@@ -72,15 +79,43 @@ class TierDataModule(LightningDataModule):
         Raises:
             MachineError: When iterated, worker processes are killed again and again.
         """
-        tokenizer = self._source.tokenizer()
-        preparer = SamplePreparer(
-            self.dataset,
-            self.plan,
-            self._preprocessing,
-            tokenizer,
-            self._source.mask_order,
+        preparer, collate = self._preparer, self._collate
+        return SurvivingLoader(preparer, self.batches, collate, self._num_workers)
+
+    def view(self, index: int) -> DatasetView:
+        """A sample of the plan as a policy sees it."""
+        return DatasetView(self.dataset, index, self.plan.sizes[index])
+
+    def at(self, indices: Sequence[int], point: int) -> list[EvaluationBatch]:
+        """Samples at another operating point than the plan's, prepared in this process: batches of
+        equal crop count, each at most one batch size.
+
+        Args:
+            indices: Of samples of the plan.
+            point: Number of the point.
+        """
+        tier = self._policy.points[point].tier
+        items = [self._preparer.at(index, point, tier) for index in indices]
+        groups: dict[int, list[PreparedRow | FailedSample]] = {}
+        for item in items:
+            crops = item.prepared.selection.crops if isinstance(item, PreparedRow) else 0
+            groups.setdefault(crops, []).append(item)
+        return [
+            self._collate(group[start : start + self._batch_size])
+            for group in groups.values()
+            for start in range(0, len(group), self._batch_size)
+        ]
+
+    @cached_property
+    def _collate(self) -> Collate:
+        return Collate(self._source.tokenizer().pad_id)
+
+    @cached_property
+    def _preparer(self) -> SamplePreparer:
+        source = self._source
+        return SamplePreparer(
+            self.dataset, self.plan, self._preprocessing, source.tokenizer(), source.mask_order
         )
-        return SurvivingLoader(preparer, self.batches, Collate(tokenizer.pad_id), self._num_workers)
 
     def on_before_batch_transfer(self, batch: EvaluationBatch, _index: int) -> EvaluationBatch:
         """End the run at the first unreadable image, if that is wanted.

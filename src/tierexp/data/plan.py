@@ -1,26 +1,30 @@
 """Which samples share a batch, decided from image sizes before any image is loaded.
 
-In: a data set and a crop policy. Out: a plan, that is, a selection for every sample and batches
-of equal crop count, so that no batch holds padding crops, and of prompts of similar length, so that
-few hold much padding at all; questions about one image share one where they fit. The plan depends
-on nothing but the data set, the policy and the batch size; how several processes divide it, on
-nothing but the plan and their number.
+In: a data set, preprocessing and a policy. Out: a plan, that is, an operating point and a selection
+for every sample, and batches of one point and of equal crop count, so that no batch holds padding
+crops, and of prompts of similar length, so that few hold much padding at all; questions about one
+image share one where they fit. The plan depends on nothing but the data set, the policy and the
+batch size; how several processes divide it, on nothing but the plan and their number.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from time import perf_counter
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tierexp.data.progress import told
 from tierexp.data.sample import QuestionDataset
-from tierexp.errors import ImageDecodeError
+from tierexp.data.views import DatasetView
+from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.tiers.policy import Policy, StaticPolicy
+from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection
 
 
@@ -32,13 +36,17 @@ class EvaluationPlan:
         selections: By index in the data set.
         sizes: (height, width) of the image, by index in the data set.
         unreadable: Why the header of an image cannot be read, by index in the data set.
-        batches: Indices of equal crop count, at most one batch size of them; those of unreadable
-            images are among themselves.
+        points: Number of the policy's operating point, by index in the data set.
+        choosing_seconds: What choosing the points took, all samples together.
+        batches: Indices of one point and equal crop count, at most one batch size of them; those
+            of unreadable images are among themselves.
     """
 
     selections: Mapping[int, Selection]
     sizes: Mapping[int, tuple[int, int]]
     unreadable: Mapping[int, str]
+    points: Mapping[int, int]
+    choosing_seconds: float
     batches: tuple[tuple[int, ...], ...]
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
@@ -120,29 +128,35 @@ def _read_sizes(
 
 
 def plan_evaluation(
-    dataset: QuestionDataset, preprocessing: Preprocessing, batch_size: int
+    dataset: QuestionDataset,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    policy: Policy | None = None,
 ) -> EvaluationPlan:
-    """Select a tiling for every sample and group the samples by crop count.
+    """Choose a point and select a tiling for every sample, and group the samples by both.
 
-    Within a count the shorter prompts come first: those whose tilings leave fewer tokens to the
-    language model, and of these the ones with shorter questions, give or take a factor of two.
+    Within a crop count the shorter prompts come first: those whose tilings leave fewer tokens to
+    the language model, and of these the ones with shorter questions, give or take a factor of two.
 
     Args:
-        dataset: Read for image sizes and questions only.
+        dataset: Read for image sizes and questions; for pixels only where the policy asks.
         preprocessing: The rule for tilings, and the model's crops.
         batch_size: Most samples of a batch.
+        policy: That chooses the points, whose rules stand in for the preprocessing's; None gives
+            all samples the preprocessing as it is.
+
+    Raises:
+        ConfigError: The policy chooses points that it does not have, or not one for each sample.
     """
     sizes, unreadable = readable_sizes(dataset)
-    selections: dict[int, Selection] = {}
-    if sizes:
-        heights, widths = np.array(list(sizes.values())).T
-        many = preprocessing.select_many(heights, widths)
-        for row, index in enumerate(sizes):
-            rows, cols = many.tilings[row].tolist()
-            selections[index] = Selection(rows * cols, (rows, cols), float(many.mismatch[row]))
-    groups: dict[int, list[int]] = {}
+    policy = StaticPolicy(preprocessing.tier) if policy is None else policy
+    started = perf_counter()
+    points = _chosen(dataset, sizes, policy)
+    seconds = perf_counter() - started
+    selections = _selections(sizes, points, [point.tier for point in policy.points], preprocessing)
+    groups: dict[tuple[int, int], list[int]] = {}
     for index, selection in selections.items():
-        groups.setdefault(selection.crops, []).append(index)
+        groups.setdefault((points[index], selection.crops), []).append(index)
     longest = _longest_questions(dataset, selections)
 
     first: dict[str, int] = {}
@@ -155,13 +169,49 @@ def plan_evaluation(
         # Questions about one image stay together.
         return tokens, longest[image].bit_length(), first[image]
 
-    alike = [sorted(groups[crops], key=length) for crops in sorted(groups)]
+    alike = [sorted(groups[key], key=length) for key in sorted(groups)]
     batches = [
         batch
         for indices in ([*alike, list(unreadable)] if unreadable else alike)
         for batch in _batches(indices, dataset, batch_size)
     ]
-    return EvaluationPlan(selections, sizes, unreadable, tuple(batches))
+    return EvaluationPlan(selections, sizes, unreadable, points, seconds, tuple(batches))
+
+
+def _chosen(
+    dataset: QuestionDataset, sizes: Mapping[int, tuple[int, int]], policy: Policy
+) -> dict[int, int]:
+    """The number of every sample's first point, by index."""
+    views = [DatasetView(dataset, index, size) for index, size in sizes.items()]
+    chosen = policy.choose(views)
+    if len(chosen) != len(views):
+        allowed = f"one point for each of {len(views)} samples, not {len(chosen)}"
+        raise ConfigError("policy", policy.name, allowed)
+    numbers = range(len(policy.points))
+    for point in chosen:
+        if point not in numbers:
+            raise ConfigError("policy", policy.name, f"points from 0 to {numbers[-1]}, not {point}")
+    return {index: int(point) for index, point in zip(sizes, chosen, strict=True)}
+
+
+def _selections(
+    sizes: Mapping[int, tuple[int, int]],
+    points: Mapping[int, int],
+    rules: Sequence[CropRule],
+    preprocessing: Preprocessing,
+) -> dict[int, Selection]:
+    """The selection of every sample at its point, by index and in its order."""
+    selections: dict[int, Selection] = {}
+    for number, rule in enumerate(rules):
+        members = [index for index, point in points.items() if point == number]
+        if not members:
+            continue
+        heights, widths = np.array([sizes[index] for index in members]).T
+        many = replace(preprocessing, tier=rule).select_many(heights, widths)
+        for row, index in enumerate(members):
+            rows, cols = many.tilings[row].tolist()
+            selections[index] = Selection(rows * cols, (rows, cols), float(many.mismatch[row]))
+    return {index: selections[index] for index in sizes}
 
 
 def _batches(

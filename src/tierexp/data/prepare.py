@@ -6,7 +6,7 @@ its image cannot be read. Runs in worker processes; knows nothing about batches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preproces
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import QuestionTokenizer
 from tierexp.models.token_layout import layout_tokens
+from tierexp.tiers.geometry import Tiling
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,33 @@ class SamplePreparer:
         self._preprocessing = preprocessing
         self._tokenizer = tokenizer
         self._mask_order = mask_order
-        self._last: tuple[str, PreprocessedImage] | None = None
+        self._last: tuple[tuple[str, Tiling], PreprocessedImage] | None = None
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> PreparedRow | FailedSample:
-        sample = self._dataset[index]
         if index in self._plan.unreadable:
-            return FailedSample(index, sample, self._plan.unreadable[index])
+            return FailedSample(index, self._dataset[index], self._plan.unreadable[index])
+        return self._prepared(index, self._plan.points[index], self._plan.selections[index])
+
+    def at(self, index: int, point: int, tier: CropRule) -> PreparedRow | FailedSample:
+        """A sample at another operating point than the plan's, or why its image cannot be read.
+
+        Args:
+            index: Of a sample whose image has a size.
+            point: Number of the point.
+            tier: The point's rule.
+        """
+        how = replace(self._preprocessing, tier=tier)
+        return self._prepared(index, point, how.select(*self._plan.sizes[index]))
+
+    def _prepared(self, index: int, point: int, selection: Selection) -> PreparedRow | FailedSample:
+        sample, geometry = self._dataset[index], self._preprocessing.geometry
         try:
-            image = self._preprocessed(index)
+            image = self._preprocessed(index, selection.tiling)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
-        selection, geometry = self._plan.selections[index], self._preprocessing.geometry
         layout = layout_tokens(
             selection.tiling,
             geometry,
@@ -86,6 +102,7 @@ class SamplePreparer:
         )
         prepared = PreparedSample(
             index=index,
+            point=point,
             sample=sample,
             image_size=self._plan.sizes[index],
             selection=selection,
@@ -99,16 +116,16 @@ class SamplePreparer:
         )
         return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
 
-    def _preprocessed(self, index: int) -> PreprocessedImage:
+    def _preprocessed(self, index: int, tiling: Tiling) -> PreprocessedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""
-        key = self._dataset.image_key(index)
+        key = self._dataset.image_key(index), tiling
         if self._last is None or self._last[0] != key:
-            size, tiling = self._plan.sizes[index], self._plan.selections[index].tiling
-            how = tiling, self._preprocessing.resize, self._preprocessing.geometry
+            size, how = self._plan.sizes[index], self._preprocessing
             if isinstance(self._dataset, ScaledDecoding):
-                pixels = self._dataset.image_at_least(index, needed_size(size, *how))
+                least = needed_size(size, tiling, how.resize, how.geometry)
+                pixels = self._dataset.image_at_least(index, least)
             else:
                 pixels = self._dataset.image(index)
-            image = preprocess(pixels, *how, self._mask_order, size)
+            image = preprocess(pixels, tiling, how.resize, how.geometry, self._mask_order, size)
             self._last = key, image
         return self._last[1]

@@ -21,7 +21,8 @@ from tierexp.tiers.selection import SelectionArrays
 
 @dataclass(frozen=True)
 class ImageColumns:
-    """The figures of N images, in the words and definitions of `SampleResult`.
+    """The figures of N images, in the words and definitions of `SampleResult`; None where sizes
+    alone do not tell.
 
     Args:
         selection: Crops, tilings and mismatches.
@@ -37,13 +38,13 @@ class ImageColumns:
 
     selection: SelectionArrays
     selected_vision_tokens: NDArray[np.int64]
-    actual_vision_tokens: NDArray[np.int64]
-    actual_crop_tokens: NDArray[np.int64]
+    actual_vision_tokens: NDArray[np.int64] | None
+    actual_crop_tokens: NDArray[np.int64] | None
     llm_vision_tokens: NDArray[np.int64]
-    utilization: NDArray[np.float64]
-    crop_utilization: NDArray[np.float64]
+    utilization: NDArray[np.float64] | None
+    crop_utilization: NDArray[np.float64] | None
     content_kept: NDArray[np.float64]
-    padding_fraction: NDArray[np.float64]
+    padding_fraction: NDArray[np.float64] | None
 
 
 def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ImageColumns:

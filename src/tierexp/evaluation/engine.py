@@ -37,6 +37,7 @@ from tierexp.runtime.processes.group import Processes
 from tierexp.runtime.processes.run import processes_of
 from tierexp.runtime.progress import progress_callback, quiet_lightning
 from tierexp.runtime.trainer import EndedBySigterm, build_trainer, interruptible
+from tierexp.tiers.policy import expected_tokens
 
 
 def run_evaluation(
@@ -95,7 +96,7 @@ def _follow(setup: EvaluationSetup, trainer: Trainer, processes: Processes) -> N
     folder = Path(decided["output_dir"])
     with Journal(folder, decided["depends_on"], setup.resume, processes.rank) as journal:
         data = _remaining(setup, journal, "samples", setup.loader, processes)
-        module = TierEvaluation(setup, journal, processes)
+        module = TierEvaluation(setup, data, journal, processes)
         processes.meet("ready")
         if _test(trainer, module, data):
             raise KeyboardInterrupt
@@ -134,10 +135,9 @@ def _lead(
         # After whatever can be refused: it may start a run on a server.
         logger = stack.enter_context(closing(build(config, "logger", save_dir=output_dir)))
         trainer.logger = logger
-        module = TierEvaluation(setup, journal, processes)
-        tier, geometry = setup.preprocessing.tier, setup.preprocessing.geometry
-        tokens = tier.expected_tokens(geometry)
-        logger.log_hyperparams(logged_settings(settings, tier.name, tokens))
+        module = TierEvaluation(setup, data, journal, processes)
+        tokens = expected_tokens(setup.policy, setup.preprocessing.geometry)
+        logger.log_hyperparams(logged_settings(settings, setup.policy.name, tokens))
         processes.begin({"output_dir": str(output_dir.absolute()), "depends_on": depends_on})
         # Nobody writes before all have read what an earlier run has left.
         processes.meet("ready")
@@ -155,8 +155,10 @@ def _lead(
         samples, latency = module.samples, module.latency
         if setup.latency is not None and setup.latency.passes == "two" and not interrupted:
             data = _remaining(setup, journal, "timed", _alone(setup), processes, module.failed)
-            limit = setup.source.max_new_tokens
-            timing = LatencyPass(setup.latency, module.model, limit, journal)
+            timing = LatencyPass(
+                setup.latency, module.model, setup.source.max_new_tokens, module.points,
+                module.turn_to, data, journal,
+            )  # fmt: skip
             interrupted = _test(trainer, timing, data)
             latency = timing.results
             samples = [
@@ -217,6 +219,7 @@ def _remaining(
     return TierDataModule(
         setup.dataset, setup.source, setup.preprocessing,
         **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
+        policy=setup.policy,
     )  # fmt: skip
 
 

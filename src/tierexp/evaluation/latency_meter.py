@@ -16,6 +16,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 from tierexp.models.stages import Stage
 from tierexp.results.latency import LatencySettings, SampleLatency
@@ -81,12 +82,19 @@ class LatencyMeter:
             peak = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return max(peak, self._peak_before)
 
-    def measure(self, inputs: ModelInputs, max_new_tokens: int) -> tuple[Tensor, SampleLatency]:
+    def measure(
+        self,
+        inputs: ModelInputs,
+        max_new_tokens: int,
+        observer: AnswerObserver = UNOBSERVED,
+    ) -> tuple[Tensor, SampleLatency]:
         """The answer to one sample, (1, L), and what it took.
 
         Args:
             inputs: Of one sample.
             max_new_tokens: The longest answer; `output_tokens`, where it is set, instead.
+            observer: Is told what the tokens were chosen from, of the last repeat alone: what it
+                does with that takes time, and of the repeats the median is kept.
         """
         if len(inputs.input_ids) != 1:
             raise ValueError(f"{len(inputs.input_ids)} samples cannot be timed as one")
@@ -98,16 +106,21 @@ class LatencyMeter:
             for _ in range(settings.warmup):
                 self._model.generate(inputs, length, fixed_length=fixed)
         runs = []
-        for _ in range(settings.repeats):
+        for repeat in range(settings.repeats):
+            told = observer if repeat == settings.repeats - 1 else UNOBSERVED
             times = StageTimes(self._device)
             start = times.now()
-            tokens = self._model.generate(inputs, length, clock=times, fixed_length=fixed)
+            tokens = self._model.generate(
+                inputs, length, clock=times, fixed_length=fixed, observer=told
+            )
             spent = times.seconds
             total = times.now() - start
             runs.append((spent["vision"], spent["prefill"], spent["decode"], total))
         vision, prefill, decode, total = (1e3 * median(stage) for stage in zip(*runs, strict=True))
         new_tokens = tokens.shape[1]
-        flops = self._model.stage_flops(inputs, new_tokens)
+        # A model of one's own need not know what it costs.
+        known = getattr(self._model, "stage_flops", None)
+        flops = None if known is None else known(inputs, new_tokens)
         return tokens, SampleLatency(
             T_vision_total=vision,
             T_LLM_prefill=prefill,
@@ -115,7 +128,7 @@ class LatencyMeter:
             T_decode_per_token=decode / (new_tokens - 1) if new_tokens > 1 else None,
             T_total=total,
             new_tokens=new_tokens,
-            flops_vision=flops.vision,
-            flops_prefill=flops.prefill,
-            flops_decode=flops.decode,
+            flops_vision=None if flops is None else flops.vision,
+            flops_prefill=None if flops is None else flops.prefill,
+            flops_decode=None if flops is None else flops.decode,
         )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable, Mapping, Sequence
 
 from lightning import LightningModule
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
+from tierexp.data.datamodule import TierDataModule
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.models.protocol import VisionLanguageModel
@@ -22,6 +24,7 @@ from tierexp.results.latency import (
     SampleLatency,
     aggregate_latency,
     latency_metrics,
+    together,
 )
 
 _log = logging.getLogger(__name__)
@@ -42,6 +45,9 @@ class LatencyPass(LightningModule):
         settings: How.
         model: On its device.
         max_new_tokens: The longest answer.
+        points: Numbers of the operating points that have answered every sample, in order.
+        turn_to: Sets the model's knobs to a point's.
+        data: That prepares the samples, one in a batch.
         journal: Keeps what is finished; what an earlier run has kept counts as measured.
     """
 
@@ -50,10 +56,16 @@ class LatencyPass(LightningModule):
         settings: LatencySettings,
         model: VisionLanguageModel,
         max_new_tokens: int,
+        points: Mapping[int, Sequence[int]],
+        turn_to: Callable[[int], None],
+        data: TierDataModule,
         journal: Journal,
     ) -> None:
         super().__init__()
         self._settings = settings
+        self._points = points
+        self._turn_to = turn_to
+        self._data = data
         # A child, where it is a torch module: Lightning has moved it off the device at the end of
         # the pass before.
         self.model: VisionLanguageModel = model
@@ -89,7 +101,18 @@ class LatencyPass(LightningModule):
         if batch.inputs is None or self.meter is None:
             return
         (prepared,) = batch.prepared
-        _, timed = self.meter.measure(batch.inputs, self._max_new_tokens)
+        first, *later = self._points[prepared.index]
+        self._turn_to(first)
+        passes = [self.meter.measure(batch.inputs, self._max_new_tokens)[1]]
+        for point in later:
+            self._turn_to(point)
+            (more,) = self._data.at([prepared.index], point)
+            if more.inputs is None:
+                _log.warning("sample %s is not timed: %s", *_why(more))
+                return
+            inputs = more.inputs.to(self.device)
+            passes.append(self.meter.measure(inputs, self._max_new_tokens)[1])
+        timed = together(passes) if later else passes[0]
         self.samples[prepared.index] = timed
         self._journal.append(
             {
@@ -104,3 +127,8 @@ class LatencyPass(LightningModule):
         results = self.results
         if results is not None:
             self.log_dict(latency_metrics(results))
+
+
+def _why(batch: EvaluationBatch) -> tuple[str, str]:
+    failed = batch.failures[0]
+    return failed.sample.sample_id, failed.reason

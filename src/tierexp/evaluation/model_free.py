@@ -14,13 +14,16 @@ from time import perf_counter
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build, refuse_unknown_keys, resolved
+from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread
-from tierexp.data.size_columns import measure
+from tierexp.data.family_columns import measure_family
+from tierexp.data.size_columns import ImageColumns, measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.setup import KEYS
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
+from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
 from tierexp.results.model_free import (
     ModelFreeFacts,
@@ -31,8 +34,8 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange, write_results
 
 _UNREAD = (
-    "latency", "validate", "resume", "trainer", "logger", "seed", "run_name", "resize.exact",
-    "resize.antialias", "data.batch_size", "data.num_workers",
+    "policy", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
+    "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 
@@ -42,10 +45,12 @@ class ModelFreeSetup:
     """Everything a run without a model is made of.
 
     Args:
+        model: Whose crops or cells.
         preprocessing: How images would become crops.
         sizes: Of the images, at least one of them or of their failures.
     """
 
+    model: NoModel
     preprocessing: Preprocessing
     sizes: ImageSizes
 
@@ -67,16 +72,17 @@ def run_model_free(
     setup = read_model_free_setup(config, written)
     tier = setup.preprocessing.tier
     started = perf_counter()
-    columns = measure(setup.sizes, setup.preprocessing)
+    columns, sizes = _measure(setup)
     seconds = perf_counter() - started
     results = aggregate_columns(
         columns,
-        tuple(Failure(name, reason) for name, reason in setup.sizes.unreadable.items()),
+        tuple(Failure(name, reason) for name, reason in sizes.unreadable.items()),
         ModelFreeFacts(
-            dataset=setup.sizes.name,
+            dataset=sizes.name,
             tier=tier.name,
             tier_range=TierRange(tier.min_crops, tier.max_crops),
             resize_to_fill=setup.preprocessing.fills,
+            model=setup.model.name,
         ),
         seconds,
         gather_provenance(_read_part(config), seed=None, device="cpu"),
@@ -84,8 +90,16 @@ def run_model_free(
     path = output_dir / results.file_name
     write_results(results, path)
     print_summary(results, path, None, Console())
-    require_a_size(setup.sizes)
+    require_a_size(sizes)
     return results
+
+
+def _measure(setup: ModelFreeSetup) -> tuple[ImageColumns, ImageSizes]:
+    """The figures, and the sizes of the images that have some."""
+    how, preset = setup.preprocessing, setup.model.preset
+    if preset is None:
+        return measure(setup.sizes, how), setup.sizes
+    return measure_family(setup.sizes, how.tier, how.resize, preset)
 
 
 def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:
@@ -102,8 +116,13 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
-    preprocessing = Preprocessing.from_config(config, build(config, "model").geometry)
-    return ModelFreeSetup(preprocessing, read_image_sizes(config, "measure"))
+    model = read_source(config)
+    assert isinstance(model, NoModel)
+    if model.preset is not None:
+        reason = "leave it out: with a model.family the least mismatch wins"
+        refuse_unread(written, ("threshold",), reason)
+    preprocessing = Preprocessing.from_config(config, model.geometry)
+    return ModelFreeSetup(model, preprocessing, read_image_sizes(config, "measure"))
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -13,23 +13,26 @@ from time import perf_counter
 
 import numpy as np
 from lightning import LightningModule
-from torch import Tensor
 from typing_extensions import override
 
-from tierexp.data.batch import EvaluationBatch, PreparedSample
+from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
+from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import MachineError
+from tierexp.evaluation.asking import Answers, Pass, PointAsker
 from tierexp.evaluation.journal import Journal, Record
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.models.confidence import Confidence, ConfidenceMeter
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 from tierexp.results.latency import (
     LatencyResults,
-    SampleLatency,
     aggregate_latency,
     latency_metrics,
+    together,
 )
 from tierexp.results.schema import (
+    EarlierPass,
     Failure,
     RunFacts,
     SampleResult,
@@ -38,11 +41,12 @@ from tierexp.results.schema import (
     mme_totals,
     num_unparsed,
     task_accuracy,
+    whole,
 )
 from tierexp.runtime.loaded_model import load_once
-from tierexp.runtime.out_of_memory import FittingParts
 from tierexp.runtime.processes.group import Processes
 from tierexp.scores.registry import find_score
+from tierexp.tiers.policy import crop_range
 
 _MEANS = {
     "accuracy": "accuracy",
@@ -71,13 +75,22 @@ class TierEvaluation(LightningModule):
 
     Args:
         setup: The tier, the data set and the model, whose weights are read when a run starts.
+        data: That prepares the samples.
         journal: Keeps what is finished; what an earlier run has kept counts as measured.
         processes: That share the run; the first collects what all have measured, and logs.
     """
 
-    def __init__(self, setup: EvaluationSetup, journal: Journal, processes: Processes) -> None:
+    def __init__(
+        self,
+        setup: EvaluationSetup,
+        data: TierDataModule,
+        journal: Journal,
+        processes: Processes,
+    ) -> None:
         super().__init__()
         self._setup = setup
+        self._data = data
+        self._asker: PointAsker | None = None
         self._tokenizer = setup.source.tokenizer()
         self._score = find_score(setup.dataset.score)
         self._samples: dict[int, SampleResult] = {}
@@ -86,7 +99,6 @@ class TierEvaluation(LightningModule):
         """Whether the weights have been read."""
         self._journal = journal
         self._processes = processes
-        self._parts = FittingParts(self._answer)
         self._halved_kept = 0
         self._started = 0.0
         self.halved_batches = 0
@@ -107,6 +119,25 @@ class TierEvaluation(LightningModule):
     def samples(self) -> list[SampleResult]:
         """What was measured so far, in the data set's order."""
         return [result for _, result in self.indexed_samples]
+
+    @property
+    def points(self) -> dict[int, list[int]]:
+        """Numbers of the operating points that have answered each sample so far, in order, by its
+        place in the data set.
+        """
+        numbers = {point.name: number for number, point in enumerate(self._setup.policy.points)}
+        return {
+            index: [
+                *(numbers[earlier.point] for earlier in sample.earlier_passes),
+                0 if sample.point is None else numbers[sample.point],
+            ]
+            for index, sample in self._samples.items()
+        }
+
+    def turn_to(self, point: int) -> None:
+        """Set the model's knobs to an operating point's; known once the model is loaded."""
+        assert self._asker is not None
+        self._asker.turn_to(point)
 
     @property
     def failures(self) -> list[Failure]:
@@ -130,15 +161,14 @@ class TierEvaluation(LightningModule):
     @property
     def facts(self) -> RunFacts:
         """What holds for every sample; known once the model is loaded."""
-        setup, tier = self._setup, self._setup.preprocessing.tier
+        setup, policy = self._setup, self._setup.policy
         return RunFacts(
             dataset=setup.dataset.name,
             model=setup.source.name,
-            tier=tier.name,
-            tier_range=TierRange(tier.min_crops, tier.max_crops),
+            tier=policy.name,
+            tier_range=TierRange(*crop_range(policy)),
             resize_to_fill=setup.preprocessing.fills,
-            top_k=self.model.top_k,
-            num_active_blocks=self.model.num_active_blocks,
+            knobs=setup.source.knob_values,
             score=self._score.name,
         )
 
@@ -148,6 +178,10 @@ class TierEvaluation(LightningModule):
         device = self.trainer.strategy.root_device
         self.model: VisionLanguageModel = load_once(self._setup.source, device)
         self.loaded = True
+        self._asker = PointAsker(
+            self._setup.policy, self._setup.point_sources, self._data, self.model, device,
+            self._answer, self._tokenizer.decode,
+        )  # fmt: skip
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
             self.meter = LatencyMeter(settings, self.model, device, peak_before(self._journal))
@@ -162,26 +196,20 @@ class TierEvaluation(LightningModule):
         """Answer the questions of one batch and record what came of them."""
         if not (batch.prepared or batch.failures):
             return
-        failures = {
-            failed.index: Failure(failed.sample.sample_id, failed.reason)
-            for failed in batch.failures
-        }
-        if failures:
-            self._keep({}, failures)
-        if batch.inputs is None:
-            return
-        for rows, answer in self._parts(batch.inputs):
-            part = batch.prepared[rows.start : rows.stop]
-            if answer is None:
-                self._keep({}, {part[0].index: self._too_large(part[0])})
-                continue
-            tokens, latency = answer
-            predictions = [self._tokenizer.decode(row) for row in tokens.tolist()]
-            results = {
-                prepared.index: self._record(prepared, prediction, latency)
-                for prepared, prediction in zip(part, predictions, strict=True)
-            }
-            self._keep(results, {})
+        assert self._asker is not None
+        for outcomes in self._asker(batch):
+            results: dict[int, SampleResult] = {}
+            failures: dict[int, Failure] = {}
+            for outcome in outcomes:
+                match outcome:
+                    case FailedSample():
+                        name = outcome.sample.sample_id
+                        failures[outcome.index] = Failure(name, outcome.reason)
+                    case PreparedSample():
+                        failures[outcome.index] = self._too_large(outcome)
+                    case _:
+                        results[outcome[0].prepared.index] = self._record(outcome)
+            self._keep(results, failures)
         self._processes.check()
 
     @override
@@ -219,24 +247,30 @@ class TierEvaluation(LightningModule):
         """Take over what the other processes have measured so far."""
         self._restore(self._journal.others())
 
-    def _answer(self, inputs: ModelInputs) -> tuple[Tensor, SampleLatency | None]:
-        """The answers, (B, L), and what they took where they are timed."""
+    def _answer(self, inputs: ModelInputs) -> Answers:
+        """The answers, (B, L), what they took where they are timed, and how sure each is."""
         limit = self._setup.source.max_new_tokens
+        observer = ConfidenceMeter()
+        latency = None
         if self.meter is None:
-            return self.model.generate(inputs, limit), None
-        return self.meter.measure(inputs, limit)
+            tokens = self.model.generate(inputs, limit, observer=observer)
+        else:
+            tokens, latency = self.meter.measure(inputs, limit, observer)
+        return tokens, latency, observer.answers or [Confidence(None, None)] * len(tokens)
 
-    def _record(
-        self, prepared: PreparedSample, prediction: str, latency: SampleLatency | None
-    ) -> SampleResult:
-        setup, facts = self._setup, self.facts
+    def _record(self, passes: Sequence[Pass]) -> SampleResult:
+        """What was measured of a sample; its last answer counts."""
+        setup, policy = self._setup, self._setup.policy
+        *earlier, last = passes
+        prepared, point = last.prepared, policy.points[last.prepared.point]
         sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
+        timed = [one.latency for one in passes if one.latency is not None]
         return SampleResult(
             sample_id=sample.sample_id,
-            tier=facts.tier,
-            tier_range=facts.tier_range,
+            tier=point.tier.name,
+            tier_range=TierRange(point.tier.min_crops, point.tier.max_crops),
             selected_crops=selection.crops,
             selected_tiling=selection.tiling,
             aspect_ratio_mismatch=selection.mismatch,
@@ -247,15 +281,16 @@ class TierEvaluation(LightningModule):
             original_aspect_ratio=width / height,
             target_resolution=prepared.target_resolution,
             target_aspect_ratio=target_width / target_height,
-            resize_to_fill=facts.resize_to_fill,
+            resize_to_fill=setup.preprocessing.fills,
             content_kept=prepared.content_kept,
             padding_fraction=prepared.padding_fraction,
-            top_k=facts.top_k,
-            num_active_blocks=facts.num_active_blocks,
+            top_k=whole(last.knobs, "top_k"),
+            num_active_blocks=whole(last.knobs, "num_active_blocks"),
+            knobs=dict(last.knobs),
             question=sample.question,
-            prediction=prediction,
+            prediction=last.text,
             answers=sample.answers,
-            accuracy=self._score(prediction, sample.answers, sample.options),
+            accuracy=self._score(last.text, sample.answers, sample.options),
             task=sample.task,
             actual_crop_tokens=prepared.actual_crop_tokens,
             chance=(
@@ -263,13 +298,30 @@ class TierEvaluation(LightningModule):
                 if sample.blind_guess is None
                 else self._score(sample.blind_guess, sample.answers, sample.options)
             ),
-            latency=latency,
+            latency=together(timed) if timed else None,
             image_key=setup.dataset.image_key(prepared.index),
+            confidence=last.confidence.mean_log_probability,
+            first_margin=last.confidence.first_margin,
+            point=point.name if len(policy.points) > 1 else None,
+            earlier_passes=tuple(self._given_up(one) for one in earlier),
             is_parsed=(
                 None
                 if self._score.parses is None
-                else self._score.is_parsed(prediction, sample.answers, sample.options)
+                else self._score.is_parsed(last.text, sample.answers, sample.options)
             ),
+        )
+
+    def _given_up(self, one: Pass) -> EarlierPass:
+        prepared = one.prepared
+        return EarlierPass(
+            point=self._setup.policy.points[prepared.point].name,
+            selected_crops=prepared.selection.crops,
+            selected_vision_tokens=prepared.selected_vision_tokens,
+            llm_vision_tokens=prepared.llm_vision_tokens,
+            prediction=one.text,
+            confidence=one.confidence.mean_log_probability,
+            first_margin=one.confidence.first_margin,
+            latency=one.latency,
         )
 
     def _too_large(self, prepared: PreparedSample) -> Failure:
@@ -288,7 +340,8 @@ class TierEvaluation(LightningModule):
         """Take down what came of samples, here and on the disk."""
         self._take(results, failures)
         self.seconds = self._seconds_before + perf_counter() - self._started
-        halved, self._halved_kept = self._parts.halved - self._halved_kept, self._parts.halved
+        counted = 0 if self._asker is None else self._asker.halved
+        halved, self._halved_kept = counted - self._halved_kept, counted
         self.halved_batches += halved
         self._journal.append(
             {

@@ -18,12 +18,14 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "resize", "model", "data", "latency", "validate", "trainer", "logger",
-    "seed", "resume", "run_name", "output_dir",
+    "tier", "threshold", "policy", "resize", "model", "data", "latency", "validate", "trainer",
+    "logger", "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -34,6 +36,8 @@ class EvaluationSetup:
 
     Args:
         preprocessing: How images become crops.
+        policy: What chooses the operating point of every sample.
+        point_sources: The model at every point of the policy.
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
@@ -43,6 +47,8 @@ class EvaluationSetup:
     """
 
     preprocessing: Preprocessing
+    policy: Policy
+    point_sources: tuple[ModelSource, ...]
     loader: LoaderSettings
     dataset: QuestionDataset
     source: ModelSource
@@ -65,8 +71,11 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     """
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
-    source = build(config, "model")
+    source = read_source(config, kind=ModelSource)
     preprocessing = Preprocessing.from_config(config, source.geometry)
+    policy = (
+        _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
+    )
     if describes(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
@@ -77,15 +86,35 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)
     dataset = build(
-        config, "data", leave_out=LoaderSettings.names(), prompt_format=source.prompt_format
+        config,
+        "data",
+        leave_out=LoaderSettings.names(),
+        kind=QuestionDataset,
+        prompt_format=source.prompt_format,
     )
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     return EvaluationSetup(
-        preprocessing, loader, dataset, source, seed,
+        preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
+        loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
     )  # fmt: skip
+
+
+def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
+    """The policy of the group `policy`, which may want to know the tier and the crops."""
+    policy: Policy = build(
+        config,
+        "policy",
+        kind=Policy,
+        tier=preprocessing.tier,
+        geometry=preprocessing.geometry,
+        seed=config.seed,
+    )
+    if not policy.points:
+        raise ConfigError("policy.points", [], "at least one operating point")
+    return policy
 
 
 def _validation_settings(config: DictConfig) -> None:

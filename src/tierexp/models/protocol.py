@@ -7,11 +7,13 @@ impossible settings without importing torch. Only `load` reads weights.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 from tierexp.imaging.crops import MaskOrder
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
@@ -89,16 +91,13 @@ class ModelInputs:
         )
 
 
+Reduction = Callable[[ModelInputs, "Tensor"], tuple[ModelInputs, "Tensor"]]
+"""Prompts and the vision tokens (I, N, K, C) of their images to fewer of them: what a knob that
+throws vision tokens away puts between encoder and decoder."""
+
+
 class VisionLanguageModel(Protocol):
     """A model on its device, ready to answer."""
-
-    @property
-    def top_k(self) -> int | None:
-        """Experts per token; None for a dense model."""
-
-    @property
-    def num_active_blocks(self) -> int:
-        """Transformer blocks of the decoder that run."""
 
     def generate(
         self,
@@ -107,6 +106,7 @@ class VisionLanguageModel(Protocol):
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64; after the end of text a row holds
         only end-of-text ids.
@@ -116,10 +116,11 @@ class VisionLanguageModel(Protocol):
             max_new_tokens: The longest answer; for 0 nothing is computed.
             clock: Is told when a stage begins and ends.
             fixed_length: Decode so many tokens whatever the answers say: L is `max_new_tokens`.
+            observer: Is told what every token was chosen from; a model that cannot tell does not.
         """
 
-    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens."""
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops | None:
+        """The estimated cost of one sample's answer of so many tokens; None where nobody knows."""
 
 
 class MeasurableModel(VisionLanguageModel, Protocol):
@@ -173,6 +174,10 @@ class ModelSource(Protocol):
         """The order of patch-mask rows the model was trained on."""
 
     @property
+    def knob_values(self) -> Mapping[str, KnobValue]:
+        """What results record of every knob, by name."""
+
+    @property
     def prompt_format(self) -> PromptFormat:
         """How the model was trained to be asked."""
 
@@ -190,5 +195,12 @@ class ModelSource(Protocol):
     def load(self, device: torch.device) -> VisionLanguageModel:
         """Read the weights onto `device`."""
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
+    def with_knobs(self, settings: Mapping[str, object]) -> ModelSource:
+        """The same model with some keys of the group `model` that belong to knobs set anew.
+
+        Raises:
+            ConfigError: A key of no knob, or a value that is impossible for the model.
+        """
+
+    def apply_knobs(self, model: VisionLanguageModel) -> None:
         """Set a model that a source of the same `weights` has loaded to this one's knobs."""

@@ -99,7 +99,9 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     )
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
-        table.add_row("model", f"{results.num_active_blocks} blocks, {experts}")
+        others = [f"{name} {value}" for name, value in results.other_knobs.items()]
+        blocks = f"{results.num_active_blocks} blocks"
+        table.add_row("model", ", ".join([blocks, experts, *others]))
         if results.samples_per_second is not None:
             table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
     else:
@@ -168,10 +170,11 @@ def _latencies(latency: LatencyResults) -> Table:
     ):
         if name in latency.stages:
             times = latency.stages[name]
+            operations = None if flops is None else latency.flops_mean.get(flops)
             table.add_row(
                 label,
                 *(number_text(value, 2) for value in (times.mean, times.p50, times.p95, times.p99)),
-                number_text(None if flops is None else latency.flops_mean[flops] / 1e9, 2),
+                number_text(None if operations is None else operations / 1e9, 2),
             )
     megabytes = latency.peak_memory_bytes / 2**20
     table.caption = (

@@ -25,6 +25,7 @@ def draw_tiling(
     mode: ResizeMode,
     geometry: CropGeometry,
     max_side: int = 512,
+    line_width: int = 2,
 ) -> NDArray[np.uint8]:
     """Draw the crop grid over an image.
 
@@ -37,6 +38,7 @@ def draw_tiling(
         mode: How the image was brought to the canvas.
         geometry: Of the crops.
         max_side: Longest side of the drawing, in pixels.
+        line_width: Of the lines, in pixels.
 
     Returns:
         (h, w, 3) uint8.
@@ -71,12 +73,12 @@ def draw_tiling(
     pen = ImageDraw.Draw(drawing)
     for y in _boundaries(tiling[0], geometry):
         row = drawn(placement.from_canvas(y, 0)[0], 0)[1]
-        pen.line([(canvas_box[0], row), (canvas_box[2] - 1, row)], _LINE, 2)
+        pen.line([(canvas_box[0], row), (canvas_box[2] - 1, row)], _LINE, line_width)
     for x in _boundaries(tiling[1], geometry):
         column = drawn(0, placement.from_canvas(0, x)[1])[0]
-        pen.line([(column, canvas_box[1]), (column, canvas_box[3] - 1)], _LINE, 2)
+        pen.line([(column, canvas_box[1]), (column, canvas_box[3] - 1)], _LINE, line_width)
     outline = (canvas_box[0], canvas_box[1], canvas_box[2] - 1, canvas_box[3] - 1)
-    pen.rectangle(outline, outline=_LINE, width=2)
+    pen.rectangle(outline, outline=_LINE, width=line_width)
     return np.asarray(drawing)
 
 

@@ -16,7 +16,7 @@ _FACTS = ("dataset", "model", "score", "top_k", "num_active_blocks")
 """What results say of themselves, whatever the settings were called."""
 _ELSEWHERE = (
     "latency.", "seed", "data.batch_size", "data.on_error", "model.name", "model.top_k",
-    "model.num_active_blocks",
+    "model.num_active_blocks", "model.knobs.",
 )  # fmt: skip
 """Settings that are facts already, that have places of their own, or that no answer depends on."""
 _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
@@ -34,6 +34,11 @@ def varying(runs: Runs) -> dict[str, list[str]]:
         runs: In any order; what a run does not say of itself is `-`, and no difference.
     """
     columns = {name: [_fact(run, name) for run in runs] for name in _FACTS}
+    names = [name for run in runs for name in _other_knobs(run)]
+    columns |= {
+        name: [str(_other_knobs(run).get(name, "none")) for run in runs]
+        for name in dict.fromkeys(names)
+    }
     settings = [_settings(run) for run in runs]
     keys = dict.fromkeys(key for of_run in settings for key in of_run)
     for key in keys:
@@ -57,6 +62,10 @@ def _fact(run: Run, name: str) -> str:
     value = getattr(run, name)
     # None is a value of its own where it says that a model has no experts.
     return _UNSAID if value is None and isinstance(run, OlderResults) else str(value)
+
+
+def _other_knobs(run: Run) -> Mapping[str, object]:
+    return {} if isinstance(run, OlderResults) else run.other_knobs
 
 
 def _settings(run: Run) -> Mapping[str, object]:

@@ -64,7 +64,8 @@ class SampleLatency:
         T_decode_per_token: The same for one of them; None for an answer of a single token.
         T_total: From crops on the device to the answer's ids.
         new_tokens: Of the answer, the end of text included.
-        flops_vision: Estimated operations of that stage, as of the next two.
+        flops_vision: Estimated operations of that stage, as of the next two; None where the model
+            cannot tell.
         flops_prefill: See `flops_vision`.
         flops_decode: See `flops_vision`.
     """
@@ -75,9 +76,9 @@ class SampleLatency:
     T_decode_per_token: float | None
     T_total: float
     new_tokens: int
-    flops_vision: int
-    flops_prefill: int
-    flops_decode: int
+    flops_vision: int | None
+    flops_prefill: int | None
+    flops_decode: int | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class LatencyResults:
         num_samples: That were timed.
         new_tokens_mean: Of the answers.
         stages: By name of `TIMES`; a stage that no sample had is missing.
-        flops_mean: By name of `FLOPS`.
+        flops_mean: By name of `FLOPS`; what the model cannot tell is missing.
         peak_memory_bytes: Of the device while timing, weights included; on a CPU the most that the
             process has had since it began, data loading and earlier runs included.
     """
@@ -121,6 +122,35 @@ class LatencyResults:
     stages: dict[str, StageStatistics]
     flops_mean: dict[str, float]
     peak_memory_bytes: int
+
+
+def together(passes: Sequence[SampleLatency]) -> SampleLatency:
+    """What the passes over one sample took, one after the other.
+
+    Args:
+        passes: At least one.
+    """
+
+    def total(name: str) -> float:
+        return float(sum(getattr(one, name) for one in passes))
+
+    def operations(name: str) -> int | None:
+        counts = [getattr(one, name) for one in passes]
+        return None if None in counts else sum(counts)
+
+    decoded = sum(one.new_tokens - 1 for one in passes)
+    decode = total("T_LLM_decode")
+    return SampleLatency(
+        T_vision_total=total("T_vision_total"),
+        T_LLM_prefill=total("T_LLM_prefill"),
+        T_LLM_decode=decode,
+        T_decode_per_token=decode / decoded if decoded else None,
+        T_total=total("T_total"),
+        new_tokens=sum(one.new_tokens for one in passes),
+        flops_vision=operations("flops_vision"),
+        flops_prefill=operations("flops_prefill"),
+        flops_decode=operations("flops_decode"),
+    )
 
 
 def aggregate_latency(
@@ -155,7 +185,7 @@ def aggregate_latency(
         num_samples=len(samples),
         new_tokens_mean=float(np.mean(column("new_tokens"))),
         stages=stages,
-        flops_mean={name: float(np.mean(column(name))) for name in FLOPS},
+        flops_mean={name: float(np.mean(counts)) for name in FLOPS if (counts := column(name))},
         peak_memory_bytes=peak_memory_bytes,
     )
 

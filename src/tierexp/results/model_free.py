@@ -49,12 +49,14 @@ class ModelFreeFacts:
         tier: Name of the tier.
         tier_range: Crop counts it may select.
         resize_to_fill: Whether the crops were filled.
+        model: What stands for a model: `none`, and a family where it is not Molmo.
     """
 
     dataset: str
     tier: str
     tier_range: TierRange
     resize_to_fill: bool
+    model: str
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,15 @@ class ModelFreeResults:
 
     @property
     def file_name(self) -> str:
-        """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`."""
+        """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`, with `_family-<family>` before the
+        model where that is not Molmo.
+        """
         mean = self.selected_crops_mean
         crops = "none" if mean is None else int(mean)
         task = self.dataset.replace("_", "-")
-        name = f"{task}_tier-{self.tier}_crops{crops}_model-{self.model}"
+        stand_in, _, family = self.model.partition("-")
+        whose = f"_family-{family}" if family else ""
+        name = f"{task}_tier-{self.tier}_crops{crops}{whose}_model-{stand_in}"
         return re.sub(r"[^\w.-]", "-", name) + ".json"
 
 
@@ -121,8 +127,8 @@ def aggregate_columns(
     selection = columns.selection
     count = len(selection.crops)
 
-    def mean(column: NDArray[Any]) -> float | None:
-        return float(column.mean()) if count else None
+    def mean(column: NDArray[Any] | None) -> float | None:
+        return float(column.mean()) if count and column is not None else None
 
     def std(column: NDArray[Any]) -> float | None:
         return float(column.std()) if count else None
@@ -148,7 +154,7 @@ def aggregate_columns(
         num_failed=len(failures),
         resize_to_fill=facts.resize_to_fill,
         dataset=facts.dataset,
-        model="none",
+        model=facts.model,
         llm_vision_tokens_mean=mean(columns.llm_vision_tokens),
         crop_utilization_mean=mean(columns.crop_utilization),
         content_kept_mean=mean(columns.content_kept),

@@ -59,8 +59,8 @@ def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, st
     Args:
         dataset: Read from it: every sample's id, question, answers and image key, and the size of
             every image; no pixels.
-        source: Read from it: the names of the weight files, when they were last changed, and the
-            blocks that run, where some can be skipped.
+        source: Read from it: the names of the weight files, when they were last changed, and what
+            its knobs read from elsewhere.
     """
     samples, sizes = hashlib.sha256(), readable_sizes(dataset)
     for index in range(len(dataset)):
@@ -68,8 +68,8 @@ def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, st
         size = sizes[0].get(index) or sizes[1][index]
         values = sample.sample_id, sample.question, sample.answers, dataset.image_key(index), size
         samples.update(repr(values).encode())
-    blocks = getattr(source, "active_blocks", None)
-    weights = hashlib.sha256(repr((source.weights, blocks)).encode())
+    knobs = getattr(source, "knob_fingerprints", None)
+    weights = hashlib.sha256(repr((source.weights, knobs)).encode())
     return {"weights": weights.hexdigest()[:16], "samples": samples.hexdigest()[:16]}
 
 

@@ -17,7 +17,7 @@ import tempfile
 import types
 import typing
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 4
 
+KnobValue = int | float | str | bool | None
+"""What is recorded of a knob."""
+_WITH_COLUMNS = ("top_k", "num_active_blocks")
+"""Knobs that are columns of their own, too."""
+
 
 @dataclass(frozen=True)
 class TierRange:
@@ -46,6 +51,31 @@ class TierRange:
 
     min_crops: int
     max_crops: int
+
+
+@dataclass(frozen=True)
+class EarlierPass:
+    """An answer to a sample that was given up for another operating point's.
+
+    Args:
+        point: Name of the operating point.
+        selected_crops: As in `SampleResult`, like the others.
+        selected_vision_tokens: See there.
+        llm_vision_tokens: See there.
+        prediction: See there.
+        confidence: See there.
+        first_margin: See there.
+        latency: See there.
+    """
+
+    point: str
+    selected_crops: int
+    selected_vision_tokens: int
+    llm_vision_tokens: int
+    prediction: str
+    confidence: float | None
+    first_margin: float | None
+    latency: SampleLatency | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +100,7 @@ class SampleResult:
         content_kept: Share of the image's area left after cropping to the canvas.
         padding_fraction: Share of the canvas's area that is padding.
         top_k: Experts per token; None for a dense model.
-        num_active_blocks: Decoder blocks that ran.
+        num_active_blocks: Decoder blocks that ran; None where the decoder is no stack of them.
         question: As put to the model.
         prediction: What it answered.
         answers: Every accepted answer.
@@ -80,6 +110,13 @@ class SampleResult:
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
+        confidence: Mean log-probability of the answer's tokens; None where the model did not tell,
+            as of the next.
+        first_margin: Probability of the answer's first token less that of its closest rival.
+        point: Name of the operating point that has answered; None where no policy chose it.
+        earlier_passes: Answers of other points before, in order. `latency` is of all passes
+            together, everything else of the last.
+        knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
     """
@@ -101,7 +138,7 @@ class SampleResult:
     content_kept: float
     padding_fraction: float
     top_k: int | None
-    num_active_blocks: int
+    num_active_blocks: int | None
     question: str
     prediction: str
     answers: tuple[str, ...]
@@ -111,6 +148,11 @@ class SampleResult:
     chance: float | None
     latency: SampleLatency | None
     image_key: str
+    confidence: float | None = None
+    first_margin: float | None = None
+    point: str | None = None
+    earlier_passes: tuple[EarlierPass, ...] = ()
+    knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
 
     @property
@@ -182,8 +224,7 @@ class RunFacts:
         tier: Name of the tier.
         tier_range: Crop counts it may select.
         resize_to_fill: Whether the crops were filled.
-        top_k: Experts per token; None for a dense model.
-        num_active_blocks: Decoder blocks that ran.
+        knobs: What every knob of the model came to, by name; a policy's points may differ.
         score: Name of what accuracy is the mean of.
     """
 
@@ -192,8 +233,7 @@ class RunFacts:
     tier: str
     tier_range: TierRange
     resize_to_fill: bool
-    top_k: int | None
-    num_active_blocks: int
+    knobs: Mapping[str, KnobValue]
     score: str
 
 
@@ -219,7 +259,7 @@ class EvaluationResults:
     aspect_ratio_mismatch_mean: float | None
     aspect_ratio_mismatch_std: float | None
     top_k: int | None
-    num_active_blocks: int
+    num_active_blocks: int | None
     accuracy: float | None
     accuracy_std: float | None
     accuracy_ci95: tuple[float, float] | None
@@ -243,16 +283,27 @@ class EvaluationResults:
     failures: tuple[Failure, ...]
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
+    knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     num_unparsed: int | None = None
 
     @property
+    def other_knobs(self) -> dict[str, KnobValue]:
+        """The knobs that have no column of their own and are not left alone."""
+        return {k: v for k, v in self.knobs.items() if k not in _WITH_COLUMNS and v is not None}
+
+    @property
     def file_name(self) -> str:
-        """`<task>_tier-<tier>_crops<int(mean)>_topk<k>_blocks<n>.json`."""
+        """`<task>_tier-<tier>_crops<int(mean)>_topk<k>_blocks<n>.json`, and `_<knob>-<value>` for
+        every other knob that is not left alone.
+        """
         mean = self.selected_crops_mean
         crops = "none" if mean is None else int(mean)
         top_k = "none" if self.top_k is None else self.top_k
         task = self.dataset.replace("_", "-")
-        name = f"{task}_tier-{self.tier}_crops{crops}_topk{top_k}_blocks{self.num_active_blocks}"
+        blocks = "none" if self.num_active_blocks is None else self.num_active_blocks
+        name = f"{task}_tier-{self.tier}_crops{crops}_topk{top_k}_blocks{blocks}"
+        for knob, value in self.other_knobs.items():
+            name += f"_{knob}-{value}"
         return re.sub(r"[^\w.-]", "-", name) + ".json"
 
 
@@ -302,8 +353,9 @@ def aggregate(
         utilization_mean=mean("utilization"),
         aspect_ratio_mismatch_mean=mean("aspect_ratio_mismatch"),
         aspect_ratio_mismatch_std=std("aspect_ratio_mismatch"),
-        top_k=facts.top_k,
-        num_active_blocks=facts.num_active_blocks,
+        top_k=whole(facts.knobs, "top_k"),
+        num_active_blocks=whole(facts.knobs, "num_active_blocks"),
+        knobs=dict(facts.knobs),
         accuracy=overall.accuracy if overall else None,
         accuracy_std=std("accuracy"),
         accuracy_ci95=overall.accuracy_ci95 if overall else None,
@@ -332,6 +384,17 @@ def aggregate(
         provenance=provenance,
         num_unparsed=num_unparsed(samples),
     )
+
+
+def whole(knobs: Mapping[str, KnobValue], name: str) -> int | None:
+    """A knob that is a whole number; None where the model has none of that name.
+
+    Args:
+        knobs: Values by name.
+        name: Of the knob.
+    """
+    value = knobs.get(name)
+    return value if isinstance(value, int) else None
 
 
 def num_unparsed(samples: Sequence[SampleResult]) -> int | None:

@@ -29,7 +29,7 @@ def load_once(source: ModelSource, device: torch.device) -> VisionLanguageModel:
     """
     key = source.weights, str(device)
     if key in _kept:
-        source.turn_knobs(_kept[key])
+        source.apply_knobs(_kept[key])
     else:
         _kept.clear()
         # Lightning's trainer and module refer to each other, and to the model.

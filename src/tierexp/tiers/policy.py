@@ -48,6 +48,12 @@ class SampleView(Protocol):
     def image_size(self) -> tuple[int, int]:
         """(height, width) of the image, in pixels."""
 
+    @property
+    def image_key(self) -> str:
+        """Equal for samples that ask about the same image, so that what is computed of an image can
+        be kept.
+        """
+
     def thumbnail(self, side: int) -> NDArray[np.uint8]:
         """The image, scaled down so that its longer side has at most `side` pixels, (h, w, 3) RGB.
 

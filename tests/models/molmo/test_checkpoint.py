@@ -236,20 +236,20 @@ def test_a_folder_that_is_no_molmo_checkpoint(content: str | None, tmp_path: Pat
 @pytest.mark.parametrize("top_k", [0, 9, -1, 1.5, True])
 def test_impossible_top_k(released: Path, top_k: int) -> None:
     with pytest.raises(ConfigError, match="from 1 to 8") as error:
-        MolmoCheckpoint(str(released), top_k=top_k)
+        MolmoCheckpoint(str(released)).with_knobs({"top_k": top_k})
     assert error.value.key == "model.top_k"
 
 
 def test_a_dense_model_has_no_top_k() -> None:
     folder = str(GOLDEN / "molmo-dense-tiny")
-    assert MolmoCheckpoint(folder).top_k is None
+    assert MolmoCheckpoint(folder).knob_values == {"top_k": None, "num_active_blocks": 3}
     with pytest.raises(ConfigError, match="no experts"):
-        MolmoCheckpoint(folder, top_k=1)
+        MolmoCheckpoint(folder).with_knobs({"top_k": 1})
 
 
 def test_top_k_reaches_the_model(released: Path) -> None:
     source = MolmoCheckpoint(str(released))
-    model, one = source.load(CPU), MolmoCheckpoint(str(released), top_k=1).load(CPU)
+    model, one = source.load(CPU), source.with_knobs({"top_k": 1}).load(CPU)
     assert model.knobs == DecoderKnobs((0, 1, 2), 3)
     assert one.knobs == DecoderKnobs((0, 1, 2), 1)
     assert model.end_of_text_id == source.tokenizer().eos_id

@@ -16,6 +16,7 @@ from tests.support.command_line import run_command, run_eval
 from tests.support.molmo2_models import PROCESSOR, SIZES, small_network, write_checkpoint
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.evaluation.block_importance import measure_block_importance
+from tierexp.models.knobs.active_blocks import ActiveBlocks
 from tierexp.models.molmo2 import checkpoint as checkpoint_module
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 from tierexp.models.molmo2.settings import read_settings
@@ -23,6 +24,7 @@ from tierexp.results.schema import load_results
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import fixed_tier
 
+KNOBS = ("top_k", "num_active_blocks", "block_policy", "block_importance")
 CPU = torch.device("cpu")
 
 
@@ -231,8 +233,10 @@ def test_an_index_beside_other_weights_is_refused(folder: Path) -> None:
 def test_an_impossible_setting_is_refused(
     saved: Path, setting: dict[str, Any], complaint: str
 ) -> None:
+    knobs = {key: value for key, value in setting.items() if key in KNOBS}
+    others = {key: value for key, value in setting.items() if key not in KNOBS}
     with pytest.raises(ConfigError, match=complaint):
-        Molmo2Checkpoint(str(saved), **setting)
+        Molmo2Checkpoint(str(saved), **others).with_knobs(knobs)
 
 
 @pytest.mark.parametrize("missing", ["transformers", "jinja2"])
@@ -248,7 +252,9 @@ def test_the_missing_extra_costs_one_line(
 
 
 def test_every_tensor_is_read_and_none_made_up(folder: Path) -> None:
-    source = Molmo2Checkpoint(str(folder), num_active_blocks=2, block_policy="first")
+    source = Molmo2Checkpoint(str(folder)).with_knobs(
+        {"num_active_blocks": 2, "block_policy": "first"}
+    )
     model = source.load(CPU)
     assert model.active_blocks == (0, 1)
     model.run_blocks(range(4))
@@ -323,13 +329,8 @@ def test_block_importance_is_measured_on_it_too(saved: Path, tmp_path: Path) -> 
     assert outcome.code == 0, outcome.err
     scores = json.loads((tmp_path / "block_importance.json").read_text())["block_importance"]
     assert len(scores) == 4
-    source = Molmo2Checkpoint(
-        str(saved),
-        num_active_blocks=2,
-        block_policy="importance",
-        block_importance=str(tmp_path / "block_importance.json"),
-    )
-    assert len(source.active_blocks) == 2
+    scored = ActiveBlocks(2, "importance", str(tmp_path / "block_importance.json"))
+    assert len(scored.blocks(4)) == 2
 
 
 def test_the_knob_that_dense_models_lack_costs_one_line(saved: Path) -> None:

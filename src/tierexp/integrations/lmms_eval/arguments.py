@@ -18,13 +18,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.cli.overrides import describe_composition_error
-from tierexp.config.build import build, describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.build import describes, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.data.hub.prompt import Prompt
 from tierexp.errors import ConfigError, TierexpError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.models.protocol import ModelSource
 
@@ -127,7 +128,7 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
     refuse_unknown_keys(config, KEYS)
     if describes(config, "model", NoModel):
         raise ConfigError("model", "none", "a model that answers")
-    source = build(config, "model")
+    source = read_source(config)
     preprocessing = Preprocessing.from_config(config, source.geometry)
     data = resolved(config.data)
     for key, value in data.items():

@@ -30,7 +30,7 @@ from tierexp.integrations.lmms_eval.results import (
 )
 from tierexp.models.protocol import VisionLanguageModel
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import TierRange, write_results
+from tierexp.results.schema import TierRange, whole, write_results
 from tierexp.runtime.progress import quiet_lightning
 from tierexp.runtime.trainer import build_trainer
 
@@ -118,7 +118,7 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         return self._model
 
     def _report(self) -> None:
-        setup, model = self._setup, self._loaded()
+        setup, knobs = self._setup, self._setup.source.knob_values
         tier = setup.preprocessing.tier
         run = LmmsEvalRun(
             kind=KIND,
@@ -127,8 +127,9 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
             tier=tier.name,
             tier_range=TierRange(tier.min_crops, tier.max_crops),
             resize_to_fill=setup.preprocessing.fills,
-            top_k=model.top_k,
-            num_active_blocks=model.num_active_blocks,
+            top_k=whole(knobs, "top_k"),
+            num_active_blocks=whole(knobs, "num_active_blocks"),
+            knobs=dict(knobs),
             tasks=task_figures(self._answered),
             per_sample_results=tuple(map(answer_record, self._answered)),
             provenance=gather_provenance(resolved(setup.config), None, str(self._device)),

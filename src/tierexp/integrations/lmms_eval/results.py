@@ -80,7 +80,8 @@ class LmmsEvalRun:
     tier_range: TierRange
     resize_to_fill: bool
     top_k: int | None
-    num_active_blocks: int
+    num_active_blocks: int | None
+    knobs: dict[str, int | float | str | bool | None]
     tasks: dict[str, TaskFigures]
     per_sample_results: tuple[AnswerRecord, ...]
     provenance: Provenance

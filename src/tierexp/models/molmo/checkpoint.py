@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from tierexp.config.checks import choice, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.crops import MaskOrder
-from tierexp.models.active_blocks import BlockPolicy
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
@@ -23,17 +22,13 @@ from tierexp.models.checkpoint_files import (
     weight_files,
 )
 from tierexp.models.compiling import check_compile
-from tierexp.models.knobs import (
-    Precision,
-    blocks_that_run,
-    check_precision,
-    check_top_k,
-    torch_dtype,
-)
+from tierexp.models.knobs.knob import Knob, ModelFacts
+from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
+from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
@@ -45,11 +40,10 @@ if TYPE_CHECKING:
 
     from tierexp.models.molmo.engine import MolmoEngine
     from tierexp.models.molmo.model import Molmo
-    from tierexp.models.protocol import VisionLanguageModel
 
 
 @dataclass(frozen=True)
-class MolmoCheckpoint:
+class MolmoCheckpoint(KnobbedSource):
     """A `ModelSource` for any Molmo: the released ones, and those that `train.py` writes.
 
     Args:
@@ -57,10 +51,7 @@ class MolmoCheckpoint:
             such folder; its weights are fetched on `load`.
         released: The released model that it has to be, or one of its kind, by name; None for any.
         name: How results and charts call the model.
-        top_k: Experts per token; None for the checkpoint's own number.
-        num_active_blocks: Transformer blocks of the decoder that run; None for all.
-        block_policy: Which of them run, where some are skipped.
-        block_importance: The file with a score per block, for the policy `importance`.
+        knobs: Control knobs and their settings.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
         compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
@@ -72,17 +63,13 @@ class MolmoCheckpoint:
 
     checkpoint: str
     name: str = "molmo"
-    top_k: int | None = None
-    num_active_blocks: int | None = None
-    block_policy: BlockPolicy = "last_skipped"
-    block_importance: str | None = None
+    knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
     compile: bool = False
     released: str | None = None
     folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
-    active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.released is not None:
@@ -96,10 +83,7 @@ class MolmoCheckpoint:
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "config", config)
         self._refuse_another_model()
-        check_top_k(self.top_k, config.decoder.num_experts)
-        total, count = config.decoder.num_layers, self.num_active_blocks
-        blocks = blocks_that_run(total, count, self.block_policy, self.block_importance)
-        object.__setattr__(self, "active_blocks", blocks)
+        self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
         check_compile(self.compile)
@@ -170,16 +154,21 @@ class MolmoCheckpoint:
 
         network = load_model(files, self.config, device, torch_dtype(self.dtype, device))
         model = MolmoEngine(network, end_of_text_id)
-        self.turn_knobs(model)
+        self.apply_knobs(model)
         return model
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
-        """Set the experts per token, the blocks that run, and whether code is compiled."""
+    @property
+    def facts(self) -> ModelFacts:
+        """What knobs are checked against."""
+        decoder = self.config.decoder
+        return ModelFacts(decoder.num_layers, decoder.num_experts, decoder.top_k)
+
+    def apply_knobs(self, model: object) -> None:
+        """Set the knobs, and whether code is compiled."""
         from tierexp.models.molmo.engine import MolmoEngine
 
+        super().apply_knobs(model)
         assert isinstance(model, MolmoEngine)
-        model.top_k = self.config.decoder.top_k if self.top_k is None else self.top_k
-        model.active_blocks = self.active_blocks
         model.compile_vision(self.compile)
 
 

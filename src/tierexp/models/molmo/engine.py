@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 
@@ -34,7 +35,17 @@ class MolmoEngine:
         self.end_of_text_id = end_of_text_id
         self.top_k = network.config.decoder.top_k
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
+        self.reduction: Reduction | None = None
+        """Set by a knob that throws vision tokens away."""
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def run_blocks(self, numbers: Sequence[int]) -> None:
+        """Leave out the other decoder blocks, which then cost neither time nor cache.
+
+        Args:
+            numbers: Of the blocks that run, ascending.
+        """
+        self.active_blocks = tuple(numbers)
 
     @property
     def num_active_blocks(self) -> int:
@@ -82,12 +93,15 @@ class MolmoEngine:
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`."""
         if max_new_tokens < 1:
             return inputs.input_ids.new_empty(len(inputs.input_ids), 0)
         with clock.stage("vision"):
             features = self.vision_features(inputs.crops, inputs.patch_mask)
+            if self.reduction is not None:
+                inputs, features = self.reduction(inputs, features)
         return generate_greedily(
             self.network,
             inputs,
@@ -97,6 +111,7 @@ class MolmoEngine:
             self.end_of_text_id,
             clock,
             fixed_length,
+            observer,
         )
 
     @torch.inference_mode()
@@ -112,8 +127,12 @@ class MolmoEngine:
             top_k=self.top_k,
         )
 
-    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens."""
+    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops | None:
+        """The estimated cost of one sample's answer of so many tokens; None where a knob throws
+        tokens away, whose own cost nobody knows here.
+        """
+        if self.reduction is not None:
+            return None
         return stage_flops(
             self.network.config,
             views=inputs.crops.shape[1],

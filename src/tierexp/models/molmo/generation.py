@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.prefill import prefill
@@ -25,6 +26,7 @@ def generate_greedily(
     end_of_text_id: int | None,
     clock: StageClock = UNTIMED,
     fixed_length: bool = False,
+    observer: AnswerObserver = UNOBSERVED,
 ) -> Tensor:
     """The likeliest next token, again and again.
 
@@ -37,6 +39,7 @@ def generate_greedily(
         end_of_text_id: Ends an answer; None lets every answer run to its longest.
         clock: Is told when prefill and decoding begin and end.
         fixed_length: Go on to `max_new_tokens` when all rows have ended.
+        observer: Is told what every token was chosen from.
 
     Returns:
         (B, L <= max_new_tokens) int64; after the end of text a row holds only end-of-text ids,
@@ -50,6 +53,7 @@ def generate_greedily(
             # Answers are never padding, so the whole mask is known before the first token is.
             mask = torch.cat([mask, mask.new_ones(batch, max_new_tokens)], dim=1)
         token = prompts.logits.argmax(dim=-1)  # (B,)
+        observer.chosen(prompts.logits, token, None)
     answers = [token]
     with clock.stage("decode"):
         finished = torch.zeros(batch, dtype=torch.bool, device=token.device)
@@ -69,5 +73,6 @@ def generate_greedily(
             token = logits[:, -1].argmax(dim=-1)
             if end is not None:
                 token = token.masked_fill(finished, end)
+            observer.chosen(logits[:, -1], token, None if end is None else ~finished)
             answers.append(token)
     return torch.stack(answers, dim=1)

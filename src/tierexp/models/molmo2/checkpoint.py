@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.crops import MaskOrder
-from tierexp.models.active_blocks import BlockPolicy
 from tierexp.models.checkpoint_files import weight_files
-from tierexp.models.knobs import (
-    Precision,
-    blocks_that_run,
-    check_precision,
-    check_top_k,
-    torch_dtype,
-)
+from tierexp.models.knobs.knob import Knob, ModelFacts
+from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
+from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.tiers.geometry import CropGeometry
 
@@ -35,20 +30,16 @@ if TYPE_CHECKING:
     import torch
 
     from tierexp.models.molmo2.model import Molmo2
-    from tierexp.models.protocol import VisionLanguageModel
 
 
 @dataclass(frozen=True)
-class Molmo2Checkpoint:
+class Molmo2Checkpoint(KnobbedSource):
     """A `ModelSource` for Molmo2-4B, Molmo2-8B and Molmo2-O-7B.
 
     Args:
         checkpoint: The folder.
         name: How results and charts call the model.
-        top_k: Only None: Molmo2 is dense.
-        num_active_blocks: Transformer blocks of the decoder that run; None for all.
-        block_policy: Which of them run, where some are skipped.
-        block_importance: The file with a score per block, for the policy `importance`.
+        knobs: Control knobs and their settings.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
 
@@ -59,14 +50,10 @@ class Molmo2Checkpoint:
 
     checkpoint: str
     name: str = "molmo2"
-    top_k: int | None = None
-    num_active_blocks: int | None = None
-    block_policy: BlockPolicy = "last_skipped"
-    block_importance: str | None = None
+    knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
     settings: Molmo2Settings = field(init=False, repr=False, compare=False)
-    active_blocks: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _require_extra(self.name)
@@ -77,10 +64,7 @@ class Molmo2Checkpoint:
                 "model.checkpoint", self.checkpoint, f"a folder with a Molmo2 checkpoint ({error})"
             ) from None
         object.__setattr__(self, "settings", settings)
-        check_top_k(self.top_k, num_experts=None)
-        total, count = settings.num_blocks, self.num_active_blocks
-        blocks = blocks_that_run(total, count, self.block_policy, self.block_importance)
-        object.__setattr__(self, "active_blocks", blocks)
+        self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
 
@@ -132,15 +116,13 @@ class Molmo2Checkpoint:
 
         network = load_network(self.folder, device, torch_dtype(self.dtype, device))
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
-        self.turn_knobs(model.to(device))
+        self.apply_knobs(model.to(device))
         return model
 
-    def turn_knobs(self, model: VisionLanguageModel) -> None:
-        """Set the blocks that run."""
-        from tierexp.models.molmo2.model import Molmo2
-
-        assert isinstance(model, Molmo2)
-        model.run_blocks(self.active_blocks)
+    @property
+    def facts(self) -> ModelFacts:
+        """What knobs are checked against."""
+        return ModelFacts(self.settings.num_blocks)
 
 
 def _require_extra(name: str) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, Molmo2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo2.flops import stage_flops
 from tierexp.models.molmo2.pooling import pooled_patches
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
@@ -109,6 +110,7 @@ class Molmo2(nn.Module):
         *,
         clock: StageClock = UNTIMED,
         fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
     ) -> Tensor:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`."""
         if max_new_tokens < 1:
@@ -119,7 +121,8 @@ class Molmo2(nn.Module):
             cache = DynamicCache()
             mask = inputs.attention_mask.long()
             images = self._images(inputs, features)
-            token = self._next_token(inputs.input_ids, mask, cache, **images)
+            token, logits = self._next_token(inputs.input_ids, mask, cache, **images)
+            observer.chosen(logits, token, None)
         answers = [token]
         with clock.stage("decode"):
             ends = token.new_tensor(self.end_ids)
@@ -129,8 +132,9 @@ class Molmo2(nn.Module):
                 if not fixed_length and bool(finished.all()):
                     break
                 mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-                token = self._next_token(token.unsqueeze(1), mask, cache)
+                token, logits = self._next_token(token.unsqueeze(1), mask, cache)
                 token = token.masked_fill(finished, self.end_ids[0])
+                observer.chosen(logits, token, ~finished)
                 answers.append(token)
         return torch.stack(answers, dim=1)
 
@@ -170,8 +174,10 @@ class Molmo2(nn.Module):
 
     def _next_token(
         self, input_ids: Tensor, mask: Tensor, cache: DynamicCache, **image: object
-    ) -> Tensor:
-        """The likeliest token (B,) after `input_ids` (B, T), the last ones that `mask` is about."""
+    ) -> tuple[Tensor, Tensor]:
+        """The likeliest token (B,) after `input_ids` (B, T), the last ones that `mask` is about,
+        and the logits (B, vocab_size) it is chosen from.
+        """
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
         output = self.network(
             input_ids=input_ids,
@@ -182,5 +188,5 @@ class Molmo2(nn.Module):
             logits_to_keep=1,
             **image,
         )
-        likeliest: Tensor = output.logits[:, -1].argmax(dim=-1)
-        return likeliest
+        logits: Tensor = output.logits[:, -1]
+        return logits.argmax(dim=-1), logits

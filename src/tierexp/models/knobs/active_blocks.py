@@ -1,17 +1,20 @@
-"""Which transformer blocks of a decoder run: the third control knob.
+"""Which transformer blocks of a decoder run: the knob of its depth.
 
-In: how many, and by which policy. Out: their numbers, in the order they run. Knows nothing about
-models; what a block matters is read from a file that `python block_importance.py` writes.
+In: how many, and by which policy. Out: their numbers, in the order they run. What a block matters
+is read from a file that `python block_importance.py` writes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal, get_args
 
+from tierexp.config.checks import choice, optional_whole_number, path
 from tierexp.errors import ConfigError, DataError
+from tierexp.models.knobs.knob import Knob, ModelFacts, Undo
 
 BlockPolicy = Literal["first", "last_skipped", "uniform", "importance"]
 """Which blocks stay when some are skipped:
@@ -21,6 +24,74 @@ are the deep blocks before it, which change the least ("The Unreasonable Ineffec
 Deeper Layers", 2024). `uniform`: evenly spaced ones, the first and the last among them.
 `importance`: those with the highest scores, the earlier of two equal ones.
 """
+
+
+@dataclass(frozen=True)
+class ActiveBlocks(Knob):
+    """How many blocks run, and which.
+
+    Args:
+        num_active_blocks: How many; None for all.
+        block_policy: Which of them, where some are skipped.
+        block_importance: The file with a score per block, for the policy `importance`.
+    """
+
+    name: ClassVar[str] = "num_active_blocks"
+    num_active_blocks: int | None = None
+    block_policy: BlockPolicy = "last_skipped"
+    block_importance: str | None = None
+
+    def check(self, facts: ModelFacts) -> None:
+        """See `Knob`; also a `DataError` where the file with scores holds something else."""
+        if facts.num_blocks is not None:
+            self.blocks(facts.num_blocks)
+        elif self != ActiveBlocks():
+            allowed = "only null, this model's decoder is no stack of blocks that can be skipped"
+            raise ConfigError("model.num_active_blocks", self.num_active_blocks, allowed)
+
+    def value(self, facts: ModelFacts) -> int | None:
+        """The number of blocks that run; None where the decoder is no stack of them."""
+        return facts.num_blocks if self.num_active_blocks is None else self.num_active_blocks
+
+    def apply(self, model: Any, facts: ModelFacts) -> Undo | None:
+        """Tell `model.run_blocks`."""
+        if facts.num_blocks is None:
+            return None
+        before = tuple(model.active_blocks)
+        model.run_blocks(self.blocks(facts.num_blocks))
+        return lambda: model.run_blocks(before)
+
+    def fingerprint(self, facts: ModelFacts) -> str:
+        """The numbers of the blocks: a file of scores may change."""
+        return "" if facts.num_blocks is None else repr(self.blocks(facts.num_blocks))
+
+    def blocks(self, num_blocks: int) -> tuple[int, ...]:
+        """The numbers of the blocks that run, ascending.
+
+        Args:
+            num_blocks: Of the decoder.
+
+        Raises:
+            ConfigError: A setting is impossible, or nothing reads it.
+            DataError: The file holds something else.
+        """
+        count, policy, importance = (
+            self.num_active_blocks,
+            self.block_policy,
+            self.block_importance,
+        )
+        optional_whole_number("model.num_active_blocks", count, 1, num_blocks)
+        choice("model.block_policy", policy, get_args(BlockPolicy))
+        scores = None
+        if policy == "importance":
+            if importance is None:
+                allowed = "a file that block_importance.py wrote: the policy importance needs one"
+                raise ConfigError("model.block_importance", None, allowed)
+            scores = read_importance(path("model.block_importance", importance), num_blocks)
+        elif importance is not None:
+            allowed = "null: only model.block_policy=importance reads it"
+            raise ConfigError("model.block_importance", importance, allowed)
+        return choose_blocks(num_blocks, num_blocks if count is None else count, policy, scores)
 
 
 def choose_blocks(

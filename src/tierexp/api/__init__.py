@@ -1,0 +1,1 @@
+"""tierexp from Python: what the commands do, as calls."""

@@ -1,0 +1,166 @@
+"""Asking a model at the operating points that a policy wants, as often as it wants.
+
+In: a batch that is prepared for its samples' first point. Out: every sample's passes, the last of
+which has the answer that counts. Knows nothing of scores, records or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
+from tierexp.data.datamodule import TierDataModule
+from tierexp.errors import ConfigError
+from tierexp.models.confidence import Confidence
+from tierexp.models.knobs.knob import KnobValue
+from tierexp.models.protocol import ModelInputs, ModelSource, VisionLanguageModel
+from tierexp.results.latency import SampleLatency
+from tierexp.runtime.out_of_memory import FittingParts
+from tierexp.tiers.policy import PointAnswer, Policy
+
+Answers = tuple[Tensor, SampleLatency | None, Sequence[Confidence]]
+"""Of a batch: ids (B, L), what they took where they are timed, and how sure each is."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One answer to one sample.
+
+    Args:
+        prepared: The sample, as it was prepared for the pass's point.
+        text: The answer.
+        confidence: How sure the model is of it.
+        latency: What it took; None where it was not timed.
+        knobs: What they came to, by name.
+    """
+
+    prepared: PreparedSample
+    text: str
+    confidence: Confidence
+    latency: SampleLatency | None
+    knobs: Mapping[str, KnobValue]
+
+
+Outcome = tuple[Pass, ...] | FailedSample | PreparedSample
+"""A sample's passes, at least one; or why its image cannot be read, or the sample itself where it
+does not fit into memory alone."""
+
+
+class PointAsker:
+    """Answers batches.
+
+    Args:
+        policy: That wants the points.
+        sources: The model's source at every point, all of the same weights.
+        data: That prepares samples for further points.
+        model: On its device, its knobs as the last run has left them.
+        device: It is on.
+        answer: Answers a batch.
+        decode: Ids to text.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        sources: Sequence[ModelSource],
+        data: TierDataModule,
+        model: VisionLanguageModel,
+        device: torch.device,
+        answer: Callable[[ModelInputs], Answers],
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
+        self._policy = policy
+        self._sources = sources
+        self._data = data
+        self._model = model
+        self._device = device
+        self._decode = decode
+        self._parts = FittingParts(answer)
+        self._turned_to: int | None = None
+
+    @property
+    def halved(self) -> int:
+        """How many batches did not fit into memory so far."""
+        return self._parts.halved
+
+    def turn_to(self, point: int) -> None:
+        """Set the model's knobs to a point's."""
+        if point != self._turned_to:
+            self._sources[point].apply_knobs(self._model)
+            self._turned_to = point
+
+    def __call__(self, batch: EvaluationBatch) -> Iterator[list[Outcome]]:
+        """What came of a batch's samples, some at a time, as soon as it is known.
+
+        Args:
+            batch: On the device.
+        """
+        passes: dict[int, tuple[Pass, ...]] = {}
+        waiting = [batch]
+        while waiting:
+            some = waiting.pop(0)
+            if some.failures:
+                yield list(some.failures)
+            again: dict[int, list[int]] = {}
+            for part in self._passes(some):
+                if isinstance(part, PreparedSample):
+                    yield [part]
+                    continue
+                done: list[Outcome] = []
+                for one in part:
+                    index = one.prepared.index
+                    passes[index] = (*passes.get(index, ()), one)
+                    point = self._next(passes[index])
+                    if point is None:
+                        done.append(passes.pop(index))
+                    else:
+                        again.setdefault(point, []).append(index)
+                if done:
+                    yield done
+            for point, indices in again.items():
+                waiting += [batch.to(self._device) for batch in self._data.at(indices, point)]
+
+    def _passes(self, batch: EvaluationBatch) -> Iterator[list[Pass] | PreparedSample]:
+        """One pass over a batch, in parts that fit into memory."""
+        if batch.inputs is None:
+            return
+        self.turn_to(batch.prepared[0].point)
+        for rows, answers in self._parts(batch.inputs):
+            part = batch.prepared[rows.start : rows.stop]
+            if answers is None:
+                yield part[0]
+                continue
+            tokens, latency, confidences = answers
+            knobs = self._sources[batch.prepared[0].point].knob_values
+            yield [
+                Pass(prepared, self._decode(row), confidence, latency, knobs)
+                for prepared, row, confidence in zip(
+                    part, tokens.tolist(), confidences, strict=True
+                )
+            ]
+
+    def _next(self, passes: Sequence[Pass]) -> int | None:
+        """The point to ask next; None where the last answer counts.
+
+        Raises:
+            ConfigError: The policy asks for a point that has answered, or that it does not have.
+        """
+        answers = [
+            PointAnswer(
+                one.prepared.point,
+                one.text,
+                one.confidence.mean_log_probability,
+                one.confidence.first_margin,
+            )
+            for one in passes
+        ]
+        point = self._policy.again(self._data.view(passes[0].prepared.index), answers)
+        left = set(range(len(self._policy.points))) - {answer.point for answer in answers}
+        if point is not None and point not in left:
+            allowed = f"another point of {sorted(left)}, or none, after {len(answers)} answers"
+            raise ConfigError("policy", self._policy.name, f"{allowed}, not {point}")
+        return point

@@ -1,0 +1,1 @@
+"""Aria: what an image costs."""

@@ -1,0 +1,1 @@
+"""Aya Vision: what an image costs."""

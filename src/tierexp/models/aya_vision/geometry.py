@@ -1,0 +1,14 @@
+"""Aya Vision (2025): InternVL's crops of 364 pixels; every image has its tile's name before it."""
+
+from __future__ import annotations
+
+from tierexp.models.plans.closest_aspect import ClosestAspectFamily
+from tierexp.models.plans.plan import Preset
+
+PRESETS = (
+    Preset(
+        "aya",
+        "size 364, crop_to_patches, 1 to 12",
+        ClosestAspectFamily(crop_size=364, tokens_per_image=169, fixed_marks=2, marks_per_image=1),
+    ),
+)

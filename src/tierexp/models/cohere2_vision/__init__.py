@@ -1,0 +1,1 @@
+"""Cohere2 Vision (Command A Vision): what an image costs."""

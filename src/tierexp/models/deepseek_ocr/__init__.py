@@ -1,0 +1,1 @@
+"""DeepSeek-OCR: what an image costs."""

@@ -1,0 +1,1 @@
+"""DeepSeek-VL: what an image costs."""

@@ -1,0 +1,1 @@
+"""DeepSeek-VL hybrid: what an image costs."""

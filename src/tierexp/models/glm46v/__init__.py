@@ -1,0 +1,1 @@
+"""GLM-4.6V: what an image costs."""

@@ -1,0 +1,1 @@
+"""GLM-4.1V: what an image costs."""

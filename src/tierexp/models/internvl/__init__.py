@@ -1,0 +1,1 @@
+"""InternVL: what an image costs."""

@@ -1,0 +1,1 @@
+"""Janus: what an image costs."""

@@ -1,0 +1,1 @@
+"""LFM2-VL: what an image costs."""

@@ -1,0 +1,1 @@
+"""LightOnOCR: what an image costs."""

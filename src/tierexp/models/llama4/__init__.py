@@ -1,0 +1,1 @@
+"""Llama 4: what an image costs."""

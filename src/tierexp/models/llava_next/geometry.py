@@ -1,0 +1,22 @@
+"""LLaVA-NeXT ("LLaVA-NeXT", 2024): the best of five resolutions, padding dropped, the global view
+first.
+
+Not symmetric: a line break ends every row, and a tall image has more rows than a wide one.
+"""
+
+from __future__ import annotations
+
+from tierexp.models.plans.pinpoints import PinpointFamily
+from tierexp.models.plans.plan import Preset
+
+PRESETS = (
+    Preset(
+        "llava_next",
+        "336, five pinpoints",
+        PinpointFamily(
+            crop_size=336,
+            side_tokens=24,
+            pinpoints=((1, 2), (2, 1), (2, 2), (3, 1), (1, 3)),
+        ),
+    ),
+)

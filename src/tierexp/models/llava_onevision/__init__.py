@@ -1,0 +1,1 @@
+"""LLaVA-OneVision: what an image costs."""

@@ -1,0 +1,1 @@
+"""MiniCPM-V 4.6: what an image costs."""

@@ -1,0 +1,15 @@
+"""Molmo2 (2025): Molmo's rule with crops of 378 pixels, up to 8 of them."""
+
+from __future__ import annotations
+
+from tierexp.models.plans.overlapping import OverlappingCrops
+from tierexp.models.plans.plan import Preset
+from tierexp.tiers.geometry import CropGeometry
+
+PRESETS = (
+    Preset(
+        "molmo2",
+        "class defaults (8 crops)",
+        OverlappingCrops(CropGeometry(crop_size=378, pool_canvas=True), max_crops=8),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Ovis2: what an image costs."""

@@ -1,0 +1,1 @@
+"""Perception LM: what an image costs."""

@@ -1,0 +1,1 @@
+"""Pixtral: what an image costs."""

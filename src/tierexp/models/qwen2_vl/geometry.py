@@ -1,0 +1,14 @@
+"""Qwen2-VL ("Qwen2-VL", 2024): cells of 28 pixels within a range of pixels."""
+
+from __future__ import annotations
+
+from tierexp.models.plans.pixel_range import PixelRangeFamily
+from tierexp.models.plans.plan import Preset
+
+PRESETS = (
+    Preset(
+        "qwen2_vl",
+        "class defaults",
+        PixelRangeFamily(cell_size=28, min_pixels=56 * 56, max_pixels=28 * 28 * 1280),
+    ),
+)

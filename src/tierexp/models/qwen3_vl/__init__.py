@@ -1,0 +1,1 @@
+"""Qwen3-VL: what an image costs."""

@@ -1,0 +1,14 @@
+"""Qwen3-VL (2025): Qwen2-VL's rule with cells of 32 pixels, 64 to 16,384 of them."""
+
+from __future__ import annotations
+
+from tierexp.models.plans.pixel_range import PixelRangeFamily
+from tierexp.models.plans.plan import Preset
+
+PRESETS = (
+    Preset(
+        "qwen3_vl",
+        "patch 16, 65536 to 16777216 pixels",
+        PixelRangeFamily(cell_size=32, min_pixels=65536, max_pixels=16777216),
+    ),
+)

@@ -1,0 +1,1 @@
+"""SmolVLM2: what an image costs."""

@@ -1,0 +1,14 @@
+"""SmolVLM2 ("SmolVLM", 2025): Idefics3's rule with crops of 512 pixels and 64 tokens."""
+
+from __future__ import annotations
+
+from tierexp.models.plans.longest_edge_crops import SplitFamily
+from tierexp.models.plans.plan import Preset
+
+PRESETS = (
+    Preset(
+        "smolvlm2",
+        "longest edge 2048, max image 512, 64 tokens",
+        SplitFamily(crop_size=512, tokens_per_image=64, longest_edge=2048),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Budget in, answers out: what decides the operating point of every question."""

@@ -1,0 +1,51 @@
+"""The page about extending, done as it says: its files written, its commands typed in bash."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import TESTS
+from tierexp.results.schema import load_results
+
+ROOT = TESTS.parent
+PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
+FILES = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```', PAGE, re.DOTALL | re.MULTILINE))
+COMMANDS = re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+MOST_LINES = 32
+FAST = "logger=none trainer=cpu data.num_workers=0 output_dir=out"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_page_runs(tmp_path: Path, command: str) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    from PIL import Image
+
+    Image.new("RGB", (640, 480), "white").save(tmp_path / "photo.png")
+    line = (
+        '{"id": "1", "image": "photo.png", "question": "Is there a red circle?", "answers": ["n"]}'
+    )
+    (tmp_path / "photos.jsonl").write_text(line + "\n")
+    script = command.strip().replace("python eval.py", f"{sys.executable} {ROOT / 'eval.py'}")
+    done = subprocess.run(
+        ["bash", "-c", f"{script} {FAST}"], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "out").glob("*_tier-*.json")
+    results = load_results(path)
+    assert results.num_samples > 0
+    if "starts" in command:
+        assert results.accuracy == float(results.per_sample_results[0].prediction[:1] == "n")
+
+
+def test_examples_are_short() -> None:
+    assert len(FILES) >= 6
+    assert all(len(text.splitlines()) <= MOST_LINES for text in FILES.values())

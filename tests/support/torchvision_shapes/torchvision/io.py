@@ -1,0 +1,1 @@
+"""`transformers` imports the module; nothing in it is called."""
