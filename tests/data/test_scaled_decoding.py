@@ -20,6 +20,7 @@ from tierexp.imaging.decode import decode_image
 from tierexp.imaging.preprocess import needed_size, preprocess
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
+from tierexp.models.crop_inputs import CropInputs
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import Tier
 
@@ -84,10 +85,34 @@ def test_the_data_set_is_asked_for_what_is_needed(
     monkeypatch.setattr(folder, "decode_image", watched)
     dataset = FolderDataset(tmp_path / "q.jsonl", decode=decode)
     how = Preprocessing(tier=Tier("one", 1, 1, (1,), 288, ""))
-    preparer = SamplePreparer(
-        dataset, plan_evaluation(dataset, how, 1), how, LetterTokenizer(), "aligned"
-    )
+    plan = plan_evaluation(dataset, how, 1)
+    preparer = SamplePreparer(dataset, plan, how, CropInputs(LetterTokenizer()))
     row = preparer[0]
     assert isinstance(row, PreparedRow)
     assert row.prepared.image_size == (1000, 1500)
     assert asked == [wanted]
+
+
+def test_a_family_that_wants_whole_pictures_gets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo(1000, 1500))
+    fields = {"id": "a", "image": "a.jpg", "question": "q", "answers": ["b"]}
+    (tmp_path / "q.jsonl").write_text(json.dumps(fields))
+    shapes = []
+
+    class WholePictures:
+        """Another family's builder."""
+
+        def image(self, pixels, tiling, preprocessing):
+            shapes.append(pixels.shape)
+            return CropInputs(LetterTokenizer()).image(pixels, tiling, preprocessing)
+
+        def row(self, image, tiling, geometry, question):
+            return CropInputs(LetterTokenizer()).row(image, tiling, geometry, question)
+
+    dataset = FolderDataset(tmp_path / "q.jsonl", decode="scaled")
+    how = Preprocessing(tier=Tier("one", 1, 1, (1,), 288, ""))
+    plan = plan_evaluation(dataset, how, 1)
+    assert isinstance(SamplePreparer(dataset, plan, how, WholePictures())[0], PreparedRow)
+    assert shapes == [(1000, 1500, 3)]
