@@ -13,6 +13,7 @@ from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
 from tierexp.data.sample import QuestionDataset, ScaledDecoding
 from tierexp.errors import ImageDecodeError
+from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import InputBuilder, PreparedImage, TakesSmallerImages
 from tierexp.tiers.geometry import Tiling
@@ -88,15 +89,31 @@ class SamplePreparer:
             image_size=self._plan.sizes[index],
             selection=selection,
             target_resolution=geometry.window_resolution(selection.tiling),
-            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
-            actual_vision_tokens=image.actual_vision_tokens,
-            actual_crop_tokens=image.actual_crop_tokens,
-            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
-            content_kept=image.content_kept,
-            padding_fraction=image.padding_fraction,
+            measured=self._measured(index, selection, image),
         )
         row = self._builder.row(image, selection.tiling, geometry, sample.question)
         return PreparedRow(row, prepared)
+
+    def _measured(self, index: int, selection: Selection, image: PreparedImage) -> OneImage:
+        geometry = self._preprocessing.geometry
+        height, width = self._plan.sizes[index]
+        rows, cols = selection.tiling
+        return ImageMeasurements(
+            height=height,
+            width=width,
+            rows=rows,
+            cols=cols,
+            crops=selection.crops,
+            mismatch=selection.mismatch,
+            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
+            selected_crop_tokens=selection.crops * geometry.tokens_per_crop,
+            actual_vision_tokens=image.actual_vision_tokens,
+            actual_crop_tokens=image.actual_crop_tokens,
+            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            unreduced_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            content_kept=image.content_kept,
+            padding_fraction=image.padding_fraction,
+        )
 
     def _preprocessed(self, index: int, tiling: Tiling) -> PreparedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""

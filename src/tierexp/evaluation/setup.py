@@ -9,23 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "policy", "resize", "model", "data", "latency", "validate", "trainer",
-    "logger", "seed", "resume", "run_name", "output_dir",
+    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
+    "validate",
+    "trainer", "logger", "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -44,6 +49,8 @@ class EvaluationSetup:
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with an unfinished run in the output folder.
+        metrics: The columns of results.
+        reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
     preprocessing: Preprocessing
@@ -55,6 +62,8 @@ class EvaluationSetup:
     seed: int
     latency: LatencySettings | None = None
     resume: bool = False
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
+    reduction: Reduction = NO_REDUCTION
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -94,12 +103,44 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     )
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    reduction = NO_REDUCTION
+    if "reduction" in keys:
+        reduction = build(config, "reduction")
+        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+        source = with_reduction(source, reduction)
     return EvaluationSetup(
         preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
         loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
+        read_metrics(config) if "metric" in keys else BUILT_IN,
+        reduction,
     )  # fmt: skip
+
+
+def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
+    """The columns of a run: those of every run, and what the group `metric` adds.
+
+    Args:
+        config: As composed; `metric` holds a group with a `_target_` for each of the user's own.
+
+    Raises:
+        ConfigError: An entry is no metric, or has the name of another column.
+    """
+    own = config.get("metric")
+    if own is None:
+        return combined([])
+    if not isinstance(own, DictConfig):
+        raise ConfigError("metric", own, "names of metrics, each with a _target_")
+    metrics = []
+    for name in map(str, own):
+        key = f"metric.{name}"
+        try:
+            metrics.append(build(config, key))
+        except InstantiationException as error:  # of what it is made of, by Hydra
+            reason = str(error).splitlines()[0]
+            raise ConfigError(key, own[name].get("_target_"), reason) from error
+    return combined(metrics)
 
 
 def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
