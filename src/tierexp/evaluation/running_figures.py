@@ -20,6 +20,9 @@ SECONDS = 10.0
 """Between two rows of figures; a run that takes less logs none."""
 
 
+_TOKENS = ("selected_vision_tokens", "llm_vision_tokens")
+
+
 class RunningFigures(Callback):
     """Logs accuracy, tokens and speed so far; of several processes, the first tells of its own."""
 
@@ -54,18 +57,19 @@ class RunningFigures(Callback):
         self._last = now
         samples = pl_module.samples
         new, seconds = len(samples) - self._before, now - self._started
-        tokens = float(np.mean([sample.llm_vision_tokens for sample in samples]))
         figures = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(pl_module.failures)),
             "accuracy": float(np.mean([sample.accuracy for sample in samples])),
-            "selected_vision_tokens_mean": float(
-                np.mean([sample.selected_vision_tokens for sample in samples])
-            ),
-            "llm_vision_tokens_mean": tokens,
             "samples_per_second": new / seconds,
-            "vision_tokens_per_second": tokens * new / seconds,
         }
+        for name in _TOKENS:
+            counts = [sample.metrics.get(name) for sample in samples]
+            figures[f"{name}_mean"] = float(
+                np.mean([count for count in counts if count is not None])
+            )
+        tokens = figures["llm_vision_tokens_mean"]
+        figures["vision_tokens_per_second"] = tokens * new / seconds
         logged = {f"progress/{name}": figure for name, figure in figures.items()}
         trainer.logger.log_metrics(logged, step=len(samples))
         trainer.logger.save()

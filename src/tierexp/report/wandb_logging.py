@@ -24,11 +24,8 @@ from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
 from tierexp.report.wandb_settings import Mode, refuse_run_id, wandb_mode
+from tierexp.results.metrics import Metric
 
-_COLUMNS: list[str | int] = [
-    "sample_id", "task", "tiling", "crops", "mismatch", "question", "prediction", "answers",
-    "accuracy",
-]  # fmt: skip
 _MOST_SAMPLES = 1000
 """Each is drawn and uploaded."""
 _NO_PROJECT = re.compile(r"[/\\#?%:]")
@@ -98,23 +95,25 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             _keep_movable(run, self._folder)
         super().__init__(save_dir=save_dir, project=project, name=name, experiment=run)
 
-    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
+    def log_sample_table(self, rows: Sequence[SampleRow], metrics: Sequence[Metric]) -> None:
         """Log the W&B table `samples`."""
-        data = [
-            [
-                row.result.sample_id,
-                row.result.task,
-                wandb.Image(row.figure),
-                row.result.selected_crops,
-                row.result.aspect_ratio_mismatch,
-                row.result.question,
-                row.result.prediction,
-                " | ".join(row.result.answers),
-                row.result.accuracy,
-            ]
-            for row in rows
-        ]
-        self.log_media({"samples": wandb.Table(columns=_COLUMNS, data=data)})
+        columns: list[str | int] = []
+        data = []
+        for row in rows:
+            result = row.result
+            cells = {
+                "sample_id": result.sample_id,
+                "task": result.task,
+                "tiling": wandb.Image(row.figure),
+                **{m.stem: result.metrics.get(m.name) for m in metrics},
+                "question": result.question,
+                "prediction": result.prediction,
+                "answers": " | ".join(result.answers),
+                "accuracy": result.accuracy,
+            }
+            columns = list(cells)
+            data.append(list(cells.values()))
+        self.log_media({"samples": wandb.Table(columns=columns, data=data)})
 
     def log_media(self, values: Mapping[str, Any]) -> None:
         """Log tables, pages and pictures; in an offline run all their files lie in its folder.
