@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from tierexp.config.credentials import without_credentials
 from tierexp.errors import ConfigError, TierexpError, shortened
@@ -51,7 +51,7 @@ def ending_of(error: Exception) -> tuple[str, int] | None:
     """
     if isinstance(error, TierexpError):
         return str(error), USER_ERROR
-    if isinstance(error, OmegaConfBaseException):
+    if isinstance(error, InterpolationResolutionError):
         return interpolation_trouble(error), USER_ERROR
     if isinstance(error, OSError) and error.errno in _NOT_THERE and error.filename is not None:
         return path_trouble(error), USER_ERROR
