@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from tests.support.command_line import run_on_fakes
 from tests.support.wandb_records import records
 from tierexp import CropGeometry
-from tierexp.cli.overrides import sweep_group
+from tierexp.config.names import sweep_group
 from tierexp.errors import ConfigError
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report.command import main as report
