@@ -37,7 +37,7 @@ from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_req
 from tierexp.integrations.lmms_eval.results import task_figures
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.tier import Tier
 
@@ -73,7 +73,8 @@ def test_arguments_set_every_knob() -> None:
     assert setup.prompt.open == "vqa2"
     assert (setup.batch_size, setup.num_workers) == (4, 0)
     model: Any = setup.source
-    assert (model.top_k, model.num_active_blocks, model.dtype) == (1, 3, "bfloat16")
+    assert model.knob_values == {"top_k": 1, "num_active_blocks": 3}
+    assert model.dtype == "bfloat16"
     assert setup.output_dir == Path("/tmp/o")
 
 
@@ -249,8 +250,9 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     (figures,) = task_figures([answered[0], answered[2]]).values()
     # 640 x 480 at the medium tier: 2 x 3 crops, 3/2 against 528/368.
     assert figures.selected_crops_distribution == {6: 2}
-    assert figures.selected_vision_tokens_mean == 7 * 144
-    assert figures.aspect_ratio_mismatch_mean == pytest.approx(abs(3 / 2 - 528 / 368))
+    assert figures.aggregates["selected_vision_tokens_mean"] == 7 * 144
+    mismatch = figures.aggregates["aspect_ratio_mismatch_mean"]
+    assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
 
 
 def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def build(
 
     Args:
         config: The whole configuration.
-        key: The group.
+        key: The group; `a.b` is one within a group.
         leave_out: Keys of the group that are settings of something else.
         kind: A protocol whose members the object has to have.
         require_offered: Refuse a target that does not take all that is offered.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tierexp.data.sample import Sample
-from tierexp.models.protocol import ModelInputs
+from tierexp.imaging.measurements import OneImage
 from tierexp.tiers.selection import Selection
 
 if TYPE_CHECKING:
@@ -24,12 +24,7 @@ class PreparedSample:
         image_size: (height, width) of the image as displayed, in pixels.
         selection: The tiling that was chosen for it.
         target_resolution: (height, width) of the tiling's windows, in pixels.
-        selected_vision_tokens: The budget: (crops + 1) times the tokens per crop.
-        actual_vision_tokens: Of those, the tokens that see at least one pixel of the image.
-        actual_crop_tokens: The same of the crops alone, without the global view.
-        llm_vision_tokens: What the language model receives.
-        content_kept: Share of the image's area left after cropping to the canvas.
-        padding_fraction: Share of the canvas's area that is padding.
+        measured: What the tiling does to the image.
     """
 
     index: int
@@ -38,12 +33,7 @@ class PreparedSample:
     image_size: tuple[int, int]
     selection: Selection
     target_resolution: tuple[int, int]
-    selected_vision_tokens: int
-    actual_vision_tokens: int
-    actual_crop_tokens: int
-    llm_vision_tokens: int
-    content_kept: float
-    padding_fraction: float
+    measured: OneImage
 
 
 @dataclass(frozen=True)
@@ -66,12 +56,13 @@ class EvaluationBatch:
     """Samples of one operating point and equal crop count, and those that failed on the way.
 
     Args:
-        inputs: Row i belongs to `prepared[i]`; None when every sample failed.
+        inputs: A `BatchInputs` of the model's family, whose row i belongs to `prepared[i]`; None
+            when every sample failed.
         prepared: The samples of the batch.
         failures: Samples that are not in it because their image could not be read.
     """
 
-    inputs: ModelInputs | None
+    inputs: Any
     prepared: tuple[PreparedSample, ...]
     failures: tuple[FailedSample, ...]
 

@@ -25,8 +25,11 @@ from tierexp.evaluation.measure import Measured, Run, measure, samples_left
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
+from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
+from tierexp.results.aggregate import aggregate
+from tierexp.results.files import write_results
 from tierexp.results.provenance import digest_inputs, gather_provenance
-from tierexp.results.schema import EvaluationResults, Provenance, aggregate, write_results
+from tierexp.results.schema import EvaluationResults, Provenance
 from tierexp.results.versions import code_versions, version_changes
 from tierexp.tiers.policy import expected_tokens
 
@@ -78,7 +81,7 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         measured = measure(run, journal, data)
         superseded = before if setup.overwrite else [] if earlier is None else [earlier[1]]
         results, path = _written(run, measured, provenance, journal, superseded)
-        _log_samples(run, measured, path, logger)
+        _show_samples(run, measured, path, logger)
         print_summary(results, path, _whereabouts(logger), console)
         if measured.interrupted:
             raise KeyboardInterrupt
@@ -157,13 +160,19 @@ def _hyperparameters(setup: EvaluationSetup) -> dict[str, Any]:
     return logged_settings(setup.settings, setup.policy.name, tokens)
 
 
-def _log_samples(run: Run, measured: Measured, path: Path, logger: Logger) -> None:
-    if not isinstance(logger, SampleTableLogger):
-        return
-    setup, shown = run.setup, measured.samples[: logger.table_samples]
-    rows = sample_rows(setup.dataset, setup.preprocessing, shown)
-    logger.log_sample_table(list(rows))
-    logger.log_file(path, "results")
+def _show_samples(run: Run, measured: Measured, path: Path, logger: Logger) -> None:
+    """Draw some samples for the logger and for a report."""
+    setup, samples = run.setup, measured.samples
+    count = logger.table_samples if isinstance(logger, SampleTableLogger) else 0
+    chosen = worth_keeping(samples, count)
+    rows = list(sample_rows(setup.dataset, setup.preprocessing, chosen))
+    mode = setup.preprocessing.resize.crops
+    keep_thumbnails(((row.result, row.figure) for row in rows), mode, run.folder)
+    if isinstance(logger, SampleTableLogger):
+        first = {id(sample) for _, sample in samples[:count]}
+        shown = [metric for metric in setup.metrics if metric.tables != "summary"]
+        logger.log_sample_table([row for row in rows if id(row.result) in first][:count], shown)
+        logger.log_file(path, "results")
 
 
 def _refuse_failure(results: EvaluationResults) -> None:

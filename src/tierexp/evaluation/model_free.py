@@ -18,16 +18,19 @@ from rich.console import Console
 from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread, resume_key
 from tierexp.data.family_columns import measure_family
-from tierexp.data.size_columns import ImageColumns, measure
+from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.folder import claimed, results_in
 from tierexp.evaluation.journal import refuse_other_settings
-from tierexp.evaluation.setup import KEYS, read_claim
+from tierexp.evaluation.setup import KEYS, read_claim, read_metrics
+from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
+from tierexp.results.files import write_results
+from tierexp.results.metrics import BUILT_IN, AnyMetric, columns_of_images
 from tierexp.results.model_free import (
     ModelFreeFacts,
     ModelFreeResults,
@@ -35,10 +38,10 @@ from tierexp.results.model_free import (
     load_model_free_results,
 )
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import Failure, TierRange, write_results
+from tierexp.results.schema import Failure, TierRange
 
 _UNREAD = (
-    "policy", "latency", "validate", "trainer", "logger", "seed", "run_name",
+    "policy", "reduction", "latency", "validate", "trainer", "logger", "seed", "run_name",
     "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
@@ -52,11 +55,13 @@ class ModelFreeSetup:
         model: Whose crops or cells.
         preprocessing: How images would become crops.
         sizes: Of the images, at least one of them or of their failures.
+        metrics: The columns of results; those of answers have no values.
     """
 
     model: NoModel
     preprocessing: Preprocessing
     sizes: ImageSizes
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
 
 
 def run_model_free(
@@ -115,9 +120,11 @@ def _measured(
     """The results, and the sizes of the images that have some."""
     tier = setup.preprocessing.tier
     started = perf_counter()
-    columns, sizes = _measure(setup)
+    images, sizes = _measure(setup)
+    columns = columns_of_images(setup.metrics, images)
     seconds = perf_counter() - started
     results = aggregate_columns(
+        [metric for metric in setup.metrics if metric.name in columns],
         columns,
         tuple(Failure(name, reason) for name, reason in sizes.unreadable.items()),
         ModelFreeFacts(
@@ -133,7 +140,7 @@ def _measured(
     return results, sizes
 
 
-def _measure(setup: ModelFreeSetup) -> tuple[ImageColumns, ImageSizes]:
+def _measure(setup: ModelFreeSetup) -> tuple[ManyImages, ImageSizes]:
     """The figures, and the sizes of the images that have some."""
     how, preset = setup.preprocessing, setup.model.preset
     if preset is None:
@@ -164,7 +171,7 @@ def read_model_free_parts(
         reason = "leave it out: with a model.family the least mismatch wins"
         refuse_unread(written, ("threshold",), reason)
     preprocessing = Preprocessing.from_config(config, model.geometry)
-    return partial(ModelFreeSetup, model, preprocessing)
+    return partial(ModelFreeSetup, model, preprocessing, metrics=read_metrics(config))
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from tierexp.config.build import (
@@ -23,18 +24,21 @@ from tierexp.config.build import (
 )
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "policy", "resize", "model", "data", "latency", "validate", "trainer",
-    "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
+    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
+    "validate", "trainer", "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -63,6 +67,8 @@ class EvaluationSetup:
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with what is in the output folder.
         overwrite: Whether what is in the output folder may go.
+        metrics: The columns of results.
+        reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
     preprocessing: Preprocessing
@@ -78,6 +84,8 @@ class EvaluationSetup:
     latency: LatencySettings | None = None
     resume: bool = False
     overwrite: bool = False
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
+    reduction: Reduction = NO_REDUCTION
 
 
 def read_setup(
@@ -116,6 +124,11 @@ def read_setup(
     dataset = _dataset(config, source, {} if datasets is None else datasets)
     _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
+    reduction = NO_REDUCTION
+    if "reduction" in keys:
+        reduction = build(config, "reduction")
+        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+        source = with_reduction(source, reduction)
     return EvaluationSetup(
         preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
         loader, dataset, source, seed,
@@ -124,6 +137,8 @@ def read_setup(
         logger=blueprint(config, "logger") if "logger" in keys else None,
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
+        metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
+        reduction=reduction,
     )  # fmt: skip
 
 
@@ -168,6 +183,31 @@ def read_claim(config: DictConfig) -> tuple[bool, bool]:
     return resume, overwrite
 
 
+def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
+    """The columns of a run: those of every run, and what the group `metric` adds.
+
+    Args:
+        config: As composed; `metric` holds a group with a `_target_` for each of the user's own.
+
+    Raises:
+        ConfigError: An entry is no metric, or has the name of another column.
+    """
+    own = config.get("metric")
+    if own is None:
+        return combined([])
+    if not isinstance(own, DictConfig):
+        raise ConfigError("metric", own, "names of metrics, each with a _target_")
+    metrics = []
+    for name in map(str, own):
+        key = f"metric.{name}"
+        try:
+            metrics.append(build(config, key))
+        except InstantiationException as error:  # of what it is made of, by Hydra
+            reason = str(error).splitlines()[0]
+            raise ConfigError(key, own[name].get("_target_"), reason) from error
+    return combined(metrics)
+
+
 def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
     """The policy of the group `policy`, which may want to know the tier and the crops."""
     policy: Policy = build(
@@ -177,6 +217,7 @@ def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
         tier=preprocessing.tier,
         geometry=preprocessing.geometry,
         seed=config.seed,
+        preprocessing=preprocessing,
     )
     if not policy.points:
         raise ConfigError("policy.points", [], "at least one operating point")

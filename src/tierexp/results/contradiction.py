@@ -9,7 +9,8 @@ import dataclasses
 import math
 from typing import Any
 
-from tierexp.results.schema import EvaluationResults, RunFacts, aggregate
+from tierexp.results.aggregate import aggregate
+from tierexp.results.schema import EvaluationResults, RunFacts
 
 _NOT_OF_SAMPLES = ("samples_per_second", "latency", "provenance", "per_sample_results", "failures")
 _PRECISION = 1e-9
