@@ -25,6 +25,8 @@ from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.comparison import runs_below
 from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+from tierexp.report.reduction_figure import reduction_curve
+from tierexp.report.reductions import HEAD, rival_rows, rivals
 from tierexp.report.summary import score_text
 from tierexp.report.trust import trusted_config
 from tierexp.report.varying import comparable, run_labels
@@ -85,6 +87,8 @@ def write_report(folder: Path, trust: bool = False) -> Path:
         subtitle=_subtitle(runs),
         runs=_runs_table(runs, labels),
         checks=list(_check_rows(runs, labels)),
+        rivals_head=HEAD,
+        rivals=rival_rows(runs),
         figures=[{"name": d.name, "caption": d.caption, "svg": _inline_svg(d)} for d in drawings],
         galleries=[
             {"label": label, "pictures": fitting_pictures(run, pictures)}
@@ -174,6 +178,11 @@ def _drawings(runs: Runs) -> Iterator[Drawing]:
         yield Drawing(
             "accuracy_tokens", "Accuracy against the vision tokens that were selected.",
             lambda: accuracy_curve(runs, runs[0].chance),
+        )  # fmt: skip
+    if rivals(runs):
+        yield Drawing(
+            "reductions", "Tiers, and tokens of a tier thrown away or merged.",
+            lambda: reduction_curve(runs),
         )  # fmt: skip
     if any(run.latency is not None for run in runs):
         yield Drawing(
