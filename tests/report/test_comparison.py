@@ -60,7 +60,11 @@ def test_an_earlier_sweep_of_the_folder_is_not_this_one(tmp_path: Path) -> None:
         f"output_dir={tmp_path / 'out'}", *sweep,
     )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
-    assert not (tmp_path / "out" / "comparison.json").exists()
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [(run["tier"], run["model"]) for run in content["runs"]] == [
+        ("low", "none"), ("medium", "none"),
+    ]  # fmt: skip
+    assert content["validation"] == []
 
 
 def test_runs_that_differ_in_more_are_listed_and_not_judged(tmp_path: Path) -> None:
@@ -139,7 +143,7 @@ def test_knobs_are_swept_with_one_model(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted((run["top_k"], run["num_active_blocks"]) for run in runs) == [
         (1, 3), (1, 4), (2, 3), (2, 4),
     ]  # fmt: skip
-    assert (tmp_path / "0_tier-fixed_288_topk1_blocks3").is_dir()
+    assert (tmp_path / "0_model.num_active_blocks-3_model.top_k-1_tier-fixed_288").is_dir()
 
 
 def test_a_model_is_loaded_anew_where_its_weights_differ(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.results import FACTS, LANDSCAPE, PROVENANCE
+from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, with_metrics
 from tierexp.errors import DataError
+from tierexp.report.page import write_report
 from tierexp.report.reduction_figure import reduction_curve
 from tierexp.report.reductions import HEAD, method_of, rival_rows, rivals
-from tierexp.results.schema import EvaluationResults, aggregate
+from tierexp.results.aggregate import aggregate
+from tierexp.results.files import write_results
+from tierexp.results.schema import EvaluationResults
 
 TASKS = ["read", "read", "count", "count"]
 
@@ -21,9 +25,12 @@ def run(
     tier: str, tokens: int, scores: Sequence[float], reduction: str | None = None
 ) -> EvaluationResults:
     samples = [
-        replace(
-            LANDSCAPE, sample_id=str(number), image_key=f"image {number}", accuracy=score,
-            llm_vision_tokens=tokens, task=TASKS[number], tier=tier,
+        with_metrics(
+            replace(
+                LANDSCAPE, sample_id=str(number), image_key=f"image {number}", accuracy=score,
+                task=TASKS[number], tier=tier,
+            ),
+            llm_vision_tokens=tokens,
         )
         for number, score in enumerate(scores)
     ]  # fmt: skip
@@ -90,3 +97,14 @@ def test_the_figure_draws_every_run_where_it_is() -> None:
     assert [[357.0, 50.0], [1213.0, 100.0]] in drawn
     _, labels = axes.get_legend_handles_labels()
     assert sorted(labels) == ["diverse", "random", "tiers"]
+
+
+def test_the_page_has_the_table_and_the_figure(tmp_path: Path) -> None:
+    for number, result in enumerate([LOW, HIGH, DIVERSE, RANDOM]):
+        write_results(result, tmp_path / str(number) / result.file_name)
+    text = write_report(tmp_path).read_text("utf-8")
+    assert 'id="reductions"' in text
+    assert "diverse of high" in text
+    assert (tmp_path / "figures" / "reductions.svg").is_file()
+    only = tmp_path / "0"
+    assert "thrown away" not in write_report(only).read_text("utf-8")

@@ -40,6 +40,20 @@ _OTHER_NAMES = {
 """Options that other programs have, and the key that is meant."""
 
 
+def name_positional(arguments: Sequence[str], key: str) -> list[str]:
+    """Make an override of the first argument, where it is a path and no override or option.
+
+    Args:
+        arguments: Of the command line.
+        key: That the path is the value of.
+    """
+    first, *rest = [*arguments, ""]
+    if not first or first.startswith("-") or OVERRIDE.match(first):
+        return list(arguments)
+    quoted = first.replace("\\", "\\\\").replace("'", "\\'")
+    return [f"{key}='{quoted}'", *rest[:-1]]
+
+
 def prepare(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra is to read them.
 

@@ -1,20 +1,16 @@
 """What is wrong with the overrides of a command line, said in one line.
 
 In: the exception with which Hydra refused to compose a configuration. Out: the key, the value and
-what is allowed instead. Also knows what was written, for whoever has to refuse it, and makes names
-of it.
+what is allowed instead.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -23,9 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from tierexp.cli.arguments import own_config_dir
 from tierexp.config.build import unknown_key
 from tierexp.config.location import config_dir
+from tierexp.config.written import parsed_overrides
 from tierexp.errors import ConfigError
-
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def describe_composition_error(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
@@ -46,7 +41,7 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
         group, _, option = error.missing_cfg_file.rpartition("/")
         return str(ConfigError(group, option, f"one of {', '.join(error.options)}"))
     complaint = _complaint(
-        _Composition(config_name, own_config_dir(arguments)), _parsed(arguments),
+        _Composition(config_name, own_config_dir(arguments)), parsed_overrides(arguments),
         multirun=bool({"-m", "--multirun"} & {*arguments}),
     )  # fmt: skip
     if complaint is not None:
@@ -133,54 +128,6 @@ def _several_values(key: str, value: str, group: bool) -> str:
     return line if group else f"{line}, a list is [{value}], a text with a comma is quoted twice"
 
 
-_TOLD_IN_NAMES = ("tier", "threshold", "policy", "resize", "model")
-"""Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
-
-
-def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
-    """A name for people: `tierqa_medium`, and what else was asked for, `_top_k-1`; no paths.
-
-    Args:
-        data: The choice of the group `data`.
-        tier: The choice of the group `tier`.
-        overrides: Of the run.
-    """
-    parts = [data, tier]
-    for key, value in _written(overrides).items():
-        group, _, name = key.partition(".")
-        told = group in _TOLD_IN_NAMES and (name or group not in ("tier", "model"))
-        if told and "/" not in str(value):
-            parts.append(f"{name or group}-{value}".replace(" ", ""))
-    return "_".join(parts)
-
-
-def sweep_group(mode: object, folder: str) -> str | None:
-    """What the runs of a multirun have in common, for loggers that group runs: the name of its
-    folder, with the day where the folder is named by the time; None for a run of its own.
-
-    Args:
-        mode: Hydra's; None while only a configuration is composed.
-        folder: Of the multirun.
-    """
-    if getattr(mode, "name", None) != "MULTIRUN":
-        return None
-    *_, day, name = Path(folder).absolute().parts
-    return f"{day}_{name}" if _DAY.fullmatch(day) else name
-
-
-OmegaConf.register_new_resolver("tierexp.run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("tierexp.sweep_group", sweep_group, replace=True)
-
-
-def written_overrides() -> dict[str, object]:
-    """Keys and values that the user wrote on the command line for the run at hand; a deleted key
-    has the value None, and outside of a run nothing was written.
-    """
-    if not HydraConfig.initialized():
-        return {}
-    return _written(HydraConfig.get().overrides.task)
-
-
 def _refused_key(
     key: str, value: object, composition: _Composition, chosen: list[str]
 ) -> ConfigError | None:
@@ -202,23 +149,3 @@ def _refused_key(
     if options := composition.options(key):
         return ConfigError(key, value, f"one of {', '.join(options)}")
     return None
-
-
-def _parsed(arguments: Sequence[str]) -> list[Override]:
-    """The arguments that are overrides."""
-    parser = OverridesParser.create()
-    overrides = []
-    for argument in arguments:
-        try:
-            overrides.append(parser.parse_override(argument))
-        except HydraException:
-            continue
-    return overrides
-
-
-def _written(arguments: Sequence[str]) -> dict[str, object]:
-    """Keys and values of the arguments that are overrides."""
-    return {
-        override.key_or_group: None if override.is_sweep_override() else override.value()
-        for override in _parsed(arguments)
-    }

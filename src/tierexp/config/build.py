@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
@@ -23,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from typing_extensions import get_protocol_members
 
+import tierexp.config.names  # noqa: F401  registers its resolvers
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import own_config_dirs
 from tierexp.errors import ConfigError
@@ -92,7 +94,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return values
 
 
-def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
+def has_target(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     """Whether a group describes an object of one kind, without making it.
 
     Args:
@@ -105,6 +107,61 @@ def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     return bool(target == f"{kind.__module__}.{kind.__qualname__}")
 
 
+@dataclass(frozen=True)
+class Blueprint:
+    """A group of the configuration that is read and not built: what it takes to build may be heavy
+    to import, or known only later.
+
+    Args:
+        key: The group.
+        settings: Its keys and values, resolved, `_target_` among them.
+        others: Keys of the group that are settings of something else, for messages.
+    """
+
+    key: str
+    settings: Mapping[str, Any]
+    others: tuple[str, ...] = ()
+
+    def __call__(self, require_offered: bool = False, **offered: Any) -> Any:
+        """The object.
+
+        Args:
+            require_offered: Refuse a target that does not take all that is offered.
+            offered: Arguments that no configuration holds, for a target that takes them.
+
+        Raises:
+            ConfigError: A key that the target does not take, or lacks; a value it refuses.
+            TierexpError: Whatever else of a user's doing the target complains about.
+        """
+        path = self.settings["_target_"]
+        target = target_of(f"{self.key}._target_", path)
+        given = _match_signature(self.key, target, self.settings, offered, self.others)
+        if require_offered and (left := sorted(offered.keys() - given.keys())):
+            allowed = f"something that takes {', '.join(left)}"
+            raise ConfigError(f"{self.key}._target_", path, allowed)
+        # Called here rather than by Hydra, which would wrap its errors and merge arguments as
+        # settings.
+        return _instantiated(self.key, dict(self.settings))(**given)
+
+
+def blueprint(config: DictConfig, key: str, leave_out: Collection[str] = ()) -> Blueprint:
+    """One group of the configuration, to be built later.
+
+    Args:
+        config: The whole configuration.
+        key: The group.
+        leave_out: Keys of the group that are settings of something else.
+
+    Raises:
+        ConfigError: It is no group, has no `_target_`, or a value of it is missing or a secret.
+    """
+    group = config.get(key)
+    if not isinstance(group, DictConfig) or "_target_" not in group:
+        raise ConfigError(key, group, "it has to be a group with a _target_")
+    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
+    return Blueprint(key, settings, tuple(leave_out))
+
+
 def build(
     config: DictConfig,
     key: str,
@@ -113,11 +170,11 @@ def build(
     require_offered: bool = False,
     **offered: Any,
 ) -> Any:
-    """The object that one group of the configuration describes by its `_target_`.
+    """The object that one group of the configuration stands for by its `_target_`.
 
     Args:
         config: The whole configuration.
-        key: The group.
+        key: The group; `a.b` is one within a group.
         leave_out: Keys of the group that are settings of something else.
         kind: A protocol whose members the object has to have.
         require_offered: Refuse a target that does not take all that is offered.
@@ -127,19 +184,9 @@ def build(
         ConfigError: A key that the target does not take, or lacks; a value it refuses.
         TierexpError: Whatever else of a user's doing the target complains about.
     """
-    group = config.get(key)
-    if not isinstance(group, DictConfig) or "_target_" not in group:
-        raise ConfigError(key, group, "it has to be a group with a _target_")
-    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
-    target = target_of(f"{key}._target_", settings["_target_"])
-    given = _match_signature(key, target, settings, offered, leave_out)
-    if require_offered and (left := sorted(offered.keys() - given.keys())):
-        allowed = f"something that takes {', '.join(left)}"
-        raise ConfigError(f"{key}._target_", settings["_target_"], allowed)
-    # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    made = _instantiated(key, settings)(**given)
+    made = blueprint(config, key, leave_out)(require_offered=require_offered, **offered)
     if kind is not None:
-        require_members(f"{key}._target_", settings["_target_"], made, kind)
+        require_members(f"{key}._target_", config[key]._target_, made, kind)
     return made
 
 

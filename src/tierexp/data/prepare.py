@@ -11,10 +11,11 @@ from typing import Any
 
 from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
-from tierexp.data.sample import QuestionDataset
+from tierexp.data.sample import QuestionDataset, ScaledDecoding
 from tierexp.errors import ImageDecodeError
+from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.protocol import InputBuilder, PreparedImage
+from tierexp.models.protocol import InputBuilder, PreparedImage, TakesSmallerImages
 from tierexp.tiers.geometry import Tiling
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection
@@ -88,20 +89,45 @@ class SamplePreparer:
             image_size=self._plan.sizes[index],
             selection=selection,
             target_resolution=geometry.window_resolution(selection.tiling),
-            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
-            actual_vision_tokens=image.actual_vision_tokens,
-            actual_crop_tokens=image.actual_crop_tokens,
-            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
-            content_kept=image.content_kept,
-            padding_fraction=image.padding_fraction,
+            measured=self._measured(index, selection, image),
         )
         row = self._builder.row(image, selection.tiling, geometry, sample.question)
         return PreparedRow(row, prepared)
+
+    def _measured(self, index: int, selection: Selection, image: PreparedImage) -> OneImage:
+        geometry = self._preprocessing.geometry
+        height, width = self._plan.sizes[index]
+        rows, cols = selection.tiling
+        return ImageMeasurements(
+            height=height,
+            width=width,
+            rows=rows,
+            cols=cols,
+            crops=selection.crops,
+            mismatch=selection.mismatch,
+            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
+            selected_crop_tokens=selection.crops * geometry.tokens_per_crop,
+            actual_vision_tokens=image.actual_vision_tokens,
+            actual_crop_tokens=image.actual_crop_tokens,
+            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            unreduced_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            content_kept=image.content_kept,
+            padding_fraction=image.padding_fraction,
+        )
 
     def _preprocessed(self, index: int, tiling: Tiling) -> PreparedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""
         key = self._dataset.image_key(index), tiling
         if self._last is None or self._last[0] != key:
-            pixels = self._dataset.image(index)
-            self._last = key, self._builder.image(pixels, tiling, self._preprocessing)
+            self._last = key, self._image(index, tiling)
         return self._last[1]
+
+    def _image(self, index: int, tiling: Tiling) -> PreparedImage:
+        dataset, builder, how = self._dataset, self._builder, self._preprocessing
+        if isinstance(dataset, ScaledDecoding) and isinstance(builder, TakesSmallerImages):
+            size = self._plan.sizes[index]
+            pixels = dataset.image_at_least(index, builder.needed_size(size, tiling, how))
+            prepared: PreparedImage = builder.smaller_image(pixels, size, tiling, how)
+            return prepared
+        whole: PreparedImage = builder.image(dataset.image(index), tiling, how)
+        return whole

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
-from tierexp.report.reductions import method_of, plain_runs
+from tierexp.report.reductions import method_of, plain_runs, tokens_of
 from tierexp.results.schema import EvaluationResults
 
 _MARKERS = "svP*XD<>h^"
@@ -47,9 +47,7 @@ def reduction_curve(runs: Sequence[EvaluationResults]) -> Figure:
         axes.annotate(run.tier, (x, y), (6, -14), textcoords="offset points", color="#148f68")
     best = sorted(methods, key=lambda name: -max(run.accuracy or 0 for run in methods[name]))
     for number, name in enumerate(best):
-        tokens_left, reached = _points(
-            sorted(methods[name], key=lambda r: r.llm_vision_tokens_mean or 0)
-        )
+        tokens_left, reached = _points(sorted(methods[name], key=tokens_of))
         marker = _MARKERS[number % len(_MARKERS)]
         axes.plot(
             tokens_left,
@@ -72,6 +70,6 @@ def reduction_curve(runs: Sequence[EvaluationResults]) -> Figure:
 
 def _points(runs: Sequence[EvaluationResults]) -> tuple[list[float], list[float]]:
     return (
-        [run.llm_vision_tokens_mean or 0.0 for run in runs],
+        [tokens_of(run) for run in runs],
         [100 * (run.accuracy or 0.0) for run in runs],
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tierexp.models.knobs.reduction import settings
-from tierexp.results.bootstrap import combined_interval
+from tierexp.results.intervals import combined_interval
 from tierexp.results.schema import EvaluationResults, SampleResult
 
 ANSWERED = 0.5
@@ -79,13 +79,15 @@ def method_of(run: EvaluationResults) -> str:
     group = run.provenance.config.get("reduction")
     target = str(group.get("_target_", "")) if isinstance(group, dict) else ""
     kind = getattr(settings, target.rpartition(".")[2], None)
-    return str(kind.method) if isinstance(kind, type) else "none"
+    if isinstance(kind, type) and issubclass(kind, settings.Reduction):
+        return kind.method
+    return "none"
 
 
 def plain_runs(runs: Runs) -> list[EvaluationResults]:
     """Those without a reduction, the fewest tokens first."""
     plain = [run for run in runs if run.accuracy is not None and method_of(run) == "none"]
-    return sorted(plain, key=_tokens)
+    return sorted(plain, key=tokens_of)
 
 
 def rivals(runs: Runs) -> list[Rival]:
@@ -99,7 +101,7 @@ def rivals(runs: Runs) -> list[Rival]:
     if not plain:
         return []
     beside = [
-        _beside(run, min(plain, key=lambda tier: abs(_tokens(tier) - _tokens(run))), plain[0])
+        _beside(run, min(plain, key=lambda tier: abs(tokens_of(tier) - tokens_of(run))), plain[0])
         for run in found
     ]
     kept = [rival for rival in beside if rival is not None]
@@ -123,8 +125,8 @@ def _beside(
         method=method_of(run),
         reduced_tier=run.tier,
         tier=tier.tier,
-        tokens=_tokens(run),
-        tier_tokens=_tokens(tier),
+        tokens=tokens_of(run),
+        tier_tokens=tokens_of(tier),
         accuracy=run.accuracy or 0.0,
         difference=_difference(pairs),
         by_task={task: _difference([p for p in pairs if p[1].task == task]) for task in tasks},
@@ -148,8 +150,9 @@ def _difference(pairs: Sequence[tuple[SampleResult, SampleResult]]) -> Differenc
     return Difference(float((after - before).mean()), ci95, len(pairs))
 
 
-def _tokens(run: EvaluationResults) -> float:
-    return run.llm_vision_tokens_mean or 0.0
+def tokens_of(run: EvaluationResults) -> float:
+    """What the language model is left with, on average."""
+    return run.aggregates.get("llm_vision_tokens_mean") or 0.0
 
 
 HEAD = (
@@ -168,7 +171,7 @@ def rival_rows(runs: Runs) -> list[tuple[str, ...]]:
         answered = "100.0 %", "0.0 %"
         beside = answered if tier is plain[0] else _split(tier, plain[0])
         name = f"tier {tier.tier}"
-        rows.append((name, f"{_tokens(tier):.0f}", _percent(tier.accuracy), "", *beside))
+        rows.append((name, f"{tokens_of(tier):.0f}", _percent(tier.accuracy), "", *beside))
         rows += [
             (
                 f"{one.method} of {one.reduced_tier}", f"{one.tokens:.0f}", _percent(one.accuracy),

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.cli.overrides import describe_composition_error
-from tierexp.config.build import describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.build import has_target, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
@@ -126,7 +126,7 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
         ConfigError: A key that nothing reads, or a value that cannot work.
     """
     refuse_unknown_keys(config, KEYS)
-    if describes(config, "model", NoModel):
+    if has_target(config, "model", NoModel):
         raise ConfigError("model", "none", "a model that answers")
     source = read_source(config)
     preprocessing = Preprocessing.from_config(config, source.geometry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,14 +11,13 @@ from typing import NoReturn
 from tierexp.config.credentials import without_credentials
 from tierexp.errors import TierexpError
 from tierexp.machine import machine_trouble
+from tierexp.runtime.rank import is_rank_zero
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
 MACHINE_ERROR = 1
 """Exit code where the machine could not go on."""
 
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Where torchrun and srun tell a process its number."""
 _PRECEDENCE = 10.0
 """Seconds in which the end of the first process can end the others."""
 
@@ -65,7 +63,7 @@ def refuse(message: object, code: int = USER_ERROR) -> NoReturn:
         message: What is wrong, or the error that says it.
         code: The exit code.
     """
-    if any(os.environ.get(name, "0") != "0" for name in _RANKS):
+    if not is_rank_zero():
         time.sleep(_PRECEDENCE)
     sys.stderr.write(f"{error_line(message)}\n")
     sys.exit(code)
