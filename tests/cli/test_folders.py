@@ -27,8 +27,8 @@ TABLE = {f"q{n}": "a" for n in range(12)}
 ARGUMENTS = ("logger=none", "trainer=cpu", "data.batch_size=1")
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """The run of `run_on_fakes` as a process of its own, which takes its time for each answer."""
+def started(folder: Path, seconds: float, *arguments: str) -> subprocess.Popen[bytes]:
+    """The run of `run_on_fakes` as a process of its own, with so many seconds for an answer."""
     (folder / "samples.json").write_text(json.dumps(SAMPLES))
     (folder / "table.json").write_text(json.dumps(TABLE))
     command = [
@@ -37,7 +37,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         f"output_dir={folder / 'out'}", *ARGUMENTS, *arguments,
     ]  # fmt: skip
     modules = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    environment = {**os.environ, "PYTHONPATH": modules, "TIEREXP_TEST_SLOW": "0.3"}
+    environment = {**os.environ, "PYTHONPATH": modules, "TIEREXP_TEST_SLOW": str(seconds)}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
 
@@ -66,7 +66,7 @@ def alive(process: int) -> bool:
 def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     """Refused while the first one lives, and after `kill -9` at once welcome."""
     journal = tmp_path / "out" / FILE_NAME
-    process = started(tmp_path, "data.num_workers=1")
+    process = started(tmp_path, 5, "data.num_workers=1")
     try:
         wait_for_lines(process, journal)
         config = (tmp_path / "out" / ".hydra" / "overrides.yaml").read_text()
@@ -90,7 +90,7 @@ def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
 
 def test_no_worker_of_joblib_outlives_the_command(tmp_path: Path) -> None:
     process = started(
-        tmp_path, "-m", "tier=low,medium", "hydra/launcher=joblib", "data.num_workers=1"
+        tmp_path, 0.3, "-m", "tier=low,medium", "hydra/launcher=joblib", "data.num_workers=1"
     )
     journals = [tmp_path / "out" / name / FILE_NAME for name in ("0_tier-low", "1_tier-medium")]
     try:
