@@ -11,7 +11,7 @@ from typing import NoReturn
 from tierexp.config.credentials import without_credentials
 from tierexp.errors import TierexpError
 from tierexp.machine import machine_trouble
-from tierexp.runtime.rank import is_rank_zero
+from tierexp.rank import is_rank_zero
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""

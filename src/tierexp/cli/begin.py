@@ -18,9 +18,9 @@ from omegaconf import DictConfig
 from typing_extensions import override
 
 from tierexp.cli.sweep import Check, check_runs, tell_what_varies
+from tierexp.rank import is_rank_zero
 from tierexp.refusal import refusing
 from tierexp.runtime.folder_lock import folder_lock
-from tierexp.runtime.rank import is_rank_zero
 
 begun_multiruns: list[Path] = []
 """Folders of the multiruns that this process has begun, in their order."""

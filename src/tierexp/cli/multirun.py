@@ -25,9 +25,9 @@ from omegaconf import DictConfig
 import tierexp.config.names  # noqa: F401  registers its resolvers, elsewhere as well
 from tierexp.cli.begin import begun_multiruns
 from tierexp.cli.launchers import accept_plugin_defaults
+from tierexp.rank import NotRankZero
 from tierexp.refusal import ending_of, error_line, refusing
 from tierexp.runtime.parent_watch import end_with
-from tierexp.runtime.rank import NotRankZero
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tierexp.errors import ConfigError
+from tierexp.rank import is_rank_zero
 from tierexp.runtime.folder_lock import folder_lock
-from tierexp.runtime.rank import is_rank_zero
 
 
 def results_in(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
-from tierexp.runtime.rank import NotRankZero, is_rank_zero
+from tierexp.rank import NotRankZero, is_rank_zero
 
 _log = logging.getLogger(__name__)
 
