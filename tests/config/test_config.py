@@ -101,6 +101,7 @@ def composed(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
     overrides = [
         f"hydra.searchpath=[file://{TESTS / 'conf'}]", *FAKES[2:],
         f"data.path={folder / 'samples.json'}", f"model.table={folder / 'table.json'}",
+        "run_name=a", "logger=csv",  # the names that are there by default are Hydra's to resolve
     ]  # fmt: skip
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return compose("eval", overrides)
