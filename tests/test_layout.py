@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tierexp"
 FLOORS = (
     ("errors",),
-    ("machine", "rank"),
+    ("machine", "rank", "json_text"),
     ("config",),
     ("refusal",),
     ("tiers",),

@@ -18,6 +18,7 @@ from pathlib import Path
 import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from tierexp.cli.arguments import own_config_dir, prepare
 from tierexp.cli.begin import command
@@ -27,12 +28,17 @@ from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.cli.overrides import describe_composition_error
 from tierexp.cli.sweep import Check
 from tierexp.config.location import config_dir
-from tierexp.refusal import refuse, refusing
+from tierexp.refusal import path_trouble, refuse, refusing
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
 
 _OF_FOLDER = ("output_dir", "resume", "overwrite")
+
+_OF_COMPOSITION = (
+    HydraException, OmegaConfBaseException, YAMLError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What a configuration does that cannot be composed."""
 
 
 def launch(
@@ -107,8 +113,13 @@ def _explained(runs: Runs, config_name: str) -> Iterator[None]:
     try:
         # Hydra writes to the output folder before a run begins, a comparison after the last.
         with refusing():
-            yield
-    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
+            try:
+                yield
+            except FileNotFoundError as error:
+                if runs.begun:
+                    raise
+                refuse(path_trouble(error))  # a folder in which there can be none, as in /proc
+    except _OF_COMPOSITION as error:
         if runs.begun:
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from tierexp.cli.arguments import own_config_dir
 from tierexp.config.build import unknown_key
 from tierexp.config.location import config_dir
 from tierexp.config.written import parsed_overrides
 from tierexp.errors import ConfigError
+from tierexp.refusal import interpolation_trouble
 
 
 def describe_composition_error(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
@@ -47,8 +50,13 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
     if complaint is not None:
         return str(complaint)
     message = str(error)
-    if isinstance(error, OmegaConfBaseException) and error.full_key:
-        return f"{error.full_key}: {message.splitlines()[0]}"
+    if isinstance(error, RecursionError):
+        return "the configuration is nested too deep to be read"
+    if isinstance(error, OmegaConfBaseException):
+        return interpolation_trouble(error)
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
+        return f"{where} is not YAML: {error.problem}"
     # What follows the first paragraph are search paths and advice about Hydra.
     return message.split("\n\n")[0]
 
@@ -74,6 +82,12 @@ class _Composition:
             OmegaConf.set_readonly(config.hydra, None)
         return config
 
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        """The groups that can be chosen."""
+        choices = self.compose(with_hydra=True).hydra.runtime.choices
+        return frozenset(str(group) for group in choices)
+
     def options(self, group: str) -> list[str]:
         """What a group can be set to."""
         folders = (config_dir(), *([] if self.own_dir is None else [self.own_dir]))
@@ -86,7 +100,7 @@ def _complaint(
     """What is wrong with the first override that cannot work."""
     try:
         # Another command's groups cannot be chosen, even where they have the option.
-        groups = composition.compose(with_hydra=True).hydra.runtime.choices
+        groups = composition.groups
     except (HydraException, OmegaConfBaseException):
         return None  # not an override's fault
     for override in overrides:
@@ -100,6 +114,9 @@ def _complaint(
             return complaint
     lines = [f"{o.key_or_group}={o.value()}" for o in chosen if not o.is_delete()]
     for override in overrides:
+        complaint = _refused_merge(override, composition, lines)
+        if complaint is not None:
+            return complaint
         key = override.key_or_group
         if not (key in groups or override.is_add() or override.is_force_add()):
             written = None if override.is_sweep_override() else override.value()
@@ -114,12 +131,34 @@ def _refused_choice(override: Override, composition: _Composition) -> ConfigErro
     key, options = override.key_or_group, composition.options(override.key_or_group)
     if override.is_delete():
         return None
-    if override.is_add():
+    if override.is_add() or override.is_force_add():
         return f"{key} has its value already: change it with {key}=..., without the +"
     value = override.value()
     if value in options or (value is None and key == "experiment"):
         return None
     return ConfigError(key, value, f"one of {', '.join(options)}")
+
+
+def _refused_merge(override: Override, composition: _Composition, chosen: list[str]) -> str | None:
+    """The complaint about a value of another kind than what is there, or about one that is added
+    though it is there; None where it can be set.
+    """
+    key = override.key_or_group
+    if override.is_sweep_override() or override.is_delete() or key in composition.groups:
+        return None
+    config = composition.compose(chosen, with_hydra=key.startswith("hydra"))
+    try:
+        there = OmegaConf.select(config, key, default=None)
+    except OmegaConfBaseException:
+        there = None  # of no key, such as one in a list
+    if override.is_add() and there is not None:
+        return f"{key} has its value already: change it with {key}=..., without the +"
+    value = override.value()
+    for kind, name in ((DictConfig, "a group of keys"), (ListConfig, "a list, such as [4,6]")):
+        given = isinstance(value, dict if kind is DictConfig else list)
+        if isinstance(there, kind) and isinstance(value, dict | list) and not given:
+            return str(ConfigError(key, value, name))
+    return None
 
 
 def _several_values(key: str, value: str, group: bool) -> str:
@@ -142,6 +181,8 @@ def _refused_key(
     names = [str(name) for name in siblings]  # `in` says no to a value that is missing
     if parts[depth] not in names:
         known = [name for name in names if name != "_target_"]
+        if depth == 0 and len(parts) > 1:
+            return _of_another_command(key, value, known)
         return unknown_key(".".join(parts[: depth + 1]), value, known)
     if depth < len(parts) - 1:
         return ConfigError(key, value, f"{'.'.join(parts[: depth + 1])} has no keys")
@@ -149,3 +190,14 @@ def _refused_key(
     if options := composition.options(key):
         return ConfigError(key, value, f"one of {', '.join(options)}")
     return None
+
+
+def _of_another_command(key: str, value: object, known: Sequence[str]) -> ConfigError:
+    """The complaint about a key of a group that this command does not have."""
+    group = key.partition(".")[0]
+    there = (config_dir() / group).is_dir()
+    scripts = (p for p in config_dir().glob("*.yaml") if f"- {group}: " in p.read_text("utf-8"))
+    users = [f"{script.stem}.py" for script in scripts]
+    if there and users:
+        return ConfigError(key, value, f"no key of this command, but of {' and '.join(users)}")
+    return unknown_key(group, value, known)

@@ -7,7 +7,8 @@ exit code 2. Sweepers that decide on runs as they go, such as Optuna's, are left
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
@@ -22,6 +23,9 @@ from tierexp.errors import ConfigError
 
 Check = Callable[[DictConfig, Path], None]
 """Refuses a run that cannot work, by its configuration and its folder, before any begins."""
+
+MAX_RUNS = 10_000
+"""Of one multirun: Hydra makes a list of all of them before the first one begins."""
 
 _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
@@ -47,13 +51,14 @@ def check_runs(config: DictConfig, check: Check | None) -> None:
         check: The command's own.
 
     Raises:
-        ConfigError: Two runs share a folder.
+        ConfigError: There is no run, there are more than `MAX_RUNS`, or two share a folder.
         TierexpError: What the check complains about.
     """
     if config.hydra.sweeper.get("_target_") != _GRID:
         return
     before, taken = HydraConfig.instance().cfg, set[Path]()
     try:
+        _refuse_no_run(_overrides(config))
         for number, overrides in enumerate(_grid(config)):
             run, folder = _composed(config, overrides, number)
             if folder in taken:
@@ -68,6 +73,20 @@ def check_runs(config: DictConfig, check: Check | None) -> None:
         return  # Hydra says it itself, a moment later
     finally:
         HydraConfig.instance().cfg = before
+
+
+def _refuse_no_run(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep with nothing to run, or with so much that it cannot be meant."""
+    runs = 1
+    for override in overrides:
+        if not override.is_sweep_override():
+            continue
+        # Ranges are counted, not written out.
+        values = sum(1 for _ in islice(override.sweep_iterator(), MAX_RUNS + 1))
+        runs *= values
+        if not 0 < runs <= MAX_RUNS:
+            allowed = f"1 to {MAX_RUNS:,} runs in a multirun"
+            raise ConfigError(override.key_or_group, str(override.get_value_string()), allowed)
 
 
 def _overrides(config: DictConfig) -> list[Override]:

@@ -21,7 +21,7 @@ from typing import Any, cast
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from typing_extensions import get_protocol_members
 
 import tierexp.config.names  # noqa: F401  registers its resolvers
@@ -67,12 +67,15 @@ def refuse_unknown_keys(config: DictConfig, known: Iterable[str]) -> None:
         ConfigError: There is another one, or one is missing.
     """
     known = tuple(known)
-    for key, value in config.items_ex(resolve=False):
+    given = dict(config.items_ex(resolve=False))
+    for key, value in given.items():
         if key not in known:
             raise unknown_key(str(key), value, known)
     for key in known:
-        if key not in config:
+        if key not in given:
             raise ConfigError(key, None, "it has been deleted, and nothing runs without it")
+        if OmegaConf.is_missing(config, key):
+            raise ConfigError(key, "???", f"it needs a value, {key}=...")
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -86,8 +89,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         key = str(error.full_key)
         raise ConfigError(key, "???", f"it needs a value, {key}=...") from error
-    except InterpolationResolutionError as error:
-        key, reason = str(error.full_key), str(error.msg).splitlines()[0]
+    except OmegaConfBaseException as error:
+        key, reason = str(error.full_key), str(error.msg or error).splitlines()[0]
         raise ConfigError(key, "${...}", reason) from error
     values = cast(dict[str, Any], container)
     refuse_credentials(values)
@@ -277,7 +280,11 @@ def _match_signature(
     others: Collection[str],
 ) -> dict[str, Any]:
     """Refuse settings that the target does not take; return what it takes of the offered."""
-    parameters = inspect.signature(target).parameters.values()
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError) as error:
+        allowed = "a class or function that tells what it takes; this one does not"
+        raise ConfigError(f"{key}._target_", settings.get("_target_"), allowed) from error
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name, value in settings.items():

@@ -16,6 +16,7 @@ from rich.console import Console
 from tierexp.errors import ConfigError
 from tierexp.evaluation.lead import lead
 from tierexp.evaluation.measure import Run, follow
+from tierexp.evaluation.running_figures import RunningFigures
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.results.schema import EvaluationResults
 from tierexp.runtime.processes.local import Program
@@ -68,7 +69,7 @@ def _trainer(setup: EvaluationSetup, output_dir: Path, console: Console) -> Trai
         several=True,
         use_distributed_sampler=False,  # it would repeat samples
         logger=False,
-        callbacks=[progress, EndedBySigterm()],
+        callbacks=[progress, RunningFigures(), EndedBySigterm()],
         default_root_dir=output_dir,
         enable_checkpointing=False,
         enable_model_summary=False,

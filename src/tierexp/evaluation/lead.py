@@ -17,7 +17,9 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.loggers import Logger
 from rich.console import Console
 
+from tierexp.config.build import Blueprint
 from tierexp.config.settings import logged_settings, resume_key
+from tierexp.errors import ConfigError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.folder import results_in
 from tierexp.evaluation.journal import Journal, remove_journals
@@ -68,7 +70,7 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         data = samples_left(run, journal)
         # After whatever can be refused: it may start a run on a server.
         assert setup.logger is not None
-        logger = stack.enter_context(closing(setup.logger(save_dir=run.folder)))
+        logger = stack.enter_context(closing(_logger(setup.logger, run.folder)))
         run.trainer.logger = logger
         logger.log_hyperparams(_hyperparameters(setup))
         run.processes.broadcast(
@@ -87,6 +89,15 @@ def lead(run: Run, console: Console) -> EvaluationResults:
             raise KeyboardInterrupt
         _refuse_failure(results)
     return results
+
+
+def _logger(blueprint: Blueprint, folder: Path) -> Logger:
+    """The logger, or one line about what is none, whoever wrote its class."""
+    made = blueprint(save_dir=folder)
+    if not isinstance(made, Logger):
+        target = blueprint.settings["_target_"]
+        raise ConfigError("logger._target_", target, "a logger of Lightning's")
+    return made
 
 
 def _provenance(run: Run) -> Provenance:

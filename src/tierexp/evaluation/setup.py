@@ -34,6 +34,7 @@ from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
+from tierexp.runtime.trainer_settings import check_trainer
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
@@ -118,6 +119,8 @@ def read_setup(
     if "validate" in keys:
         _validation_settings(config)
     latency = build(config, "latency") if "latency" in keys else NoLatency()
+    if "trainer" in keys:
+        check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings) and latency.passes == "one":
         _refuse_other_answers(latency, loader)

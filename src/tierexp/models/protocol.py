@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+MAX_NEW_TOKENS = 16384
+"""The longest answer that can be asked for: room is made for all of it before it begins."""
+
+
 @dataclass(frozen=True)
 class ModelInputs:
     """A batch of prompts whose images all have the same number of crops. Several prompts may be

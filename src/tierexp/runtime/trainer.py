@@ -7,7 +7,7 @@ that cannot work.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from tierexp.config.build import Blueprint
 from tierexp.errors import ConfigError
+from tierexp.runtime.trainer_settings import check_trainer
 
 
 class EndedBySigterm(Callback):
@@ -58,9 +59,15 @@ def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -
             the samples, or whatever else Lightning refuses.
     """
     chosen = {key: value for key, value in blueprint.settings.items() if key != "_target_"}
-    _refuse_unsupported(chosen)
+    check_trainer(blueprint.settings)
+    if chosen.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        allowed = "cpu or auto: there is no GPU here"
+        raise ConfigError("trainer.accelerator", chosen["accelerator"], allowed)
     try:
-        trainer: Trainer = blueprint(**decided)
+        trainer = blueprint(**decided)
+        if not isinstance(trainer, Trainer):
+            target = blueprint.settings["_target_"]
+            raise ConfigError("trainer._target_", target, "a trainer of Lightning's")
         environment = getattr(trainer.strategy, "cluster_environment", None)
         if environment is not None:
             environment.validate_settings(trainer.num_devices, trainer.num_nodes)
@@ -74,18 +81,3 @@ def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -
         allowed = "1, or processes that srun or torchrun have started: docs/multi_device.md"
         raise ConfigError("trainer.num_nodes", trainer.num_nodes, allowed)
     return trainer
-
-
-def _refuse_unsupported(chosen: Mapping[str, Any]) -> None:
-    """Refuse what Lightning would take and a run cannot have."""
-    accelerator = chosen.get("accelerator")
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator", accelerator, "cpu or auto: there is no GPU here")
-    for key in ("fast_dev_run", "limit_test_batches", "limit_train_batches", "limit_val_batches"):
-        if key in chosen:
-            allowed = "nothing: data.max_samples and recipe.steps make a run shorter"
-            raise ConfigError(f"trainer.{key}", chosen[key], allowed)
-    strategy = chosen.get("strategy", "auto")
-    if strategy not in ("auto", "ddp"):
-        allowed = "auto or ddp: every process has the whole model"
-        raise ConfigError("trainer.strategy", strategy, allowed)

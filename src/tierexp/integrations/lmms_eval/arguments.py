@@ -23,6 +23,7 @@ from tierexp.config.checks import path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.data.hub.prompt import Prompt
+from tierexp.data.loader_settings import MAX_BATCH_SIZE, MAX_WORKERS
 from tierexp.errors import ConfigError, TierexpError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
@@ -137,8 +138,8 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
     return AnsweringSetup(
         preprocessing, source,
         Prompt.from_config(data.get("prompt")),
-        whole_number("data.batch_size", data.get("batch_size"), 1),
-        whole_number("data.num_workers", data.get("num_workers"), 0),
+        whole_number("data.batch_size", data.get("batch_size"), 1, MAX_BATCH_SIZE),
+        whole_number("data.num_workers", data.get("num_workers"), 0, MAX_WORKERS),
         path("output_dir", resolved(config)["output_dir"]),
         config,
     )  # fmt: skip
