@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.sample import Sample
@@ -43,12 +42,15 @@ def main() -> None:
     tokenizer, answering = source.tokenizer(), source.load(torch.device("cpu"))
     preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
     plan = plan_evaluation(dataset, preprocessing, BATCH)
-    preparer = SamplePreparer(dataset, plan, preprocessing, tokenizer, source.mask_order)
+    builder = source.inputs()
+    preparer = SamplePreparer(dataset, plan, preprocessing, builder)
     right: dict[str, list[float]] = defaultdict(list)
     guessed: dict[str, list[float]] = defaultdict(list)
     for batch in plan:
         rows = [row for row in map(preparer.__getitem__, batch) if isinstance(row, PreparedRow)]
-        ids = answering.generate(collate_inputs(rows, tokenizer.pad_id), source.max_new_tokens)
+        ids = answering.generate(
+            builder.collate([row.inputs for row in rows]), source.max_new_tokens
+        )
         for row, answer in zip(rows, ids.tolist(), strict=True):
             sample: Sample = row.prepared.sample
             assert sample.blind_guess is not None

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from tests.support.molmo_models import prompt, row_of, small_engine
-from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.tierqa import TierQA
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
+from tierexp.models.crop_inputs import CropRow, collate_crops
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.protocol import ModelInputs
 from tierexp.tiers.files import load_tier
@@ -25,10 +25,9 @@ from tierexp.tiers.geometry import CropGeometry
 PAD = 99
 
 
-def row(image: PreprocessedImage, length: int) -> PreparedRow:
-    recorded: Any = None
+def row(image: PreprocessedImage, length: int) -> CropRow:
     positions = np.array([[1, 2, -100, 3]] * len(image.patch_mask))
-    return PreparedRow(image, np.arange(length) + 10, positions, recorded)
+    return CropRow(image, np.arange(length) + 10, positions)
 
 
 def picture(value: int, crops: int = 1) -> PreprocessedImage:
@@ -40,7 +39,7 @@ def picture(value: int, crops: int = 1) -> PreprocessedImage:
 
 
 def test_prompts_are_padded_on_the_left() -> None:
-    inputs = collate_inputs([row(picture(1), 5), row(picture(2), 7)], PAD)
+    inputs = collate_crops([row(picture(1), 5), row(picture(2), 7)], PAD)
     assert inputs.input_ids.tolist() == [[PAD, PAD, 10, 11, 12, 13, 14], [*range(10, 17)]]
     assert inputs.attention_mask.tolist() == [[False] * 2 + [True] * 5, [True] * 7]
     assert inputs.image_input_idx[0].tolist() == [[3, 4, -100, 5]] * 2
@@ -50,7 +49,7 @@ def test_prompts_are_padded_on_the_left() -> None:
 def test_a_shared_image_is_there_once() -> None:
     first, second = picture(1), picture(2)
     rows = [row(first, 5), row(second, 5), row(first, 6), row(second, 5), row(picture(1), 5)]
-    inputs = collate_inputs(rows, PAD)
+    inputs = collate_crops(rows, PAD)
     assert inputs.image_index.tolist() == [0, 1, 0, 1, 2]
     assert inputs.crops[:, 0, 0, 0, 0].tolist() == [1, 2, 1]
     assert inputs.patch_mask[:, 0, 0].tolist() == [1, 2, 1]
@@ -58,17 +57,17 @@ def test_a_shared_image_is_there_once() -> None:
 
 def test_rows_of_different_crop_counts_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\[1, 2\]"):
-        collate_inputs([row(picture(1), 5), row(picture(1, crops=2), 5)], PAD)
+        collate_crops([row(picture(1), 5), row(picture(1, crops=2), 5)], PAD)
 
 
 def test_questions_about_one_image_are_prepared_from_one() -> None:
     source, dataset = MolmoCheckpoint(str(_tiny())), TierQA("test", max_samples=12)
     preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
     plan = plan_evaluation(dataset, preprocessing, 12)
-    preparer = SamplePreparer(dataset, plan, preprocessing, source.tokenizer(), source.mask_order)
+    preparer = SamplePreparer(dataset, plan, preprocessing, source.inputs())
     rows = [preparer[index] for index in range(6)]
     assert all(isinstance(item, PreparedRow) for item in rows)
-    inputs = collate_inputs([item for item in rows if isinstance(item, PreparedRow)], PAD)
+    inputs = collate_crops([item.inputs for item in rows if isinstance(item, PreparedRow)], PAD)
     assert inputs.input_ids.shape[0] == 6
     assert inputs.crops.shape[0] == 1
 
@@ -97,8 +96,8 @@ def test_a_part_of_a_batch_is_what_collating_its_rows_gives(start: int, stop: in
     first, second, third = picture(1), picture(2), picture(3)
     images, lengths = [first, first, second, second, third], [5, 9, 6, 12, 7]
     rows = [row(image, length) for image, length in zip(images, lengths, strict=True)]
-    part = collate_inputs(rows, PAD).select(range(start, stop))
-    expected = collate_inputs(rows[start:stop], PAD)
+    part = collate_crops(rows, PAD).select(range(start, stop))
+    expected = collate_crops(rows[start:stop], PAD)
     for field in dataclasses.fields(ModelInputs):
         assert torch.equal(getattr(part, field.name), getattr(expected, field.name)), field.name
 
@@ -107,10 +106,10 @@ def test_parts_of_a_batch_whose_images_are_in_any_order() -> None:
     """An image between those of a part may come with it; what its prompts see is right."""
     pictures = [picture(value) for value in range(3)]
     rows = [row(pictures[value], 5 + value) for value in (0, 1, 2, 0, 1)]
-    inputs = collate_inputs(rows, PAD)
+    inputs = collate_crops(rows, PAD)
     for start in range(5):
         for stop in range(start + 1, 6):
-            part, alone = inputs.select(range(start, stop)), collate_inputs(rows[start:stop], PAD)
+            part, alone = inputs.select(range(start, stop)), collate_crops(rows[start:stop], PAD)
             assert torch.equal(part.crops[part.image_index], alone.crops[alone.image_index])
             assert torch.equal(part.input_ids, alone.input_ids)
 

@@ -4,6 +4,7 @@ in the box, whose answers are computed and not looked up."""
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 from pathlib import Path
@@ -42,12 +43,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("batch_size", [slow(1), slow(7), 18])
 def test_any_batch_size(batch_size: int, tmp_path: Path, whole: dict[str, Any]) -> None:
-    assert measured(tmp_path, f"data.batch_size={batch_size}") == whole
+    assert_same(measured(tmp_path, f"data.batch_size={batch_size}"), whole)
 
 
 @pytest.mark.parametrize("num_workers", [slow(1), 2])
 def test_any_number_of_workers(num_workers: int, tmp_path: Path, whole: dict[str, Any]) -> None:
-    assert measured(tmp_path, f"data.num_workers={num_workers}") == whole
+    assert_same(measured(tmp_path, f"data.num_workers={num_workers}"), whole)
 
 
 @pytest.mark.parametrize("seed", [0, slow(1), slow(2)])
@@ -91,7 +92,7 @@ def test_any_history_of_interruptions(
                     f"data.num_workers={rng.randint(0, 1)}",
                 )
         assert (tmp_path / "out" / FILE_NAME).exists()
-    assert measured(tmp_path, "resume=true", "data.batch_size=2") == whole
+    assert_same(measured(tmp_path, "resume=true", "data.batch_size=2"), whole)
 
 
 @pytest.mark.parametrize("most", [slow(1), slow(2), 5])
@@ -106,4 +107,17 @@ def test_any_memory(
         return decode(self, input_ids, *rest, **more)
 
     monkeypatch.setattr(Molmo, "decode", too_large)
-    assert measured(tmp_path) == whole
+    assert_same(measured(tmp_path), whole)
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Everything is equal; confidence up to the rounding of a batch of another shape."""
+    told = ("confidence", "first_margin")
+    one, other = (copy.deepcopy(results) for results in (found, expected))
+    for key in told:
+        sure = [
+            [sample.pop(key) for sample in results["per_sample_results"]]
+            for results in (one, other)
+        ]
+        assert sure[0] == pytest.approx(sure[1], abs=1e-4)
+    assert one == other

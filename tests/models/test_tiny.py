@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from tests.support.command_line import run_eval
 from tierexp.config.location import config_dir
-from tierexp.data.collate import collate_inputs
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import SamplePreparer
 from tierexp.data.sample import QuestionDataset, Sample
@@ -115,10 +114,11 @@ def answers(dataset: QuestionDataset, batch_size: int) -> dict[int, str]:
     model = source.load(torch.device("cpu"))
     preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
     plan = plan_evaluation(dataset, preprocessing, batch_size)
-    preparer = SamplePreparer(dataset, plan, preprocessing, tokenizer, source.mask_order)
+    builder = source.inputs()
+    preparer = SamplePreparer(dataset, plan, preprocessing, builder)
     said = {}
     for batch in plan:
-        inputs = collate_inputs([preparer[index] for index in batch], tokenizer.pad_id)
+        inputs = builder.collate([preparer[index].inputs for index in batch])
         generated = model.generate(inputs, 8)
         said |= {i: tokenizer.decode(row) for i, row in zip(batch, generated.tolist(), strict=True)}
     return said

@@ -112,7 +112,7 @@ def test_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
         list(parts(batch(7)))
         list(FittingParts(Memory(0))(batch(1)))  # nothing to halve: the caller says what failed
     (message,) = caplog.messages
-    assert "a batch of 8 with 1 crops each does not fit into memory and is halved" in message
+    assert "a batch of 8 with 2 views each does not fit into memory and is halved" in message
     assert message.endswith("(CUDA out of memory. Tried to allocate 20.00 GiB.)")
 
 

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.crop_inputs import CropInputs
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
-from tierexp.models.protocol import MaskOrder, ModelInputs, VisionLanguageModel
+from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.tiers.geometry import CropGeometry
 
@@ -117,12 +118,14 @@ class TableSource:
     top_k: int | None = None
     max_new_tokens: int = 16
     geometry: CropGeometry = field(default_factory=CropGeometry)
-    mask_order: MaskOrder = "aligned"
     prompt_format: PromptFormat = plain_prompt
 
     def __post_init__(self) -> None:
         if not Path(self.table).is_file():
             raise ConfigError("model.table", self.table, "an existing JSON file")
+
+    def inputs(self) -> CropInputs:
+        return CropInputs(self.tokenizer())
 
     def tokenizer(self) -> LetterTokenizer:
         return LetterTokenizer()

@@ -119,7 +119,7 @@ def test_the_checkpoint_is_one_that_evaluation_reads(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     model = source.load(torch.device("cpu"))
-    assert source.mask_order == "aligned"
+    assert source.config.mask_order == "aligned"
     assert model.network.config.decoder.width == 32
     assert model.top_k == 2
 

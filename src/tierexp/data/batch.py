@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tierexp.data.sample import Sample
-from tierexp.models.protocol import ModelInputs
 from tierexp.tiers.selection import Selection
 
 if TYPE_CHECKING:
@@ -66,12 +65,13 @@ class EvaluationBatch:
     """Samples of one operating point and equal crop count, and those that failed on the way.
 
     Args:
-        inputs: Row i belongs to `prepared[i]`; None when every sample failed.
+        inputs: A `BatchInputs` of the model's family, whose row i belongs to `prepared[i]`; None
+            when every sample failed.
         prepared: The samples of the batch.
         failures: Samples that are not in it because their image could not be read.
     """
 
-    inputs: ModelInputs | None
+    inputs: Any
     prepared: tuple[PreparedSample, ...]
     failures: tuple[FailedSample, ...]
 

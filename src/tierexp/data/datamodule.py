@@ -26,7 +26,7 @@ class TierDataModule(LightningDataModule):
 
     Args:
         dataset: The samples.
-        source: The model they are prepared for: its tokenizer and mask order.
+        source: The model they are prepared for: what makes its inputs.
         preprocessing: How images become crops.
         batch_size: Most samples of a batch.
         num_workers: Worker processes; 0 prepares in the main process.
@@ -108,14 +108,12 @@ class TierDataModule(LightningDataModule):
 
     @cached_property
     def _collate(self) -> Collate:
-        return Collate(self._source.tokenizer().pad_id)
+        return Collate(self._source.inputs())
 
     @cached_property
     def _preparer(self) -> SamplePreparer:
-        source = self._source
-        return SamplePreparer(
-            self.dataset, self.plan, self._preprocessing, source.tokenizer(), source.mask_order
-        )
+        builder = self._source.inputs()
+        return SamplePreparer(self.dataset, self.plan, self._preprocessing, builder)
 
     def on_before_batch_transfer(self, batch: EvaluationBatch, _index: int) -> EvaluationBatch:
         """End the run at the first unreadable image, if that is wanted.

@@ -1,25 +1,20 @@
 """From one sample to the arrays a model takes: the tier-based preprocessing.
 
-In: a data set, a plan and an index. Out: crops, patch mask and token layout of one sample, or why
-its image cannot be read. Runs in worker processes; knows nothing about batches.
+In: a data set, a plan and an index. Out: the model's inputs of one sample, or why its image
+cannot be read. Runs in worker processes; knows nothing about batches.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.imaging.crops import MaskOrder
-from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.protocol import QuestionTokenizer
-from tierexp.models.token_layout import layout_tokens
+from tierexp.models.protocol import InputBuilder, PreparedImage
 from tierexp.tiers.geometry import Tiling
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection
@@ -30,15 +25,11 @@ class PreparedRow:
     """One row of a batch before it is padded.
 
     Args:
-        image: Its crops and masks; rows about one image share it.
-        input_ids: (T,) int64.
-        image_input_idx: (N + 1, K) int64, for N crops and the global view.
+        inputs: As the model's `InputBuilder` makes them.
         prepared: What is recorded of the sample.
     """
 
-    image: PreprocessedImage
-    input_ids: NDArray[np.int64]
-    image_input_idx: NDArray[np.int64]
+    inputs: Any
     prepared: PreparedSample
 
 
@@ -49,8 +40,7 @@ class SamplePreparer:
         dataset: The samples.
         plan: Their selections.
         preprocessing: How an image meets its canvas, and the model's crops.
-        tokenizer: Of the model.
-        mask_order: Of the model.
+        builder: Of the model's inputs.
     """
 
     def __init__(
@@ -58,15 +48,13 @@ class SamplePreparer:
         dataset: QuestionDataset,
         plan: EvaluationPlan,
         preprocessing: Preprocessing,
-        tokenizer: QuestionTokenizer,
-        mask_order: MaskOrder,
+        builder: InputBuilder,
     ) -> None:
         self._dataset = dataset
         self._plan = plan
         self._preprocessing = preprocessing
-        self._tokenizer = tokenizer
-        self._mask_order = mask_order
-        self._last: tuple[tuple[str, Tiling], PreprocessedImage] | None = None
+        self._builder = builder
+        self._last: tuple[tuple[str, Tiling], PreparedImage] | None = None
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -93,13 +81,6 @@ class SamplePreparer:
             image = self._preprocessed(index, selection.tiling)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
-        layout = layout_tokens(
-            selection.tiling,
-            geometry,
-            self._tokenizer.image_tokens,
-            self._tokenizer.before_image,
-            self._tokenizer.encode_prompt(sample.question),
-        )
         prepared = PreparedSample(
             index=index,
             point=point,
@@ -114,13 +95,13 @@ class SamplePreparer:
             content_kept=image.content_kept,
             padding_fraction=image.padding_fraction,
         )
-        return PreparedRow(image, layout.input_ids, layout.image_input_idx, prepared)
+        row = self._builder.row(image, selection.tiling, geometry, sample.question)
+        return PreparedRow(row, prepared)
 
-    def _preprocessed(self, index: int, tiling: Tiling) -> PreprocessedImage:
+    def _preprocessed(self, index: int, tiling: Tiling) -> PreparedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""
         key = self._dataset.image_key(index), tiling
         if self._last is None or self._last[0] != key:
-            how, pixels = self._preprocessing, self._dataset.image(index)
-            image = preprocess(pixels, tiling, how.resize, how.geometry, self._mask_order)
-            self._last = key, image
+            pixels = self._dataset.image(index)
+            self._last = key, self._builder.image(pixels, tiling, self._preprocessing)
         return self._last[1]

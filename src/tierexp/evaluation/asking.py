@@ -17,7 +17,7 @@ from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError
 from tierexp.models.confidence import Confidence
 from tierexp.models.knobs.knob import KnobValue
-from tierexp.models.protocol import ModelInputs, ModelSource, VisionLanguageModel
+from tierexp.models.protocol import BatchInputs, ModelSource, VisionLanguageModel
 from tierexp.results.latency import SampleLatency
 from tierexp.runtime.out_of_memory import FittingParts
 from tierexp.tiers.policy import PointAnswer, Policy
@@ -70,7 +70,7 @@ class PointAsker:
         data: TierDataModule,
         model: VisionLanguageModel,
         device: torch.device,
-        answer: Callable[[ModelInputs], Answers],
+        answer: Callable[[BatchInputs], Answers],
         decode: Callable[[Sequence[int]], str],
     ) -> None:
         self._policy = policy

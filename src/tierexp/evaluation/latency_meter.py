@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
-from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.models.stages import Stage
 from tierexp.results.latency import LatencySettings, SampleLatency
 
@@ -84,7 +84,7 @@ class LatencyMeter:
 
     def measure(
         self,
-        inputs: ModelInputs,
+        inputs: BatchInputs,
         max_new_tokens: int,
         observer: AnswerObserver = UNOBSERVED,
     ) -> tuple[Tensor, SampleLatency]:
@@ -96,9 +96,9 @@ class LatencyMeter:
             observer: Is told what the tokens were chosen from, of the last repeat alone: what it
                 does with that takes time, and of the repeats the median is kept.
         """
-        if len(inputs.input_ids) != 1:
-            raise ValueError(f"{len(inputs.input_ids)} samples cannot be timed as one")
-        settings, views = self._settings, inputs.crops.shape[1]
+        if len(inputs) != 1:
+            raise ValueError(f"{len(inputs)} samples cannot be timed as one")
+        settings, views = self._settings, inputs.views
         fixed = settings.output_tokens is not None
         length = max_new_tokens if settings.output_tokens is None else settings.output_tokens
         if views not in self._warm:

@@ -24,7 +24,7 @@ from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.models.confidence import Confidence, ConfidenceMeter
-from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.latency import (
     LatencyResults,
     aggregate_latency,
@@ -247,7 +247,7 @@ class TierEvaluation(LightningModule):
         """Take over what the other processes have measured so far."""
         self._restore(self._journal.others())
 
-    def _answer(self, inputs: ModelInputs) -> Answers:
+    def _answer(self, inputs: BatchInputs) -> Answers:
         """The answers, (B, L), what they took where they are timed, and how sure each is."""
         limit = self._setup.source.max_new_tokens
         observer = ConfidenceMeter()

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from tierexp.imaging.crops import MaskOrder
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
-from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.geometry import CropGeometry, Tiling
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +51,14 @@ class ModelInputs:
     patch_mask: Tensor
     image_input_idx: Tensor
     image_index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def views(self) -> int:
+        """Crops of every image, the global view included."""
+        return int(self.crops.shape[1])
 
     def to(self, device: torch.device, non_blocking: bool = False) -> ModelInputs:
         """The same batch on `device`."""
@@ -91,6 +102,75 @@ class ModelInputs:
         )
 
 
+class BatchInputs(Protocol):
+    """What the pipeline asks of a batch of any family's inputs, a dataclass of the family."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def views(self) -> int:
+        """Images that the encoder sees of a sample: batches of as many take as much memory."""
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Self:
+        """The same batch on `device`."""
+
+    def select(self, rows: range) -> Self:
+        """Consecutive prompts as a batch of their own."""
+
+    def pin_memory(self) -> Self:
+        """The same batch in page-locked memory."""
+
+
+class PreparedImage(Protocol):
+    """What is recorded of an image that has met its canvas."""
+
+    @property
+    def actual_vision_tokens(self) -> int:
+        """Tokens, the global view's included, that see a pixel of the image."""
+
+    @property
+    def actual_crop_tokens(self) -> int:
+        """The same of the crops alone."""
+
+    @property
+    def content_kept(self) -> float:
+        """Share of the image's area that is on the canvas."""
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the canvas's area that is padding."""
+
+
+class InputBuilder(Protocol):
+    """How a family makes inputs of samples. Used in worker processes, so it can be pickled."""
+
+    def image(self, pixels: NDArray[np.uint8], tiling: Tiling, preprocessing: Preprocessing) -> Any:
+        """An image as rows share it, a `PreparedImage`.
+
+        Args:
+            pixels: (height, width, 3) RGB.
+            tiling: That was selected.
+            preprocessing: How the image meets its canvas.
+        """
+
+    def row(self, image: Any, tiling: Tiling, geometry: CropGeometry, question: str) -> Any:
+        """One sample before it is part of a batch.
+
+        Args:
+            image: As `image` gives it.
+            tiling: Of it.
+            geometry: Of the crops.
+            question: As it is put to the model.
+        """
+
+    def collate(self, rows: Sequence[Any]) -> Any:
+        """A batch, `BatchInputs`.
+
+        Args:
+            rows: At least one, as `row` gives them, all of the same number of crops.
+        """
+
+
 Reduction = Callable[[ModelInputs, "Tensor"], tuple[ModelInputs, "Tensor"]]
 """Prompts and the vision tokens (I, N, K, C) of their images to fewer of them: what a knob that
 throws vision tokens away puts between encoder and decoder."""
@@ -101,7 +181,7 @@ class VisionLanguageModel(Protocol):
 
     def generate(
         self,
-        inputs: ModelInputs,
+        inputs: Any,
         max_new_tokens: int,
         *,
         clock: StageClock = UNTIMED,
@@ -112,14 +192,14 @@ class VisionLanguageModel(Protocol):
         only end-of-text ids.
 
         Args:
-            inputs: The prompts.
+            inputs: The prompts, as the family's `InputBuilder` makes them.
             max_new_tokens: The longest answer; for 0 nothing is computed.
             clock: Is told when a stage begins and ends.
             fixed_length: Decode so many tokens whatever the answers say: L is `max_new_tokens`.
             observer: Is told what every token was chosen from; a model that cannot tell does not.
         """
 
-    def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops | None:
+    def stage_flops(self, inputs: Any, new_tokens: int) -> StageFlops | None:
         """The estimated cost of one sample's answer of so many tokens; None where nobody knows."""
 
 
@@ -132,12 +212,19 @@ class MeasurableModel(VisionLanguageModel, Protocol):
         first argument and returns them changed.
         """
 
-    def read(self, inputs: ModelInputs) -> None:
+    def read(self, inputs: Any) -> None:
         """Run prompts through all the blocks, whichever are set to run."""
 
 
 class QuestionTokenizer(Protocol):
-    """Questions to the ids that a model was trained on, and its ids to answers."""
+    """A model's ids to answers."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The answer in generated ids, up to the end of text."""
+
+
+class CropTokenizer(QuestionTokenizer, Protocol):
+    """Questions to the ids that a model that reads crops was trained on."""
 
     @property
     def image_tokens(self) -> ImageTokens:
@@ -154,9 +241,6 @@ class QuestionTokenizer(Protocol):
     def encode_prompt(self, question: str) -> list[int]:
         """Ids that follow the image, up to the answer."""
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The answer in generated ids, up to the end of text."""
-
 
 class ModelSource(Protocol):
     """Where a model comes from; what is known of it before its weights are read."""
@@ -169,9 +253,8 @@ class ModelSource(Protocol):
     def geometry(self) -> CropGeometry:
         """The crops the model was trained on."""
 
-    @property
-    def mask_order(self) -> MaskOrder:
-        """The order of patch-mask rows the model was trained on."""
+    def inputs(self) -> InputBuilder:
+        """What makes the model's inputs of samples."""
 
     @property
     def knob_values(self) -> Mapping[str, KnobValue]:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import torch
 
 from tierexp.machine import first_line, lacks_memory
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.protocol import BatchInputs
 
 _log = logging.getLogger(__name__)
 
@@ -28,20 +28,20 @@ class FittingParts(Generic[Answer]):
         answer: Answers a batch; leaves nothing behind where it fails.
     """
 
-    def __init__(self, answer: Callable[[ModelInputs], Answer]) -> None:
+    def __init__(self, answer: Callable[[BatchInputs], Answer]) -> None:
         self._answer = answer
         self._most: dict[int, int] = {}
         """Rows that fitted after more did not, by views per image."""
         self.halved = 0
         """How many batches were answered in parts."""
 
-    def __call__(self, inputs: ModelInputs) -> Iterator[tuple[range, Answer | None]]:
+    def __call__(self, inputs: BatchInputs) -> Iterator[tuple[range, Answer | None]]:
         """Rows of the batch and their answers, part by part; None where a single row does not fit.
 
         Args:
             inputs: Of at least one row.
         """
-        rows, views = range(len(inputs.input_ids)), inputs.crops.shape[1]
+        rows, views = range(len(inputs)), inputs.views
         most = self._most.get(views, len(rows))
         waiting = [rows[start : start + most] for start in range(0, len(rows), most)]
         self.halved += len(waiting) > 1
@@ -56,17 +56,17 @@ class FittingParts(Generic[Answer]):
             self.halved += part == rows
             waiting[:0] = [part[:half], part[half:]]
 
-    def _try(self, inputs: ModelInputs) -> Answer | None:
+    def _try(self, inputs: BatchInputs) -> Answer | None:
         """None where memory does not suffice; then what was taken of it is free again."""
         try:
             return self._answer(inputs)
         except (MemoryError, RuntimeError) as error:
             if not lacks_memory(error):
                 raise
-            if not self._most and len(inputs.input_ids) > 1:
+            if not self._most and len(inputs) > 1:
                 _log.warning(
-                    "a batch of %d with %d crops each does not fit into memory and is halved (%s)",
-                    len(inputs.input_ids), inputs.crops.shape[1] - 1, first_line(error),
+                    "a batch of %d with %d views each does not fit into memory and is halved (%s)",
+                    len(inputs), inputs.views, first_line(error),
                 )  # fmt: skip
         # Only here, where the exception is gone, are the tensors that its traceback held on to.
         gc.collect()

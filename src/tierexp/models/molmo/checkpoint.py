@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from tierexp.config.checks import choice, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.imaging.crops import MaskOrder
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from tierexp.models.molmo.engine import MolmoEngine
     from tierexp.models.molmo.model import Molmo
+    from tierexp.models.protocol import InputBuilder
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,11 @@ class MolmoCheckpoint(KnobbedSource):
         """The crops the model was trained on."""
         return self.config.geometry
 
-    @property
-    def mask_order(self) -> MaskOrder:
-        """The order of patch-mask rows the model was trained on."""
-        return self.config.mask_order
+    def inputs(self) -> InputBuilder:
+        """What makes inputs of samples: crops, and patch masks in the order it was trained on."""
+        from tierexp.models.crop_inputs import CropInputs
+
+        return CropInputs(self.tokenizer(), self.config.mask_order)
 
     @property
     def prompt_format(self) -> PromptFormat:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.imaging.crops import MaskOrder
 from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from tierexp.models.molmo2.model import Molmo2
+    from tierexp.models.protocol import InputBuilder
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,11 @@ class Molmo2Checkpoint(KnobbedSource):
         """The crops the model was trained on."""
         return self.settings.geometry
 
-    @property
-    def mask_order(self) -> MaskOrder:
-        """Of no consequence: Molmo2 takes no patch mask."""
-        return "aligned"
+    def inputs(self) -> InputBuilder:
+        """What makes inputs of samples: crops; Molmo2 looks at no patch mask."""
+        from tierexp.models.crop_inputs import CropInputs
+
+        return CropInputs(self.tokenizer())
 
     @property
     def prompt_format(self) -> PromptFormat:
