@@ -145,7 +145,7 @@ def plan_evaluation(
 
     def length(index: int) -> tuple[int, int, int]:
         image = dataset.image_key(index)
-        tokens = preprocessing.geometry.llm_vision_tokens(selections[index].tiling)
+        tokens = preprocessing.llm_vision_tokens(selections[index], sizes[index])
         # Questions about one image stay together.
         return tokens, longest[image].bit_length(), first[image]
 
@@ -190,7 +190,8 @@ def _selections(
         many = replace(preprocessing, tier=rule).select_many(heights, widths)
         for row, index in enumerate(members):
             rows, cols = many.tilings[row].tolist()
-            selections[index] = Selection(rows * cols, (rows, cols), float(many.mismatch[row]))
+            crops = int(many.crops[row])
+            selections[index] = Selection(crops, (rows, cols), float(many.mismatch[row]))
     return {index: selections[index] for index in sizes}
 
 

@@ -76,7 +76,8 @@ class SamplePreparer:
         return self._prepared(index, point, how.select(*self._plan.sizes[index]))
 
     def _prepared(self, index: int, point: int, selection: Selection) -> PreparedRow | FailedSample:
-        sample, geometry = self._dataset[index], self._preprocessing.geometry
+        sample, how = self._dataset[index], self._preprocessing
+        size = self._plan.sizes[index]
         try:
             image = self._preprocessed(index, selection.tiling)
         except ImageDecodeError as error:
@@ -85,17 +86,17 @@ class SamplePreparer:
             index=index,
             point=point,
             sample=sample,
-            image_size=self._plan.sizes[index],
+            image_size=size,
             selection=selection,
-            target_resolution=geometry.window_resolution(selection.tiling),
-            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
+            target_resolution=how.target_resolution(selection, size),
+            selected_vision_tokens=how.selected_vision_tokens(selection, size),
             actual_vision_tokens=image.actual_vision_tokens,
             actual_crop_tokens=image.actual_crop_tokens,
-            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
+            llm_vision_tokens=how.llm_vision_tokens(selection, size),
             content_kept=image.content_kept,
             padding_fraction=image.padding_fraction,
         )
-        row = self._builder.row(image, selection.tiling, geometry, sample.question)
+        row = self._builder.row(image, selection.tiling, how.geometry, sample.question)
         return PreparedRow(row, prepared)
 
     def _preprocessed(self, index: int, tiling: Tiling) -> PreparedImage:

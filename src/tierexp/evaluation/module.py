@@ -12,18 +12,19 @@ from operator import itemgetter
 from time import perf_counter
 
 import numpy as np
+import torch
 from lightning import LightningModule
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
-from tierexp.errors import MachineError
+from tierexp.errors import DataError, MachineError
 from tierexp.evaluation.asking import Answers, Pass, PointAsker
 from tierexp.evaluation.journal import Journal, Record
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
-from tierexp.models.confidence import Confidence, ConfidenceMeter
+from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.latency import (
     LatencyResults,
@@ -203,8 +204,7 @@ class TierEvaluation(LightningModule):
             for outcome in outcomes:
                 match outcome:
                     case FailedSample():
-                        name = outcome.sample.sample_id
-                        failures[outcome.index] = Failure(name, outcome.reason)
+                        failures[outcome.index] = self._failed(outcome)
                     case PreparedSample():
                         failures[outcome.index] = self._too_large(outcome)
                     case _:
@@ -248,15 +248,18 @@ class TierEvaluation(LightningModule):
         self._restore(self._journal.others())
 
     def _answer(self, inputs: BatchInputs) -> Answers:
-        """The answers, (B, L), what they took where they are timed, and how sure each is."""
+        """The answers, (B, L), what they took where they are timed, and what is known of each."""
         limit = self._setup.source.max_new_tokens
         observer = ConfidenceMeter()
         latency = None
         if self.meter is None:
             tokens = self.model.generate(inputs, limit, observer=observer)
         else:
-            tokens, latency = self.meter.measure(inputs, limit, observer)
-        return tokens, latency, observer.answers or [Confidence(None, None)] * len(tokens)
+            try:
+                tokens, latency = self.meter.measure(inputs, limit, observer)
+            except UnansweredError as error:
+                return torch.empty(1, 0, dtype=torch.long), None, [AnswerFacts(failure=str(error))]
+        return tokens, latency, observer.facts(len(tokens))
 
     def _record(self, passes: Sequence[Pass]) -> SampleResult:
         """What was measured of a sample; its last answer counts."""
@@ -300,8 +303,8 @@ class TierEvaluation(LightningModule):
             ),
             latency=together(timed) if timed else None,
             image_key=setup.dataset.image_key(prepared.index),
-            confidence=last.confidence.mean_log_probability,
-            first_margin=last.confidence.first_margin,
+            confidence=last.facts.confidence.mean_log_probability,
+            first_margin=last.facts.confidence.first_margin,
             point=point.name if len(policy.points) > 1 else None,
             earlier_passes=tuple(self._given_up(one) for one in earlier),
             is_parsed=(
@@ -319,10 +322,21 @@ class TierEvaluation(LightningModule):
             selected_vision_tokens=prepared.selected_vision_tokens,
             llm_vision_tokens=prepared.llm_vision_tokens,
             prediction=one.text,
-            confidence=one.confidence.mean_log_probability,
-            first_margin=one.confidence.first_margin,
+            confidence=one.facts.confidence.mean_log_probability,
+            first_margin=one.facts.confidence.first_margin,
             latency=one.latency,
         )
+
+    def _failed(self, failed: FailedSample) -> Failure:
+        """Of a sample whose image cannot be read, or that the model could not answer.
+
+        Raises:
+            DataError: `data.on_error` is `raise`.
+        """
+        name = failed.sample.sample_id
+        if self._setup.loader.on_error == "raise":
+            raise DataError(f"sample {name}: {failed.reason}")
+        return Failure(name, failed.reason)
 
     def _too_large(self, prepared: PreparedSample) -> Failure:
         """Of a sample that does not fit into memory alone.

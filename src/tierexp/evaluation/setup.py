@@ -19,6 +19,7 @@ from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
+from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.tiers.policy import Policy, StaticPolicy
@@ -72,10 +73,12 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     source = read_source(config, kind=ModelSource)
-    preprocessing = Preprocessing.from_config(config, source.geometry)
+    preprocessing = preprocessing_of(config, source)
     policy = (
         _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
     )
+    for point in policy.points:
+        preprocessing.check(point.tier)
     if describes(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)

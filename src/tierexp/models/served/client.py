@@ -193,9 +193,7 @@ class ChatClient:
             ) from None
         except openai.APIConnectionError as error:
             if _was_there(error):
-                raise FailedRequestError(
-                    f"the server cuts the connection, {self._times}"
-                ) from None
+                raise FailedRequestError(f"the server cuts the connection, {self._times}") from None
             reason = first_line(error.__cause__ or error)
             raise ServerGoneError(
                 f"nobody answers at {self.base_url} ({reason}), {self._times}; when the server is "

@@ -13,17 +13,20 @@ from typing import Any, Literal
 import numpy as np
 
 from tierexp.errors import ConfigError
-from tierexp.models.plans.plan import ImagePlan, Preset, RefusedSizeError, Size
+from tierexp.models.plans.plan import Preset, Size
 from tierexp.models.plans.token_tiers import TierChoice, UnreachableTierError, family_tier
 from tierexp.models.served.client import ChatClient, ChatRequest
 from tierexp.models.served.png import png
 from tierexp.models.served.replies import ChatReply, FailedRequestError, RefusedRequestError
 from tierexp.tiers.files import load_tier
+from tierexp.tiers.tier import Tier
 
 TIERS = ("low", "medium", "high")
 PHOTO: Size = (480, 640)
 """Of the picture that stands for a photo, (height, width) in pixels."""
 _QUESTION = "Describe the image."
+_LENGTH = 8
+"""Tokens of an answer."""
 _CREATIVE = "Write a line of words that nobody has written before."
 
 Channel = Literal["chat_template_kwargs", "mm_processor_kwargs"]
@@ -50,18 +53,30 @@ class TierBill:
     Args:
         vision_tokens: By the family's plan.
         marks: By the plan, around those; at most, as the plan counts a token a byte.
-        billed: By the server; None where it does not say.
+        billed: By the server; None where there is no answer.
+        refused: Why; None where there is one.
     """
 
     vision_tokens: int
     marks: int
     billed: int | None
+    refused: str | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether the server bills what is planned."""
         least, most = self.vision_tokens, self.vision_tokens + self.marks
-        return self.billed is None or least <= self.billed <= most
+        return self.billed is not None and least <= self.billed <= most
+
+    @property
+    def difference(self) -> str:
+        """In words."""
+        if self.refused is not None:
+            return f"no answer about an image of {self.vision_tokens} tokens: {self.refused}"
+        return (
+            f"the server bills {self.billed} tokens for an image of {self.vision_tokens} by the "
+            f"plan, and at most {self.marks} around them"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,10 +117,7 @@ class ServerFindings:
             lines.append("at temperature 0 the server answers the same request differently")
         for name, bill in self.tiers.items():
             if not bill.agrees:
-                lines.append(
-                    f"tier {name}: the server bills {bill.billed} tokens for an image of "
-                    f"{bill.vision_tokens} by the plan, and at most {bill.marks} around them"
-                )
+                lines.append(f"tier {name}: {bill.difference}")
         alike: dict[int, list[str]] = {}
         for name, bill in self.tiers.items():
             if bill.billed is not None:
@@ -142,18 +154,18 @@ class Probe:
         photo = png(_picture(PHOTO))
         seen = self._first(photo)
         whole = _difference(seen, text)
-        sure, rivals = self._try(photo, log_probabilities=True), self._streamed(photo)
+        sure, streamed = self._sure(photo), self._streamed(photo)
         counts = None not in (text.prompt_tokens, seen.prompt_tokens)
         limited = [reply.completion_tokens for reply in (seen, text) if reply.completion_tokens]
         choices = dict(self._choices())
         channel = self._channel(choices.values(), text) if counts else None
         return ServerFindings(
             counts_tokens=counts,
-            keeps_limit=all(tokens <= 8 for tokens in limited),
+            keeps_limit=all(tokens <= _LENGTH for tokens in limited),
             log_probabilities=sure is not None and sure.mean_log_probability is not None,
             repeats=self._said(0.0) == 1,
             temperature_matters=self._said(2.0) > 1,
-            streams_counts=rivals is not None and rivals.completion_tokens is not None,
+            streams_counts=streamed is not None and streamed.completion_tokens is not None,
             knobs=self._knobs(photo, text, whole) if whole is not None else {},
             tiers={
                 name: self._bill(choice, channel, text)
@@ -182,8 +194,8 @@ class Probe:
     def _said(self, temperature: float) -> int:
         """Different answers to one question asked four times."""
         texts = set()
+        request = ChatRequest(_CREATIVE, None, _LENGTH, temperature, body=self._body)
         for _ in range(4):
-            request = ChatRequest(_CREATIVE, None, 8, temperature=temperature, body=self._body)
             try:
                 texts.add(self._client.ask(request).text)
             except (RefusedRequestError, FailedRequestError):
@@ -196,14 +208,14 @@ class Probe:
         except (RefusedRequestError, FailedRequestError):
             return None
 
-    def _try(self, image: bytes, **changes: Any) -> ChatReply | None:
+    def _sure(self, image: bytes) -> ChatReply | None:
         try:
-            return self._client.ask(self._request(image, **changes))
+            return self._client.ask(self._request(image, log_probabilities=True))
         except (RefusedRequestError, FailedRequestError):
             return None
 
     def _request(self, image: bytes | None, **changes: Any) -> ChatRequest:
-        settings: dict[str, Any] = {"max_new_tokens": 8, "body": self._body, **changes}
+        settings: dict[str, Any] = {"max_new_tokens": _LENGTH, "body": self._body, **changes}
         return ChatRequest(_QUESTION, image, **settings)
 
     def _knobs(self, photo: bytes, text: ChatReply, whole: int) -> dict[str, str]:
@@ -225,8 +237,10 @@ class Probe:
     def _choices(self) -> Iterator[tuple[str, TierChoice]]:
         """What the tiers make of the photo, as far as the family reaches them."""
         for name in TIERS:
+            rule = load_tier(name)
+            assert isinstance(rule, Tier)
             try:
-                tier = family_tier(self._preset.geometry, load_tier(name))
+                tier = family_tier(self._preset.geometry, rule)
             except UnreachableTierError:
                 continue
             planned = tier.plan_many([PHOTO[0]], [PHOTO[1]])
@@ -246,20 +260,12 @@ class Probe:
         body = self._body
         if choice.settings and channel is not None:
             body = merged(body, {channel: dict(choice.settings)})
-        reply = self._try(png(_picture(choice.size)), body=body)
-        billed = None if reply is None else _difference(reply, text)
-        plan = choice.plan
-        if billed is None and choice.settings:
-            billed = -1  # refused: it does not agree
-        return TierBill(plan.vision_tokens, plan.marks, billed)
-
-
-def own_plan(preset: Preset, size: Size) -> ImagePlan | None:
-    """What the family's own processor makes of an image; None where it refuses it."""
-    try:
-        return preset.geometry.plan(*size)
-    except RefusedSizeError:
-        return None
+        planned = choice.plan.vision_tokens, choice.plan.marks
+        try:
+            reply = self._client.ask(self._request(png(_picture(choice.size)), body=body))
+        except (RefusedRequestError, FailedRequestError) as error:
+            return TierBill(*planned, None, str(error))
+        return TierBill(*planned, _difference(reply, text))
 
 
 def merged(body: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
