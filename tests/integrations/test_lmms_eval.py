@@ -73,7 +73,8 @@ def test_arguments_set_every_knob() -> None:
     assert setup.prompt.open == "vqa2"
     assert (setup.batch_size, setup.num_workers) == (4, 0)
     model: Any = setup.source
-    assert (model.top_k, model.num_active_blocks, model.dtype) == (1, 3, "bfloat16")
+    assert model.knob_values == {"top_k": 1, "num_active_blocks": 3}
+    assert model.dtype == "bfloat16"
     assert setup.output_dir == Path("/tmp/o")
 
 

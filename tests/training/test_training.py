@@ -420,7 +420,6 @@ def one_phase(others: str) -> str:
             "rehearsed_crops",
         ),
         (one_phase("tiers: [low], shares: [much]"), "shares"),
-        (one_phase("tiers: [native], shares: [1]"), "native"),
         (one_phase("tiers: [lowest], shares: [1]"), "lowest"),
         (one_phase("tiers: [low], shares: [1], questions_per_task: 0"), "questions_per_task"),
         ("recipe.phases=many", "recipe.phases"),

@@ -18,6 +18,10 @@ _BESIDE = (
 )  # fmt: skip
 
 
+_NOTHING = (("logger", "none"), ("latency", "off"), ("reduction", "none"))
+"""What just says that there is none."""
+
+
 def measured_by(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that measurements depend on: those a run has to share to go on.
 
@@ -75,5 +79,5 @@ def refuse_unread(written: Mapping[str, object], unread: Sequence[str], way_out:
     """
     for key, value in written.items():
         named = any(key == name or key.startswith(f"{name}.") for name in unread)
-        if named and (key, value) not in (("logger", "none"), ("latency", "off")):
+        if named and (key, value) not in _NOTHING:
             raise ConfigError(key, value, way_out)

@@ -147,4 +147,11 @@ class LatencyMeter:
             flops_vision=None if flops is None else flops.vision,
             flops_prefill=None if flops is None else flops.prefill,
             flops_decode=None if flops is None else flops.decode,
+            cache_bytes=_cache_bytes(self._model, inputs, new_tokens),
         )
+
+
+def _cache_bytes(model: VisionLanguageModel, inputs: BatchInputs, new_tokens: int) -> int | None:
+    """What a model says of its cache; not every one does."""
+    says = getattr(model, "cache_bytes", None)
+    return None if says is None else int(says(inputs, new_tokens))

@@ -34,7 +34,7 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange, write_results
 
 _UNREAD = (
-    "policy", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
+    "policy", "reduction", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
     "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""

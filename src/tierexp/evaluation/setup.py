@@ -14,10 +14,12 @@ from omegaconf import DictConfig
 from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
 from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
@@ -25,8 +27,8 @@ from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "policy", "resize", "model", "data", "latency", "validate", "trainer",
-    "logger", "seed", "resume", "run_name", "output_dir",
+    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "validate",
+    "trainer", "logger", "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -45,6 +47,7 @@ class EvaluationSetup:
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with an unfinished run in the output folder.
+        reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
     preprocessing: Preprocessing
@@ -56,6 +59,7 @@ class EvaluationSetup:
     seed: int
     latency: LatencySettings | None = None
     resume: bool = False
+    reduction: Reduction = NO_REDUCTION
 
 
 def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
@@ -97,11 +101,17 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     )
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    reduction = NO_REDUCTION
+    if "reduction" in keys:
+        reduction = build(config, "reduction")
+        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+        source = with_reduction(source, reduction)
     return EvaluationSetup(
         preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
         loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
+        reduction,
     )  # fmt: skip
 
 

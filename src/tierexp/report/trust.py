@@ -43,7 +43,7 @@ def trusted_config(settings: Mapping[str, Any]) -> DictConfig:
 
 
 def _shipped_targets(group: str) -> set[str]:
-    options = [OmegaConf.load(path) for path in (config_dir() / group).glob("*.yaml")]
+    options = [OmegaConf.load(path) for path in (config_dir() / group).rglob("*.yaml")]
     # An option that is another one and some changes has none of its own.
     targets = [option.get("_target_") for option in options if isinstance(option, DictConfig)]
     return {target for target in targets if target is not None}

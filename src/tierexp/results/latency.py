@@ -68,6 +68,8 @@ class SampleLatency:
             cannot tell.
         flops_prefill: See `flops_vision`.
         flops_decode: See `flops_vision`.
+        cache_bytes: Of the keys and values of prompt and answer; None for a model that does not
+            say.
     """
 
     T_vision_total: float | None
@@ -79,6 +81,7 @@ class SampleLatency:
     flops_vision: int | None
     flops_prefill: int | None
     flops_decode: int | None
+    cache_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class LatencyResults:
         flops_mean: By name of `FLOPS`; what the model cannot tell is missing.
         peak_memory_bytes: Of the device while timing, weights included; on a CPU the most that the
             process has had since it began, data loading and earlier runs included.
+        cache_bytes_mean: Of the keys and values of prompt and answer; None where no sample says.
     """
 
     passes: Passes
@@ -122,6 +126,7 @@ class LatencyResults:
     stages: dict[str, StageStatistics]
     flops_mean: dict[str, float]
     peak_memory_bytes: int
+    cache_bytes_mean: float | None = None
 
 
 def together(passes: Sequence[SampleLatency]) -> SampleLatency:
@@ -188,6 +193,7 @@ def aggregate_latency(
         stages=stages,
         flops_mean={name: float(np.mean(counts)) for name in FLOPS if (counts := column(name))},
         peak_memory_bytes=peak_memory_bytes,
+        cache_bytes_mean=float(np.mean(column("cache_bytes"))) if column("cache_bytes") else None,
     )
 
 
@@ -199,5 +205,7 @@ def latency_metrics(results: LatencyResults) -> dict[str, float]:
     for stage, statistics in results.stages.items():
         for name in ("mean", "p50", "p95", "p99"):
             logged[f"test/{stage}_{name}"] = getattr(statistics, name)
+    if results.cache_bytes_mean is not None:
+        logged["test/cache_bytes_mean"] = results.cache_bytes_mean
     logged |= {f"test/{name}_mean": flops for name, flops in results.flops_mean.items()}
     return logged

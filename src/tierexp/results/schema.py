@@ -91,7 +91,8 @@ class SampleResult:
         aspect_ratio_mismatch: |cols / rows - a|, a the image's aspect ratio less the margins.
         selected_vision_tokens: The budget, the global view's included.
         actual_vision_tokens: Of those, the tokens that see a pixel of the image.
-        llm_vision_tokens: What the language model receives.
+        llm_vision_tokens: What the language model receives; where it reduces them on the way
+            (`reduction`), what is left.
         original_image_size: (width, height) in pixels, as displayed.
         original_aspect_ratio: Width / height.
         target_resolution: (height, width) in pixels of the tiling's windows.
@@ -119,6 +120,8 @@ class SampleResult:
         knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
+        unreduced_vision_tokens: What `llm_vision_tokens` would be without a reduction; None in
+            results from before there were any.
     """
 
     sample_id: str
@@ -154,6 +157,7 @@ class SampleResult:
     earlier_passes: tuple[EarlierPass, ...] = ()
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
+    unreduced_vision_tokens: int | None = None
 
     @property
     def utilization(self) -> float:

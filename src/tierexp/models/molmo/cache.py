@@ -37,20 +37,32 @@ class KeyValueCache:
         blocks: Sequence[int],
     ) -> None:
         self._places = {block: place for place, block in enumerate(blocks)}
-        shape = (len(self._places), batch_size, config.num_kv_heads, capacity, config.head_dim)
-        self._keys = torch.empty(shape, device=device, dtype=dtype)
-        self._values = torch.empty(shape, device=device, dtype=dtype)
-        self._length = 0
+        shape = (batch_size, config.num_kv_heads, capacity, config.head_dim)
+        self._keys = [torch.empty(shape, device=device, dtype=dtype) for _ in blocks]
+        self._values = [torch.empty(shape, device=device, dtype=dtype) for _ in blocks]
+        self._lengths = [0] * len(blocks)
 
     @property
     def num_bytes(self) -> int:
         """Memory taken."""
-        return self._keys.nbytes + self._values.nbytes
+        return sum(tensor.nbytes for tensor in (*self._keys, *self._values))
 
     @property
     def length(self) -> int:
-        """Tokens that every active block has seen."""
-        return self._length
+        """Tokens that the first of the blocks has seen; of tokens that leave on the way (`fastv`)
+        later blocks see fewer.
+        """
+        return self._lengths[0]
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens that each of the blocks has seen, in their order."""
+        return tuple(self._lengths)
+
+    def keys(self, block: int) -> Tensor:
+        """The keys of a block's tokens so far, (B, kv heads, length, D), as a view."""
+        place = self._places[block]
+        return self._keys[place][:, :, : self._lengths[place]]
 
     def repeat(self, rows: Tensor, capacity: int) -> KeyValueCache:
         """The same tokens for other sequences.
@@ -60,16 +72,32 @@ class KeyValueCache:
             capacity: Most tokens a new sequence can have, those of this cache included.
         """
         repeated = copy(self)
+        repeated._lengths = [*self._lengths]
+        # Block by block: what is gathered exists twice for a moment.
         repeated._keys, repeated._values = (
-            t.new_empty(t.shape[0], len(rows), t.shape[2], capacity, t.shape[4])
-            for t in (self._keys, self._values)
+            [
+                self._repeated(tensor, length, rows, capacity)
+                for tensor, length in zip(tensors, self._lengths, strict=True)
+            ]
+            for tensors in (self._keys, self._values)
         )
-        for mine, new in ((self._keys, repeated._keys), (self._values, repeated._values)):
-            # Block by block: what is gathered exists twice for a moment.
-            for mine_of_block, new_of_block in zip(mine, new, strict=True):
-                seen = mine_of_block[:, :, : self._length]
-                new_of_block[:, :, : self._length] = seen.index_select(0, rows)
         return repeated
+
+    @staticmethod
+    def _repeated(tensor: Tensor, length: int, rows: Tensor, capacity: int) -> Tensor:
+        larger = tensor.new_empty(len(rows), tensor.shape[1], capacity, tensor.shape[3])
+        larger[:, :, :length] = tensor[:, :, :length].index_select(0, rows)
+        return larger
+
+    def beside(self, other: KeyValueCache) -> KeyValueCache:
+        """The blocks of this cache, then those of another, of the same sequences."""
+        both = copy(self)
+        shifted = {block: place + len(self._keys) for block, place in other._places.items()}
+        both._places = self._places | shifted
+        both._keys = self._keys + other._keys
+        both._values = self._values + other._values
+        both._lengths = self._lengths + other._lengths
+        return both
 
     def extend(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add the keys and values, (B, kv heads, T, D), of new tokens to those of a block.
@@ -77,11 +105,9 @@ class KeyValueCache:
         Returns:
             The block's keys and values, (B, kv heads, length + T, D), as views.
         """
-        place, end = self._places[block], self._length + keys.shape[2]
-        self._keys[place, :, :, self._length : end] = keys
-        self._values[place, :, :, self._length : end] = values
-        return self._keys[place, :, :, :end], self._values[place, :, :, :end]
-
-    def advance(self, tokens: int) -> None:
-        """Count `tokens` as seen, once all blocks have been extended by them."""
-        self._length += tokens
+        place = self._places[block]
+        start = self._lengths[place]
+        end = self._lengths[place] = start + keys.shape[2]
+        self._keys[place][:, :, start:end] = keys
+        self._values[place][:, :, start:end] = values
+        return self._keys[place][:, :, :end], self._values[place][:, :, :end]

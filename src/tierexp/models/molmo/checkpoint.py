@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import choice, path, whole_number
+from tierexp.config.checks import choice, number, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
@@ -21,7 +21,8 @@ from tierexp.models.checkpoint_files import (
     weight_files,
 )
 from tierexp.models.compiling import check_compile
-from tierexp.models.knobs.knob import Knob, ModelFacts
+from tierexp.models.knobs.knob import Knob, KnobValue, ModelFacts
+from tierexp.models.knobs.reduction.settings import METHODS, NO_REDUCTION, Reduction
 from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
@@ -55,6 +56,9 @@ class MolmoCheckpoint(KnobbedSource):
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
         compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
+        remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
+            then encodes none; with compiled code they differ by rounding.
+        reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
 
     Raises:
         ConfigError: There is no Molmo configuration, it is another released model's, or a setting
@@ -68,6 +72,8 @@ class MolmoCheckpoint(KnobbedSource):
     dtype: Precision = "auto"
     compile: bool = False
     released: str | None = None
+    remember_gib: float = 0
+    reduction: Reduction = NO_REDUCTION
     folder: Path = field(init=False, repr=False, compare=False)
     config: MolmoConfig = field(init=False, repr=False, compare=False)
 
@@ -87,6 +93,13 @@ class MolmoCheckpoint(KnobbedSource):
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
         check_compile(self.compile)
+        number("model.remember_gib", self.remember_gib, 0)
+        given: object = self.reduction
+        if not isinstance(given, Reduction):
+            allowed = "left out: the group reduction says which vision tokens are kept"
+            raise ConfigError("model.reduction", given, allowed)
+        running = self.knob_values.get("num_active_blocks", config.decoder.num_layers)
+        self.reduction.check(METHODS, self.name, int(running or config.decoder.num_layers))
 
     @property
     def _is_on_the_hub(self) -> bool:
@@ -164,12 +177,20 @@ class MolmoCheckpoint(KnobbedSource):
         decoder = self.config.decoder
         return ModelFacts(decoder.num_layers, decoder.num_experts, decoder.top_k)
 
+    @property
+    def knob_values(self) -> dict[str, KnobValue]:
+        """See `ModelSource`; the reduction among them where there is one."""
+        reduces = self.reduction.method != "none"
+        return super().knob_values | ({"reduction": self.reduction.label} if reduces else {})
+
     def apply_knobs(self, model: object) -> None:
         """Set the knobs, and whether code is compiled."""
         from tierexp.models.molmo.engine import MolmoEngine
 
         super().apply_knobs(model)
         assert isinstance(model, MolmoEngine)
+        model.token_reduction = self.reduction
+        model.remember(int(self.remember_gib * 2**30))
         model.compile_vision(self.compile)
 
 

@@ -34,6 +34,19 @@ class DecoderKnobs:
     top_k: int | None
 
 
+@dataclass(frozen=True)
+class LateBlocks:
+    """The blocks that see only some of the tokens.
+
+    Args:
+        after: So many of the blocks that run see all.
+        mask: As in `SelfAttention`, over the tokens that are left.
+    """
+
+    after: int
+    mask: Tensor | None
+
+
 class SelfAttention(nn.Module):
     """Causal grouped-query attention with its norm: what it adds to the residual stream.
 
@@ -72,12 +85,7 @@ class SelfAttention(nn.Module):
             block: The number of this block in the cache.
             cache: Earlier tokens; extended by these.
         """
-        qkv = self.att_proj(x if self.norm_after else self.attn_norm(x))
-        q, k, v = qkv.split(self.widths, dim=-1)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        q, k, v = (t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for t in (q, k, v))
-        q, k = (rotate(t, angles).to(v.dtype) for t in (q, k))  # (B, H, T, D)
+        q, k, v = self.project(x, angles)
         if cache is not None:
             k, v = cache.extend(block, k, v)  # (B, kv heads, keys, D)
         causal = mask is None and q.shape[2] > 1
@@ -86,6 +94,18 @@ class SelfAttention(nn.Module):
         if self.norm_after:
             output = self.attn_norm(output)
         return output
+
+    def project(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries (B, H, T, D) and keys, and values, (B, kv heads, T, D) each, of a
+        residual stream (B, T, C).
+        """
+        qkv = self.att_proj(x if self.norm_after else self.attn_norm(x))
+        q, k, v = qkv.split(self.widths, dim=-1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (t.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for t in (q, k, v))
+        q, k = (rotate(t, angles).to(v.dtype) for t in (q, k))
+        return q, k, v
 
 
 class FeedForward(nn.Module):
@@ -179,6 +199,7 @@ class Decoder(nn.Module):
         active_blocks: Sequence[int],
         top_k: int | None = None,
         cache: KeyValueCache | None = None,
+        late: LateBlocks | None = None,
     ) -> Tensor:
         """Hidden states after the final norm.
 
@@ -189,14 +210,29 @@ class Decoder(nn.Module):
             active_blocks: The blocks that run, in this order.
             top_k: Experts per token where it differs from the configuration.
             cache: Earlier tokens; extended by these.
+            late: What the later blocks see of the earlier tokens, where that is not all.
 
         Returns:
             (B, T, C).
         """
         angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
-        for number in active_blocks:
-            x = self.blocks[number](x, angles, mask, number, cache, top_k)
-        if cache is not None:
-            cache.advance(x.shape[1])
+        early = len(active_blocks) if late is None else late.after
+        x = self.run(x, angles, mask, active_blocks[:early], top_k, cache)
+        if late is not None:
+            x = self.run(x, angles, late.mask, active_blocks[early:], top_k, cache)
         output: Tensor = self.ln_f(x)
         return output
+
+    def run(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        blocks: Sequence[int],
+        top_k: int | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Some of the blocks, one after the other, on the residual stream (B, T, C)."""
+        for number in blocks:
+            x = self.blocks[number](x, angles, mask, number, cache, top_k)
+        return x

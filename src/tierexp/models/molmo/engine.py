@@ -8,15 +8,28 @@ generated ids. Knows nothing about files, tokenizers or how an image was cut int
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.reduction import settings
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DecoderReduction
 from tierexp.models.molmo.decoder import DecoderKnobs
+from tierexp.models.molmo.encoded_memory import EncodedMemory
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.prefill import Prefilled, prefill
+from tierexp.models.molmo.pruned_prefill import pruned_prefill
+from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER, reduced
+from tierexp.models.molmo.reduction_flops import (
+    PromptTokens,
+    deciding_flops,
+    encoder_flops,
+)
+from tierexp.models.molmo.vision_backbone import Encoded
 from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
@@ -36,7 +49,11 @@ class MolmoEngine:
         self.top_k = network.config.decoder.top_k
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
         self.reduction: Reduction | None = None
-        """Set by a knob that throws vision tokens away."""
+        """Set by a knob of one's own that throws vision tokens away."""
+        self.token_reduction: settings.Reduction = NO_REDUCTION
+        """Which vision tokens the decoder reads, and keeps: the group `reduction`."""
+        self.memory: EncodedMemory | None = None
+        """Of images that were encoded before; answers that are timed do without."""
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def run_blocks(self, numbers: Sequence[int]) -> None:
@@ -74,6 +91,13 @@ class MolmoEngine:
             *crops.shape[:2], -1, self.network.config.decoder.width
         )
 
+    def remember(self, num_bytes: int) -> None:
+        """Keep encoded images, up to so many bytes of them, for those that come again; 0 for
+        none.
+        """
+        if self.memory is None or self.memory.capacity != num_bytes:
+            self.memory = EncodedMemory(num_bytes) if num_bytes else None
+
     def compile_vision(self, wanted: bool) -> None:
         """Let `torch.compile` make the code of the vision backbone, or not; results are equal up to
         rounding, and the first batch waits for the compiler.
@@ -99,19 +123,48 @@ class MolmoEngine:
         if max_new_tokens < 1:
             return inputs.input_ids.new_empty(len(inputs.input_ids), 0)
         with clock.stage("vision"):
-            features = self.vision_features(inputs.crops, inputs.patch_mask)
+            if clock is UNTIMED and self.memory is not None:
+                encoded = self.memory.recall(
+                    inputs.crops,
+                    inputs.patch_mask,
+                    lambda: self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask),
+                )
+            else:
+                encoded = self.encoded(inputs)
             if self.reduction is not None:
-                inputs, features = self.reduction(inputs, features)
+                inputs, features = self.reduction(inputs, encoded.features)
+                encoded = Encoded(features)
         return generate_greedily(
             self.network,
-            inputs,
-            features,
+            lambda room: self._prefill(inputs, encoded, room),
             max_new_tokens,
             self.knobs,
             self.end_of_text_id,
             clock,
             fixed_length,
             observer,
+        )
+
+    def encoded(self, inputs: ModelInputs) -> Encoded:
+        """The images of a batch, with what the method of reduction asks about them."""
+        if self.token_reduction.method in LOOKS_AT_ENCODER:
+            # Compiled code cannot be looked into.
+            return self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask)
+        return Encoded(self.vision_features(inputs.crops, inputs.patch_mask))
+
+    def _prefill(self, inputs: ModelInputs, encoded: Encoded, new_tokens: int) -> Prefilled:
+        """Read prompts, with as many vision tokens as are to be kept."""
+        if isinstance(self.token_reduction, DecoderReduction):
+            features = encoded.features
+            pruned = pruned_prefill(
+                self.network, inputs, features, new_tokens, self.knobs, self.token_reduction
+            )
+            if pruned is not None:
+                return pruned
+            return prefill(self.network, inputs, features, new_tokens, self.knobs)
+        prompts = reduced(inputs, encoded, self.token_reduction)
+        return prefill(
+            self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes
         )
 
     @torch.inference_mode()
@@ -128,16 +181,52 @@ class MolmoEngine:
         )
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops | None:
-        """The estimated cost of one sample's answer of so many tokens; None where a knob throws
-        tokens away, whose own cost nobody knows here.
+        """The estimated cost of one sample's answer of so many tokens, that of the group
+        `reduction` included: of what it asks of the encoder with the vision's, of its decision with
+        the prefill's. None where a knob of one's own throws tokens away, whose cost nobody knows.
         """
         if self.reduction is not None:
             return None
-        return stage_flops(
-            self.network.config,
-            views=inputs.crops.shape[1],
-            prompt_tokens=inputs.input_ids.shape[1],
+        config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
+        prompt, left = self._prompt_tokens(tokens)
+        flops = stage_flops(
+            config,
+            views=views,
+            prompt_tokens=prompt,
             new_tokens=new_tokens,
             num_active_blocks=self.num_active_blocks,
             top_k=self.top_k,
+            left=left,
         )
+        return replace(
+            flops,
+            vision=flops.vision + encoder_flops(config, self.token_reduction, views),
+            prefill=flops.prefill + deciding_flops(config, self.token_reduction, tokens),
+        )
+
+    def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:
+        """What the keys and values of one sample and its answer of so many tokens take; the last
+        token is not read.
+        """
+        prompt, left = self._prompt_tokens(_tokens_of(inputs))
+        after, late = left or (self.num_active_blocks, 0)
+        later = new_tokens - 1
+        places = after * (prompt + later) + (self.num_active_blocks - after) * (late + later)
+        config, dtype = self.network.config.decoder, self.network.lm_head.weight.dtype
+        return 2 * places * config.num_kv_heads * config.head_dim * dtype.itemsize
+
+    def _prompt_tokens(self, tokens: PromptTokens) -> tuple[int, tuple[int, int] | None]:
+        """How many tokens of a prompt the first block sees; and (blocks, tokens), after how many
+        blocks how many are left, where some leave on the way.
+        """
+        shorter = tokens.total - tokens.vision + self.token_reduction.count(tokens.vision)
+        if isinstance(self.token_reduction, DecoderReduction) and shorter < tokens.total:
+            return tokens.total, (self.token_reduction.block, shorter)
+        return shorter, None
+
+
+def _tokens_of(inputs: ModelInputs) -> PromptTokens:
+    """Of a single prompt."""
+    places = inputs.image_input_idx
+    total = inputs.input_ids.shape[1]
+    return PromptTokens(total, int((places >= 0).sum()), total - int(places.max()) - 1)

@@ -20,6 +20,7 @@ def stage_flops(
     new_tokens: int,
     num_active_blocks: int,
     top_k: int | None,
+    left: tuple[int, int] | None = None,
 ) -> StageFlops:
     """The cost of one prompt's answer.
 
@@ -30,21 +31,21 @@ def stage_flops(
         new_tokens: Of the answer, the end of text included; at least 1.
         num_active_blocks: Decoder blocks that run.
         top_k: Experts per token; None for a dense model.
+        left: (blocks, tokens): after so many blocks, so many of the prompt's tokens are left; None
+            where all blocks see all.
     """
     decoder, head = config.decoder, 2 * config.decoder.width * config.decoder.vocab_size
-    per_token = num_active_blocks * _block_per_token(decoder, top_k)
-
-    def attention(queries: int, keys: int) -> int:
-        return num_active_blocks * 4 * queries * keys * decoder.width
-
+    per_token = _block_per_token(decoder, top_k)
+    after, late_tokens = left or (num_active_blocks, 0)
+    parts = ((after, prompt_tokens), (num_active_blocks - after, late_tokens))
     # The i-th token after the first sees the prompt and i tokens of the answer.
     later = new_tokens - 1
-    keys = later * prompt_tokens + later * (later + 1) // 2
-    return StageFlops(
-        vision=views * _vision_per_view(config),
-        prefill=prompt_tokens * per_token + attention(prompt_tokens, prompt_tokens) + head,
-        decode=later * (per_token + head) + attention(1, keys),
-    )
+    prefill, decode = head, later * head
+    for blocks, tokens in parts:
+        keys = later * tokens + later * (later + 1) // 2
+        prefill += blocks * (tokens * per_token + 4 * tokens * tokens * decoder.width)
+        decode += blocks * (later * per_token + 4 * keys * decoder.width)
+    return StageFlops(views * _vision_per_view(config), prefill, decode)
 
 
 def _block_per_token(config: DecoderConfig, top_k: int | None) -> int:

@@ -1,26 +1,26 @@
 """Greedy generation with a key-value cache.
 
-In: a network, a batch of prompts padded on the left, and the images' features. Out: token ids.
+In: a network, and what reads a batch of prompts. Out: token ids.
 Knows nothing about text: what ends an answer is an id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
-from tierexp.models.molmo.decoder import DecoderKnobs
-from tierexp.models.molmo.model import Molmo
-from tierexp.models.molmo.prefill import prefill
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.decoder import DecoderKnobs, LateBlocks
+from tierexp.models.molmo.model import Molmo, attention_over
+from tierexp.models.molmo.prefill import Prefilled
 from tierexp.models.stages import UNTIMED, StageClock
 
 
 def generate_greedily(
     model: Molmo,
-    inputs: ModelInputs,
-    vision_features: Tensor,
+    prefilled: Callable[[int], Prefilled],
     max_new_tokens: int,
     knobs: DecoderKnobs,
     end_of_text_id: int | None,
@@ -32,8 +32,7 @@ def generate_greedily(
 
     Args:
         model: In the mode and precision it is to run in.
-        inputs: The prompts; of their images not the pixels, which have been encoded.
-        vision_features: (I, N, K, C), from `Molmo.vision_features`.
+        prefilled: Reads the prompts, leaving room for so many new tokens.
         max_new_tokens: The longest answer, at least 1.
         knobs: What of the decoder runs.
         end_of_text_id: Ends an answer; None lets every answer run to its longest.
@@ -45,30 +44,37 @@ def generate_greedily(
         (B, L <= max_new_tokens) int64; after the end of text a row holds only end-of-text ids,
         and generation stops when all rows have ended.
     """
-    batch, end = len(inputs.input_ids), end_of_text_id
+    end = end_of_text_id
     with clock.stage("prefill"):
-        prompts = prefill(model, inputs, vision_features, max_new_tokens, knobs)
-        cache, mask = prompts.cache, prompts.mask
-        if mask is not None:
-            # Answers are never padding, so the whole mask is known before the first token is.
-            mask = torch.cat([mask, mask.new_ones(batch, max_new_tokens)], dim=1)
+        prompts = prefilled(max_new_tokens)
+        cache = prompts.cache
         token = prompts.logits.argmax(dim=-1)  # (B,)
         observer.chosen(prompts.logits, token, None)
+        # Answers are never padding, so the whole masks are known before the first token is.
+        mask = _longer(prompts.mask, max_new_tokens, True)
+        bias = _longer(prompts.key_bias, max_new_tokens, 0)
+        after, late_mask = prompts.late or (None, None)
+        late_mask = _longer(late_mask, max_new_tokens, True)
     answers = [token]
     with clock.stage("decode"):
-        finished = torch.zeros(batch, dtype=torch.bool, device=token.device)
+        finished = torch.zeros(len(token), dtype=torch.bool, device=token.device)
         while len(answers) < max_new_tokens:
             if end is not None:
                 finished |= token == end
                 if not fixed_length and bool(finished.all()):
                     break
-            seen = cache.length + 1
+            seen, late = cache.length + 1, None
+            if after is not None:
+                left = late_mask if late_mask is None else late_mask[:, : cache.lengths[-1] + 1]
+                late = LateBlocks(after, attention_over(left, 1, cache.lengths[-1], token.device))
             logits = model.decode(
                 token.unsqueeze(1),
                 attention_mask=None if mask is None else mask[:, :seen],
                 active_blocks=knobs.active_blocks,
                 top_k=knobs.top_k,
                 cache=cache,
+                key_bias=None if bias is None else bias[:, :seen],
+                late=late,
             )
             token = logits[:, -1].argmax(dim=-1)
             if end is not None:
@@ -76,3 +82,10 @@ def generate_greedily(
             observer.chosen(logits[:, -1], token, None if end is None else ~finished)
             answers.append(token)
     return torch.stack(answers, dim=1)
+
+
+def _longer(tensor: Tensor | None, by: int, filled: float) -> Tensor | None:
+    """(B, T) to (B, T + by), where there is one."""
+    if tensor is None:
+        return None
+    return torch.cat([tensor, tensor.new_full((len(tensor), by), filled)], dim=1)

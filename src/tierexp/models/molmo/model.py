@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.molmo.decoder import Decoder
+from tierexp.models.molmo.decoder import Decoder, LateBlocks
 from tierexp.models.molmo.initialisation import initialise
 from tierexp.models.molmo.masks import causal_mask, token_positions
 from tierexp.models.molmo.vision_backbone import VisionBackbone
@@ -66,6 +66,15 @@ class Molmo(nn.Module):
         features: Tensor = self.vision_backbone(crops, patch_mask)
         return features
 
+    def embed(
+        self, input_ids: Tensor, image_features: Tensor | None, image_input_idx: Tensor | None
+    ) -> Tensor:
+        """What enters the decoder, (B, T, C); arguments as of `decode`."""
+        x: Tensor = self.transformer.wte(input_ids)
+        if image_features is not None and image_input_idx is not None:
+            x = _add_at(x, image_features, image_input_idx)
+        return x
+
     def decode(
         self,
         input_ids: Tensor,
@@ -78,6 +87,8 @@ class Molmo(nn.Module):
         active_blocks: Sequence[int] | None = None,
         top_k: int | None = None,
         cache: KeyValueCache | None = None,
+        key_bias: Tensor | None = None,
+        late: LateBlocks | None = None,
     ) -> Tensor:
         """Logits of the next token.
 
@@ -94,13 +105,14 @@ class Molmo(nn.Module):
             active_blocks: The decoder blocks that run; None for all.
             top_k: Experts per token; None for as many as the configuration says.
             cache: Earlier tokens; extended by these.
+            key_bias: (B, keys) float, added to the scores of every token of the cache and of these,
+                whoever asks; None for nothing.
+            late: What later blocks see of the cache, where that is not all.
 
         Returns:
             (B, T or P, vocab_size).
         """
-        x = self.transformer.wte(input_ids)  # (B, T, C)
-        if image_features is not None and image_input_idx is not None:
-            x = _add_at(x, image_features, image_input_idx)
+        x = self.embed(input_ids, image_features, image_input_idx)
         batch, length = input_ids.shape
         seen = 0 if cache is None else cache.length
         if position_ids is None:
@@ -112,12 +124,13 @@ class Molmo(nn.Module):
         hidden = self.transformer(
             x,
             position_ids,
-            _attention(attention_mask, length, seen, x.device),
+            attention_over(attention_mask, length, seen, x.device, key_bias),
             active_blocks=range(len(self.transformer.blocks))
             if active_blocks is None
             else active_blocks,
             top_k=top_k,
             cache=cache,
+            late=late,
         )
         if logits_at is not None:
             hidden = hidden.gather(1, logits_at.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
@@ -135,15 +148,31 @@ def _add_at(x: Tensor, features: Tensor, positions: Tensor) -> Tensor:
     return added.view_as(x)
 
 
-def _attention(
-    attention_mask: Tensor | None, queries: int, seen: int, device: torch.device
+def attention_over(
+    attention_mask: Tensor | None,
+    queries: int,
+    seen: int,
+    device: torch.device,
+    key_bias: Tensor | None = None,
 ) -> Tensor | None:
-    """The mask for `SelfAttention`; None where plain causal attention is the same and faster."""
+    """The mask for `SelfAttention`; None where plain causal attention is the same and faster.
+
+    Args:
+        attention_mask: As of `Molmo.decode`.
+        queries: How many tokens ask.
+        seen: How many come before them.
+        device: Of the mask.
+        key_bias: As of `Molmo.decode`.
+    """
     if attention_mask is not None and attention_mask.dim() == 4:
         return attention_mask
     unpadded = attention_mask is None or bool(attention_mask.all())
-    if unpadded and (seen == 0 or queries == 1):
+    if unpadded and key_bias is None and (seen == 0 or queries == 1):
         return None
     if attention_mask is None:
         attention_mask = torch.ones(1, seen + queries, dtype=torch.bool, device=device)
-    return causal_mask(attention_mask, queries)
+    mask = causal_mask(attention_mask, queries)
+    if key_bias is None:
+        return mask
+    bias = key_bias[:, None, None, :].expand(-1, 1, queries, -1)
+    return bias.masked_fill(~mask, -torch.inf)

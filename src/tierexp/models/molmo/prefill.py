@@ -26,11 +26,17 @@ class Prefilled:
         logits: (B, V), of each prompt's next token.
         cache: Of all prompts.
         mask: (B, `cache.length`) bool, False on padding; None where there is none.
+        key_bias: (B, `cache.length`) float, as of `Molmo.decode`; None for nothing.
+        late: (after, mask): so many blocks have seen all tokens, the others those that were kept,
+            of which (B, their number) bool is the mask or None; None where all blocks have seen
+            all.
     """
 
     logits: Tensor
     cache: KeyValueCache
     mask: Tensor | None
+    key_bias: Tensor | None = None
+    late: tuple[int, Tensor | None] | None = None
 
 
 def prefill(
@@ -39,6 +45,7 @@ def prefill(
     vision_features: Tensor,
     new_tokens: int,
     knobs: DecoderKnobs,
+    sizes: Tensor | None = None,
 ) -> Prefilled:
     """Read prompts whose images have been encoded.
 
@@ -48,16 +55,21 @@ def prefill(
         vision_features: (I, N, K, C), from `Molmo.vision_features`.
         new_tokens: How many more the cache is to have room for.
         knobs: What of the decoder runs.
+        sizes: (I, N, K) float32: how often a vision token counts in attention; None for once.
     """
-    parts = _split(inputs, len(vision_features))
+    parts = split_at_images(inputs, len(vision_features))
     if parts is None:
-        return _read(model, inputs, vision_features, new_tokens, knobs)
+        return _read(model, inputs, vision_features, new_tokens, knobs, sizes)
     images, questions, mask = parts
     room = questions.shape[1] + new_tokens
     shared = len(images.input_ids) < len(questions)
-    cache = _read(model, images, vision_features, 0 if shared else room, knobs).cache
+    beginning = _read(model, images, vision_features, 0 if shared else room, knobs, sizes)
+    cache, bias = beginning.cache, beginning.key_bias
     if shared:
         cache = cache.repeat(inputs.image_index, cache.length + room)
+    if bias is not None:
+        bias = bias[inputs.image_index] if shared else bias
+        bias = torch.cat([bias, bias.new_zeros(questions.shape)], dim=1)
     padding = None if bool(mask.all()) else mask
     last = torch.full_like(questions[:, :1], questions.shape[1] - 1)
     logits = model.decode(
@@ -67,11 +79,12 @@ def prefill(
         active_blocks=knobs.active_blocks,
         top_k=knobs.top_k,
         cache=cache,
+        key_bias=bias,
     )
-    return Prefilled(logits[:, -1], cache, padding)
+    return Prefilled(logits[:, -1], cache, padding, bias)
 
 
-def _split(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
+def split_at_images(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
     """What precedes and holds the vision tokens, once for each image that prompts share; and what
     follows.
 
@@ -124,6 +137,7 @@ def _read(
     vision_features: Tensor,
     new_tokens: int,
     knobs: DecoderKnobs,
+    sizes: Tensor | None,
 ) -> Prefilled:
     """All prompts from beginning to end, each with its image."""
     batch, length = inputs.input_ids.shape
@@ -136,6 +150,7 @@ def _read(
         knobs.active_blocks,
     )
     mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
+    bias = None if sizes is None else _key_bias(inputs, sizes, vision_features.dtype)
     logits = model.decode(
         inputs.input_ids,
         vision_features[inputs.image_index],
@@ -145,8 +160,18 @@ def _read(
         active_blocks=knobs.active_blocks,
         top_k=knobs.top_k,
         cache=cache,
+        key_bias=bias,
     )
-    return Prefilled(logits[:, -1], cache, mask)
+    return Prefilled(logits[:, -1], cache, mask, bias)
+
+
+def _key_bias(inputs: ModelInputs, sizes: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, T): the logarithm of how often each token counts, 0 for those of the text."""
+    places = inputs.image_input_idx.flatten(1)  # (B, N · K)
+    logarithms = sizes[inputs.image_index].flatten(1).log().where(places >= 0, 0)
+    bias = logarithms.new_zeros(inputs.input_ids.shape)
+    # Added, not set: a token that is dropped adds nothing wherever it is sent.
+    return bias.scatter_add(1, places.clamp(min=0), logarithms).to(dtype)
 
 
 def _first_rows(image_index: Tensor, images: int) -> Tensor:

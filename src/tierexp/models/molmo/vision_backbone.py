@@ -6,9 +6,16 @@ image tokens. Knows nothing about where in a prompt they go.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from tierexp.models.knobs.reduction.cls_attention import (
+    class_attention,
+    patches_as_tokens,
+    window_means,
+)
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.connector import (
     MeanQueryPooling,
@@ -16,11 +23,28 @@ from tierexp.models.molmo.connector import (
     add_padding_embeddings,
     pooling_windows,
 )
-from tierexp.models.molmo.vision import VisionTransformer
+from tierexp.models.molmo.vision import VisionBlock, VisionTransformer
 from tierexp.models.patches import normalised_patches
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Images as vision tokens, whether or not the decoder receives them.
+
+    Args:
+        features: (I, N, K, C).
+        scores: (I, N, K) float32: what the class token of their view attends to; None where nobody
+            asks.
+        keys: (I, N, K, D): their patches' keys, means over heads and windows; None where nobody
+            asks.
+    """
+
+    features: Tensor
+    scores: Tensor | None = None
+    keys: Tensor | None = None
 
 
 class VisionBackbone(nn.Module):
@@ -64,6 +88,44 @@ class VisionBackbone(nn.Module):
         pooled = self.image_pooling_2d.pool(pooling_windows(grid, self.pooling))
         tokens: Tensor = self.image_projector(pooled)  # (B · N · K, decoder width)
         return tokens.view(*crops.shape[:2], -1, tokens.shape[-1])
+
+    def encode(self, crops: Tensor, patch_mask: Tensor) -> Encoded:
+        """As `forward`, with what methods of reduction ask about the tokens.
+
+        The attention kernel gives no weights: queries and keys of the block whose output is the
+        deepest feature are looked at on their way, and the class token's weights computed from
+        them.
+
+        Args:
+            crops: (I, N, S, S, 3), as of `forward`.
+            patch_mask: (I, N, P).
+        """
+        vit = self.image_vit
+        block = vit.transformer.resblocks[max(vit.feature_layers)]
+        assert isinstance(block, VisionBlock)
+        attention = block.attention
+        seen: dict[nn.Module, Tensor] = {}
+
+        def look(module: nn.Module, _: object, output: Tensor) -> None:
+            seen[module] = output
+
+        hooks = [part.register_forward_hook(look) for part in (attention.wq, attention.wk)]
+        try:
+            features = self(crops, patch_mask)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        queries, keys = (
+            seen[part].view(*seen[part].shape[:2], attention.num_heads, -1).transpose(1, 2)
+            for part in (attention.wq, attention.wk)
+        )  # (I · N, H, 1 + P, D)
+        weights = class_attention(queries[:, :, 0], keys)  # (I · N, P)
+        side, pooling, shape = self.patches_per_side, self.pooling, features.shape[:3]
+        return Encoded(
+            features,
+            patches_as_tokens(weights, side, pooling).view(shape),
+            window_means(keys[:, :, 1:].mean(dim=1), side, pooling).reshape(*shape, -1),
+        )
 
     @property
     def _patch_dtype(self) -> torch.dtype:

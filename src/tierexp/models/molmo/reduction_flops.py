@@ -1,0 +1,66 @@
+"""What deciding which vision tokens to keep costs, counted as in `flops`. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tierexp.models.knobs.reduction.settings import FastV, Reduction, VisionZip
+from tierexp.models.molmo.config import MolmoConfig
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """Of one prompt.
+
+    Args:
+        total: Its tokens, all vision tokens included.
+        vision: The vision tokens.
+        question: The tokens behind them.
+    """
+
+    total: int
+    vision: int
+    question: int
+
+
+def encoder_flops(config: MolmoConfig, reduction: Reduction, views: int) -> int:
+    """Added to the encoder's, in `views` views: the class token's attention weights."""
+    if reduction.method not in ("cls_attention", "vision_zip", "merge"):
+        return 0
+    vision = config.vision
+    return 2 * views * (vision.patches_per_side**2 + 1) * vision.width
+
+
+def deciding_flops(config: MolmoConfig, reduction: Reduction, tokens: PromptTokens) -> int:
+    """Added to the prefill's: what of one prompt's vision tokens is compared."""
+    found, kept = tokens.vision, reduction.count(tokens.vision)
+    if kept == found:
+        return 0
+    decoder = config.decoder
+    width = decoder.width
+    key_width = config.vision.width // config.vision.num_heads
+    match reduction.method:
+        case "diverse":
+            return 2 * found * found * width
+        case "vision_zip":
+            assert isinstance(reduction, VisionZip)
+            targets = int(reduction.contextual * kept + 0.5)
+            return 2 * targets * (found - kept) * key_width
+        case "merge":
+            cost, left = 0, found
+            while left > kept:
+                cost += 2 * ((left + 1) // 2) * (left // 2) * key_width
+                left -= min(left - kept, left // 2)
+            return cost
+        case "fastv":
+            assert isinstance(reduction, FastV)
+            asking = 1 if reduction.received_from == "last" else tokens.total
+            relevance = 0
+        case "text":
+            asking = tokens.question
+            relevance = 2 * found * tokens.question * width
+        case _:
+            return 0
+    projected = 2 * width * (width + 2 * decoder.num_kv_heads * decoder.head_dim)
+    # Their queries, what these attend to, and the mean of that.
+    return relevance + asking * (projected + 2 * tokens.total * width + 2 * tokens.total)
