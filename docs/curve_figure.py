@@ -13,7 +13,7 @@ from pathlib import Path
 from matplotlib import rc_context
 
 from tierexp.report.accuracy_curve import accuracy_curve
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 
 
 def main(folder: str, target: str) -> None:

@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw, ImageFont
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
 from tierexp.report.tiling_figure import draw_tiling
-from tierexp.results.schema import EvaluationResults, SampleResult, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults, SampleResult
 from tierexp.tiers.geometry import CropGeometry
 
 PANEL, MARGIN, LINE = 430, 18, 25

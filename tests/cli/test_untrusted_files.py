@@ -11,7 +11,6 @@ import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
@@ -30,8 +29,7 @@ from tierexp.errors import CheckpointError, ConfigError, DataError, TierexpError
 from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.report.page import write_report
-from tierexp.report.trust import trusted_config
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 from tierexp.training.run import train
 
 ROOT = TESTS.parent
@@ -268,44 +266,8 @@ def test_results_that_name_a_function_are_reported_without_calling_it(
         "path": str(marker),
     }
     file.write_text(json.dumps(content))
-    text = write_report(tmp_path / "out").read_text()
-    assert (
-        "Pictures are missing: no option of data is a tests.cli.test_untrusted_files.make" in text
-    )
-
-
-def folder_settings(**changes: Any) -> dict[str, Any]:
-    data = {"_target_": "tierexp.data.folder.FolderDataset", "path": "a.jsonl"} | changes
-    model = {"_target_": "tierexp.models.molmo.checkpoint.MolmoCheckpoint", "checkpoint": "x"}
-    return {"data": data, "model": model, "tier": {"_target_": "os.system"}}
-
-
-def test_results_of_shipped_options_are_trusted() -> None:
-    config = trusted_config(folder_settings())
-    assert config.data.path == "a.jsonl"
-    assert set(config) == {"data", "model"}
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"_target_": "os.system"},
-        {"_target_": "tierexp.results.schema.write_text"},
-        {"_target_": ["tierexp.data.folder.FolderDataset"]},
-        {"path": {"_target_": "pathlib.Path.home"}},
-        {"path": [{"a": {"_target_": "os.getcwd"}}]},
-        {"path": "${oc.env:HOME}/a.jsonl"},
-        {"images_anywhere": True},
-    ],
-)
-def test_results_that_ask_for_more_are_not(changes: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="--trust"):
-        trusted_config(folder_settings(**changes))
-
-
-def test_results_without_a_data_set() -> None:
-    with pytest.raises(DataError, match="--trust"):
-        trusted_config({"model": {}})
+    write_report(tmp_path / "out")
+    assert not marker.exists()
 
 
 def test_a_results_file_is_data(tmp_path: Path, marker: Path) -> None:

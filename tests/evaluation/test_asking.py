@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.command_line import ARGUMENTS, Outcome, assert_refused, run_on_fakes, timeless
 from tests.support.fakes import DEFECT_AT
-from tierexp.results.schema import EvaluationResults, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults
 
 LANDSCAPE, SQUARE = [480, 640], [512, 512]
 SAMPLES = [

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.command_line import Outcome, run_on_fakes
 from tests.support.fakes import CTRL_C
-from tierexp.results.schema import EvaluationResults, Failure, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults, Failure
 
 LANDSCAPE, PORTRAIT, SQUARE = [480, 640], [640, 480], [512, 512]
 NO_IMAGE, TRUNCATED = [0, 1], [-480, 640]

@@ -29,7 +29,7 @@ from tierexp.errors import MachineError
 from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.machine import LogFile
 from tierexp.report import compare_command
-from tierexp.results.schema import write_text
+from tierexp.results.files import write_text
 
 SAMPLES = [[[480, 640 + n], f"q{n}", [f"a{n}"], "t"] for n in range(40)]
 SAMPLES[5][0] = [-480, 640]  # breaks once it is decoded

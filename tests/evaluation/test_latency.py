@@ -22,6 +22,7 @@ from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, Stage, StageClock, StageFlops
+from tierexp.results.files import load_results
 from tierexp.results.latency import (
     TIMES,
     LatencySettings,
@@ -29,7 +30,6 @@ from tierexp.results.latency import (
     aggregate_latency,
     latency_metrics,
 )
-from tierexp.results.schema import load_results
 
 CPU = torch.device("cpu")
 TINY = str(Path(__file__).parents[2] / "src" / "tierexp" / "assets" / "tiny")

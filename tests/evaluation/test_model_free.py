@@ -20,6 +20,8 @@ from tierexp.imaging.crops import count_actual_tokens
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, place
+from tierexp.results.files import load_results
+from tierexp.results.metrics import BUILT_IN, columns_of_images
 from tierexp.results.model_free import (
     MISMATCH_EDGES,
     Histogram,
@@ -27,7 +29,7 @@ from tierexp.results.model_free import (
     histogram,
     load_model_free_results,
 )
-from tierexp.results.schema import EvaluationResults, Failure, load_results
+from tierexp.results.schema import EvaluationResults, Failure
 
 ROOT = TESTS.parent
 LANDSCAPE, PORTRAIT, SQUARE = (480, 640), (640, 480), (512, 512)
@@ -129,7 +131,8 @@ def test_every_column_is_that_of_one_image_after_the_other(tier_name: str, resiz
     pairs = [LANDSCAPE, PORTRAIT, SQUARE, (112, 112), (113, 113), (1, 5000), *map(tuple, sides)]
     tier, threshold = load_tier(tier_name), Threshold()
     for geometry in (CropGeometry(), CropGeometry(overlap_margins=(3, 2), pooling=(2, 3))):
-        columns = measure(sizes_of(*pairs), Preprocessing(tier, threshold, resize, geometry))
+        images = measure(sizes_of(*pairs), Preprocessing(tier, threshold, resize, geometry))
+        columns = columns_of_images(BUILT_IN, images)
         for row, size in enumerate(pairs):
             selection = select_crops(tier, *size, geometry, threshold)
             canvas = geometry.canvas_size(selection.tiling)
@@ -139,17 +142,17 @@ def test_every_column_is_that_of_one_image_after_the_other(tier_name: str, resiz
             crop_tokens = count_actual_tokens(placement, selection.tiling, geometry)
             actual = crop_tokens + count_actual_tokens(view, (1, 1), geometry)
             budget = geometry.selected_vision_tokens(selection.crops)
-            assert tuple(columns.selection.tilings[row]) == selection.tiling
-            assert columns.selection.mismatch[row] == selection.mismatch
-            assert columns.selected_vision_tokens[row] == budget
-            assert columns.actual_crop_tokens[row] == crop_tokens
-            assert columns.actual_vision_tokens[row] == actual
-            assert columns.llm_vision_tokens[row] == geometry.llm_vision_tokens(selection.tiling)
-            assert columns.utilization[row] == actual / budget
+            assert (images.rows[row], images.cols[row]) == selection.tiling
+            assert columns["aspect_ratio_mismatch"][row] == selection.mismatch
+            assert columns["selected_vision_tokens"][row] == budget
+            assert columns["actual_crop_tokens"][row] == crop_tokens
+            assert columns["actual_vision_tokens"][row] == actual
+            assert columns["llm_vision_tokens"][row] == geometry.llm_vision_tokens(selection.tiling)
+            assert columns["utilization"][row] == actual / budget
             crop_budget = budget - geometry.tokens_per_crop
-            assert columns.crop_utilization[row] == crop_tokens / crop_budget
-            assert columns.content_kept[row] == placement.content_kept
-            assert columns.padding_fraction[row] == placement.padding_fraction
+            assert columns["crop_utilization"][row] == crop_tokens / crop_budget
+            assert columns["content_kept"][row] == placement.content_kept
+            assert columns["padding_fraction"][row] == placement.padding_fraction
 
 
 def test_tokens_are_those_of_real_preprocessing() -> None:
@@ -200,7 +203,9 @@ def test_a_bin_begins_at_its_edge() -> None:
 def test_provenance_holds_what_was_read_and_nothing_else(tmp_path: Path) -> None:
     results = without_model(tmp_path, "data=tierqa", "data.max_samples=5", "tier.max_crops=9")
     provenance = results.provenance
-    assert set(provenance.config) == {"tier", "threshold", "resize", "model", "data", "output_dir"}
+    assert set(provenance.config) == {
+        "tier", "threshold", "resize", "model", "data", "metric", "output_dir",
+    }  # fmt: skip
     assert provenance.config["tier"]["max_crops"] == 9
     assert not {"batch_size", "num_workers"} & set(provenance.config["data"])
     assert "exact" not in provenance.config["resize"]
@@ -301,7 +306,7 @@ def test_the_two_kinds_of_results_are_not_mixed_up(tmp_path: Path) -> None:
     path = size_file(tmp_path, LANDSCAPE)
     results = without_model(tmp_path / "out", "data=sizes", f"data.path={path}")
     file = tmp_path / "out" / results.file_name
-    with pytest.raises(DataError, match="schema version 1"):
+    with pytest.raises(DataError, match="schema version 2"):
         load_results(file)
     file.write_text(file.read_text().replace('"model_free"', '"other"', 1))
     with pytest.raises(DataError, match="of the kind 'other'"):

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.support.command_line import TESTS, Outcome, run_eval, run_on_fakes
-from tierexp.results.schema import EvaluationResults, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults
 
 OWN = "tests.support.own_scores"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.command_line import ARGUMENTS, assert_refused, run_eval
-from tierexp.results.schema import EvaluationResults, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults
 
 MY = Path(__file__).parent / "my"
 FEW = ("data=tierqa", "tier=low", "data.max_samples=14", *ARGUMENTS)

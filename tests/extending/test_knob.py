@@ -15,8 +15,9 @@ from tierexp.config.settings import logged_settings
 from tierexp.models.knobs.active_blocks import ActiveBlocks
 from tierexp.models.knobs.knob import ModelFacts
 from tierexp.models.knobs.top_k import TopK
-from tierexp.report.varying import run_labels
-from tierexp.results.schema import EvaluationResults, load_results
+from tierexp.report.varying import labels_of
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults
 
 MY = Path(__file__).parent / "my"
 FEW = (
@@ -50,7 +51,7 @@ def test_it_is_set_recorded_and_told_apart(tmp_path: Path) -> None:
     assert with_knob.knobs == {"top_k": 2, "num_active_blocks": 4, "drop": "every 2"}
     assert without.knobs == {"top_k": 2, "num_active_blocks": 4}
     assert with_knob.file_name.endswith("_topk2_blocks4_drop-every-2.json")
-    assert run_labels([with_knob, without]) == [
+    assert labels_of([with_knob, without]) == [
         "fixed_288 \u00b7 drop every 2", "fixed_288 \u00b7 drop none",
     ]  # fmt: skip
     assert logged_settings(with_knob.provenance.config, "x", 1)["model/drop_every"] == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import TESTS
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 
 ROOT = TESTS.parent
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")

@@ -6,7 +6,8 @@ from pathlib import Path
 from random import Random
 
 from tests.support.command_line import ARGUMENTS, run_eval
-from tierexp.results.schema import SampleResult, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import SampleResult
 
 MY = Path(__file__).parent / "my"
 FEW = ("model=tiny", "data=tierqa", "data.max_samples=14")

@@ -37,7 +37,7 @@ from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_req
 from tierexp.integrations.lmms_eval.results import task_figures
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.tier import Tier
 
@@ -250,8 +250,9 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     (figures,) = task_figures([answered[0], answered[2]]).values()
     # 640 x 480 at the medium tier: 2 x 3 crops, 3/2 against 528/368.
     assert figures.selected_crops_distribution == {6: 2}
-    assert figures.selected_vision_tokens_mean == 7 * 144
-    assert figures.aspect_ratio_mismatch_mean == pytest.approx(abs(3 / 2 - 528 / 368))
+    assert figures.aggregates["selected_vision_tokens_mean"] == 7 * 144
+    mismatch = figures.aggregates["aspect_ratio_mismatch_mean"]
+    assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
 
 
 def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> None:

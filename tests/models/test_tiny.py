@@ -20,7 +20,8 @@ from tierexp.data.tierqa.questions import TASKS
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
-from tierexp.results.schema import EvaluationResults, load_results
+from tierexp.results.files import load_results
+from tierexp.results.schema import EvaluationResults
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
 

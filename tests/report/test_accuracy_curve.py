@@ -6,16 +6,15 @@ import dataclasses
 
 import pytest
 
-from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE
+from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE, with_metrics
 from tierexp.errors import DataError
 from tierexp.report.accuracy_curve import accuracy_curve
-from tierexp.results.schema import EvaluationResults, aggregate
+from tierexp.results.aggregate import aggregate
+from tierexp.results.schema import EvaluationResults
 
 
 def results(tier: str, tokens: int, **facts: str | int) -> EvaluationResults:
-    samples = [
-        dataclasses.replace(sample, selected_vision_tokens=tokens) for sample in (LANDSCAPE, SQUARE)
-    ]
+    samples = [with_metrics(s, selected_vision_tokens=tokens) for s in (LANDSCAPE, SQUARE)]
     return aggregate(samples, [], dataclasses.replace(FACTS, tier=tier, **facts), 1.0, PROVENANCE)
 
 

@@ -60,7 +60,11 @@ def test_an_earlier_sweep_of_the_folder_is_not_this_one(tmp_path: Path) -> None:
         f"output_dir={tmp_path / 'out'}", *sweep,
     )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
-    assert not (tmp_path / "out" / "comparison.json").exists()
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [(run["tier"], run["model"]) for run in content["runs"]] == [
+        ("low", "none"), ("medium", "none"),
+    ]  # fmt: skip
+    assert content["validation"] == []
 
 
 def test_runs_that_differ_in_more_are_listed_and_not_judged(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from tierexp.report.figures import (
     utilization_distribution,
 )
 from tierexp.report.page import write_report
-from tierexp.report.varying import run_labels
-from tierexp.results.schema import load_results
+from tierexp.report.varying import labels_of
+from tierexp.results.files import load_results
 
 
 class Page(HTMLParser):
@@ -58,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Page:
-    return Page(write_report(folder, trust=True).read_text(encoding="utf-8"))
+    return Page(write_report(folder).read_text(encoding="utf-8"))
 
 
 def test_every_run_and_every_target_is_there(page: Page, folder: Path) -> None:
@@ -116,10 +117,20 @@ def test_best_and_worst_images_are_shown(page: Page) -> None:
 
 def test_runs_without_pictures_say_so(tmp_path: Path) -> None:
     out = sweep(tmp_path)
-    (tmp_path / "samples.json").unlink()
-    text = write_report(out, trust=True).read_text(encoding="utf-8")
-    assert "Pictures are missing" in text
+    for kept in out.glob("*/thumbnails"):
+        shutil.rmtree(kept)
+    text = write_report(out).read_text(encoding="utf-8")
+    assert "no picture was kept" in text
     assert "<img" not in text
+
+
+def test_pictures_need_no_data_set(tmp_path: Path) -> None:
+    out = sweep(tmp_path)
+    (tmp_path / "samples.json").unlink()
+    text = write_report(out).read_text(encoding="utf-8")
+    assert "no picture was kept" not in text
+    # Best, median and worst of three runs.
+    assert text.count("<img") >= 9
 
 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +165,6 @@ def test_axes_say_what_they_show(folder: Path) -> None:
         (mismatch_distribution(runs), "aspect-ratio mismatch"),
         (utilization_distribution(runs), "token utilization, %"),
     ):
-        (axes,) = figure.axes
+        (axes,), (legend,) = figure.axes, figure.legends
         assert axes.get_xlabel().startswith(words)
-        assert [text.get_text() for text in axes.get_legend().get_texts()] == run_labels(runs)
+        assert [text.get_text() for text in legend.get_texts()] == labels_of(runs)

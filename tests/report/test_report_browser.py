@@ -37,6 +37,7 @@ PROBE = """<script>addEventListener("load", () => {
   };
   parent.postMessage(JSON.stringify(seen), "*");
 });</script>"""
+POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 # A window of Chromium is at least 500 pixels wide; a frame in it can be as narrow as a phone.
 FRAME = """<!doctype html><script>addEventListener("message", event => {{
   const note = document.createElement("pre");
@@ -49,7 +50,7 @@ FRAME = """<!doctype html><script>addEventListener("message", event => {{
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(sweep(tmp_path_factory.mktemp("browser")), trust=True)
+    return write_report(sweep(tmp_path_factory.mktemp("browser")))
 
 
 def browse(page: Path, size: tuple[int, int], scheme: str, *more: str) -> str:
@@ -71,7 +72,9 @@ def browse(page: Path, size: tuple[int, int], scheme: str, *more: str) -> str:
 def seen(page: Path, size: tuple[int, int], scheme: str) -> dict[str, Any]:
     """What the page measures of itself."""
     probed = page.with_name("probed.html")
-    probed.write_text(page.read_text("utf-8").replace("</body>", f"{PROBE}</body>"), "utf-8")
+    text, policies = POLICY.subn("", page.read_text("utf-8"))
+    assert policies == 1  # it would keep the probe from running, as it should
+    probed.write_text(text.replace("</body>", f"{PROBE}</body>"), "utf-8")
     frame = page.with_name("frame.html")
     frame.write_text(FRAME.format(page=probed.name, width=size[0], height=size[1]), "utf-8")
     match = re.search(r'<pre id="seen">(.*?)</pre>', browse(frame, DESK, scheme, "--dump-dom"))
@@ -100,6 +103,16 @@ def test_the_page_fits_its_window_and_its_colours(
     paper, ink = brightness(found["paper"]), brightness(found["ink"])
     assert (paper > 200 > 100 > ink) if scheme == LIGHT else (paper < 50 < 150 < ink)
     assert found["figureInk"] == found["ink"]
+
+
+def test_the_page_s_policy_lets_nothing_run(page: Path) -> None:
+    """The probe, in a page that keeps its policy, is not heard of; without it, it is."""
+    probed = page.with_name("policed.html")
+    script = '<script>document.title = "ran"</script></body>'
+    probed.write_text(page.read_text("utf-8").replace("</body>", script), "utf-8")
+    assert "<title>ran" not in browse(probed, DESK, LIGHT, "--dump-dom")
+    probed.write_text(POLICY.sub("", probed.read_text("utf-8")), "utf-8")
+    assert "<title>ran" in browse(probed, DESK, LIGHT, "--dump-dom")
 
 
 def test_what_is_painted_is_light_or_dark(page: Path) -> None:

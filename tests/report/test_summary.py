@@ -10,7 +10,8 @@ from rich.console import Console
 
 from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE
 from tierexp.report.summary import print_summary
-from tierexp.results.schema import EvaluationResults, Failure, SampleResult, aggregate
+from tierexp.results.aggregate import aggregate
+from tierexp.results.schema import EvaluationResults, Failure, SampleResult
 
 REASONS = ("cannot identify image file " + "x" * 90, "truncated", "truncated")
 
@@ -34,7 +35,8 @@ def test_every_figure_is_there() -> None:
         "864.0 ± 144.0",
         "756.0 that see the image",
         "624.0 without overlap",
-        "85.7% mean, 84.4% of the crops alone",
+        "utilization │ 85.7% mean",
+        "of the crops │ 84.4% mean",
         "0.033 mean, 0.062 at the 95th percentile",
         "14 blocks, top 8 experts",
         "0.5 samples per second",

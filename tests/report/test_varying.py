@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.support.results import LANDSCAPE, results_of
+from tierexp.report.compared import ComparedRun, compared
 from tierexp.report.varying import comparable, run_labels, varying
-from tierexp.results.schema import EvaluationResults
 
 BASE: dict[str, Any] = {
     "tier": {"name": "medium", "min_crops": 4},
@@ -18,11 +18,10 @@ BASE: dict[str, Any] = {
 }
 
 
-def run(name: str = "medium", **changed: Any) -> EvaluationResults:
+def run(name: str = "medium", **changed: Any) -> ComparedRun:
     results = results_of(LANDSCAPE)
-    return replace(
-        results, tier=name, provenance=replace(results.provenance, config=BASE | changed)
-    )
+    provenance = replace(results.provenance, config=BASE | changed)
+    return compared(replace(results, tier=name, provenance=provenance))
 
 
 def test_tiers_places_and_workers_make_no_difference() -> None:
@@ -63,14 +62,19 @@ def test_precision_can_change_an_answer_and_the_device_s_name_is_elsewhere() -> 
 def test_knobs_are_told_by_what_they_came_to() -> None:
     spelled = {"top_k": 2, "block_policy": "first"}
     assert varying([run(), run(model=spelled)]) == {}  # null was 2, too
-    runs = [replace(run(), top_k=2), replace(run(), top_k=1, num_active_blocks=3)]
+    facts = run().facts
+    runs = [
+        replace(run(), facts={**facts, "top_k": "2"}),
+        replace(run(), facts={**facts, "top_k": "1", "num_active_blocks": "3"}),
+    ]
     labels = run_labels(runs)
     assert labels[0].startswith("medium · top 2 · ")
     assert labels[1] == "medium · top 1 · 3 blocks"
 
 
 def test_what_a_run_does_not_say_is_no_difference() -> None:
-    old, other = run(), run(threshold={"value": 0})
-    del old.provenance.config["threshold"]
+    other = run(threshold={"value": 0})
+    settings = {k: v for k, v in run().settings.items() if not k.startswith("threshold")}
+    old = replace(run(), settings=settings)
     assert varying([run(), old]) == {}
     assert varying([run(), old, other])["threshold.value"] == ["0.3", "-", "0"]

@@ -258,8 +258,8 @@ def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
 def test_no_logger_leaves_the_results_file_alone(tmp_path: Path) -> None:
     assert run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none").code == 0
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert len(left) == 3
-    assert left > {".hydra", "eval.log"}
+    assert len(left) == 4
+    assert left > {".hydra", "eval.log", "thumbnails"}
 
 
 def test_a_filled_tiling_shades_what_is_cut_away() -> None:

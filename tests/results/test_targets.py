@@ -8,14 +8,15 @@ import math
 import numpy as np
 import pytest
 
-from tests.support.results import FACTS, LANDSCAPE, PROVENANCE
-from tierexp.results.bootstrap import (
+from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, with_metrics
+from tierexp.results.aggregate import aggregate
+from tierexp.results.check import Check
+from tierexp.results.intervals import (
     combined_interval,
     mean_interval,
     quantile_interval,
 )
-from tierexp.results.schema import EvaluationResults, SampleResult, TierRange, aggregate
-from tierexp.results.targets.check import Check
+from tierexp.results.schema import EvaluationResults, SampleResult, TierRange
 from tierexp.results.targets.run_checks import check_run
 from tierexp.results.targets.sweep_checks import check_sweep, raw_mismatch
 
@@ -83,9 +84,11 @@ def test_one_value_has_an_interval_of_its_own() -> None:
 
 def samples(values: list[float], **changes: object) -> list[SampleResult]:
     return [
-        dataclasses.replace(
-            LANDSCAPE, sample_id=f"s{number}", image_key=f"i{number}",
-            aspect_ratio_mismatch=value, **changes,
+        with_metrics(
+            dataclasses.replace(
+                LANDSCAPE, sample_id=f"s{number}", image_key=f"i{number}", **changes
+            ),
+            aspect_ratio_mismatch=value,
         )
         for number, value in enumerate(values)
     ]  # fmt: skip

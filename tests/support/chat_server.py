@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
     def do_POST(self) -> None:
-        state, behaviour = self.server_state, self.server_state.behaviour
+        state = self.server_state
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         question, image = read_body(body)
         with state.lock:

@@ -12,7 +12,7 @@ from tierexp.api.composition import as_overrides, composed
 from tierexp.config.checks import choice
 from tierexp.errors import TierexpError
 from tierexp.evaluation.run import evaluate as run_evaluation
-from tierexp.results.schema import complete_results, load_results
+from tierexp.results.files import complete_results, load_results
 
 if TYPE_CHECKING:
     import pandas as pd

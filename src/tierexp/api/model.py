@@ -150,9 +150,9 @@ class Model:
                 found[prepared.index] = Answer(
                     text=self._tokenizer.decode(row),
                     selection=prepared.selection,
-                    selected_vision_tokens=prepared.selected_vision_tokens,
-                    actual_vision_tokens=prepared.actual_vision_tokens,
-                    llm_vision_tokens=prepared.llm_vision_tokens,
+                    selected_vision_tokens=prepared.measured.selected_vision_tokens,
+                    actual_vision_tokens=prepared.measured.actual_vision_tokens,
+                    llm_vision_tokens=prepared.measured.llm_vision_tokens,
                     confidence=sure.mean_log_probability,
                     first_margin=sure.first_margin,
                     latency=timed,

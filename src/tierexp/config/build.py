@@ -117,7 +117,7 @@ def build(
 
     Args:
         config: The whole configuration.
-        key: The group.
+        key: The group; `a.b` is one within a group.
         leave_out: Keys of the group that are settings of something else.
         kind: A protocol whose members the object has to have.
         require_offered: Refuse a target that does not take all that is offered.
@@ -127,7 +127,7 @@ def build(
         ConfigError: A key that the target does not take, or lacks; a value it refuses.
         TierexpError: Whatever else of a user's doing the target complains about.
     """
-    group = config.get(key)
+    group = OmegaConf.select(config, key)
     if not isinstance(group, DictConfig) or "_target_" not in group:
         raise ConfigError(key, group, "it has to be a group with a _target_")
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}

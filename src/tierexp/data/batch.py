@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tierexp.data.sample import Sample
+from tierexp.imaging.measurements import OneImage
 from tierexp.tiers.selection import Selection
 
 if TYPE_CHECKING:
@@ -23,12 +24,7 @@ class PreparedSample:
         image_size: (height, width) of the image as displayed, in pixels.
         selection: The tiling that was chosen for it.
         target_resolution: (height, width) of the tiling's windows, in pixels.
-        selected_vision_tokens: The budget: (crops + 1) times the tokens per crop.
-        actual_vision_tokens: Of those, the tokens that see at least one pixel of the image.
-        actual_crop_tokens: The same of the crops alone, without the global view.
-        llm_vision_tokens: What the language model receives.
-        content_kept: Share of the image's area left after cropping to the canvas.
-        padding_fraction: Share of the canvas's area that is padding.
+        measured: What the tiling does to the image.
     """
 
     index: int
@@ -37,12 +33,7 @@ class PreparedSample:
     image_size: tuple[int, int]
     selection: Selection
     target_resolution: tuple[int, int]
-    selected_vision_tokens: int
-    actual_vision_tokens: int
-    actual_crop_tokens: int
-    llm_vision_tokens: int
-    content_kept: float
-    padding_fraction: float
+    measured: OneImage
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from tierexp.data.size_columns import ImageColumns
 from tierexp.data.sizes import ImageSizes
 from tierexp.errors import ConfigError
+from tierexp.imaging.measurements import ImageMeasurements, ManyImages
 from tierexp.imaging.resize import Resize
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.token_tiers import UnreachableTierError, family_tier
 from tierexp.tiers.aspects import mismatches
 from tierexp.tiers.native import NativeRule
 from tierexp.tiers.rule import CropRule
-from tierexp.tiers.selection import SelectionArrays
 from tierexp.tiers.tier import Tier
 
 
 def measure_family(
     sizes: ImageSizes, rule: CropRule, resize: Resize, preset: Preset
-) -> tuple[ImageColumns, ImageSizes]:
+) -> tuple[ManyImages, ImageSizes]:
     """Select a grid for every image and say what comes of it.
 
     Args:
@@ -54,7 +53,7 @@ def measure_family(
     return _in_tier(sizes, rule, resize, preset), sizes
 
 
-def _in_tier(sizes: ImageSizes, tier: Tier, resize: Resize, preset: Preset) -> ImageColumns:
+def _in_tier(sizes: ImageSizes, tier: Tier, resize: Resize, preset: Preset) -> ManyImages:
     try:
         compiled = family_tier(preset.geometry, tier)
     except UnreachableTierError as error:
@@ -65,20 +64,25 @@ def _in_tier(sizes: ImageSizes, tier: Tier, resize: Resize, preset: Preset) -> I
     budgets = np.array([choice.budget for choice in choices], np.int64)[planned.chosen]
     read = np.array([choice.plan.vision_tokens for choice in choices], np.int64)[planned.chosen]
     full = np.ones(len(budgets))
-    return ImageColumns(
-        selection=SelectionArrays(_crops(grids, preset), grids, planned.mismatch),
+    return ImageMeasurements(
+        height=sizes.heights,
+        width=sizes.widths,
+        rows=grids[:, 0],
+        cols=grids[:, 1],
+        crops=_crops(grids, preset),
+        mismatch=planned.mismatch,
         selected_vision_tokens=budgets,
+        selected_crop_tokens=budgets,
         actual_vision_tokens=budgets,
-        actual_crop_tokens=None,
+        actual_crop_tokens=budgets,
         llm_vision_tokens=read,
-        utilization=full,
-        crop_utilization=full,
+        unreduced_vision_tokens=read,
         content_kept=planned.content_kept if resize.crops == "fill" else full,
         padding_fraction=0 * full,
     )
 
 
-def _own(sizes: ImageSizes, preset: Preset) -> tuple[ImageColumns, ImageSizes]:
+def _own(sizes: ImageSizes, preset: Preset) -> tuple[ManyImages, ImageSizes]:
     geometry = preset.geometry
     plans = geometry.plan_many(sizes.heights, sizes.widths)
     taken = ~plans.refused
@@ -90,16 +94,22 @@ def _own(sizes: ImageSizes, preset: Preset) -> tuple[ImageColumns, ImageSizes]:
     )
     grids = plans.grids[taken]
     mismatch = mismatches(grids, *geometry.aspects(kept.heights, kept.widths))
-    columns = ImageColumns(
-        selection=SelectionArrays(_crops(grids, preset), grids, mismatch),
-        selected_vision_tokens=geometry.budgets(plans)[taken],
-        actual_vision_tokens=None,
-        actual_crop_tokens=None,
+    budgets, unknown = geometry.budgets(plans)[taken], np.full(len(grids), np.nan)
+    columns = ImageMeasurements(
+        height=kept.heights,
+        width=kept.widths,
+        rows=grids[:, 0],
+        cols=grids[:, 1],
+        crops=_crops(grids, preset),
+        mismatch=mismatch,
+        selected_vision_tokens=budgets,
+        selected_crop_tokens=budgets,
+        actual_vision_tokens=unknown,
+        actual_crop_tokens=unknown,
         llm_vision_tokens=plans.vision_tokens[taken],
-        utilization=None,
-        crop_utilization=None,
+        unreduced_vision_tokens=plans.vision_tokens[taken],
         content_kept=np.ones(len(grids)),
-        padding_fraction=None,
+        padding_fraction=unknown,
     )
     return columns, kept
 

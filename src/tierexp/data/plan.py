@@ -35,6 +35,7 @@ class EvaluationPlan:
         sizes: (height, width) of the image, by index in the data set.
         unreadable: Why the header of an image cannot be read, by index in the data set.
         points: Number of the policy's operating point, by index in the data set.
+        rules: For tilings, by number of the operating point.
         choosing_seconds: What choosing the points took, all samples together.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
@@ -44,6 +45,7 @@ class EvaluationPlan:
     sizes: Mapping[int, tuple[int, int]]
     unreadable: Mapping[int, str]
     points: Mapping[int, int]
+    rules: tuple[CropRule, ...]
     choosing_seconds: float
     batches: tuple[tuple[int, ...], ...]
 
@@ -133,7 +135,8 @@ def plan_evaluation(
     started = perf_counter()
     points = _chosen(dataset, sizes, policy)
     seconds = perf_counter() - started
-    selections = _selections(sizes, points, [point.tier for point in policy.points], preprocessing)
+    rules = tuple(point.tier for point in policy.points)
+    selections = _selections(sizes, points, rules, preprocessing)
     groups: dict[tuple[int, int], list[int]] = {}
     for index, selection in selections.items():
         groups.setdefault((points[index], selection.crops), []).append(index)
@@ -145,7 +148,8 @@ def plan_evaluation(
 
     def length(index: int) -> tuple[int, int, int]:
         image = dataset.image_key(index)
-        tokens = preprocessing.llm_vision_tokens(selections[index], sizes[index])
+        how = replace(preprocessing, tier=rules[points[index]])
+        tokens = how.llm_vision_tokens(selections[index], sizes[index])
         # Questions about one image stay together.
         return tokens, longest[image].bit_length(), first[image]
 
@@ -155,7 +159,7 @@ def plan_evaluation(
         for indices in ([*alike, list(unreadable)] if unreadable else alike)
         for batch in _batches(indices, dataset, batch_size)
     ]
-    return EvaluationPlan(selections, sizes, unreadable, points, seconds, tuple(batches))
+    return EvaluationPlan(selections, sizes, unreadable, points, rules, seconds, tuple(batches))
 
 
 def _chosen(

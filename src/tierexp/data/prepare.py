@@ -13,6 +13,7 @@ from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
+from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import InputBuilder, PreparedImage
 from tierexp.tiers.geometry import Tiling
@@ -54,7 +55,7 @@ class SamplePreparer:
         self._plan = plan
         self._preprocessing = preprocessing
         self._builder = builder
-        self._last: tuple[tuple[str, Tiling], PreparedImage] | None = None
+        self._last: tuple[tuple[str, CropRule, Tiling], PreparedImage] | None = None
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -62,24 +63,28 @@ class SamplePreparer:
     def __getitem__(self, index: int) -> PreparedRow | FailedSample:
         if index in self._plan.unreadable:
             return FailedSample(index, self._dataset[index], self._plan.unreadable[index])
-        return self._prepared(index, self._plan.points[index], self._plan.selections[index])
+        point = self._plan.points[index]
+        return self._prepared(index, point, self._how(point), self._plan.selections[index])
 
-    def at(self, index: int, point: int, tier: CropRule) -> PreparedRow | FailedSample:
+    def at(self, index: int, point: int) -> PreparedRow | FailedSample:
         """A sample at another operating point than the plan's, or why its image cannot be read.
 
         Args:
             index: Of a sample whose image has a size.
             point: Number of the point.
-            tier: The point's rule.
         """
-        how = replace(self._preprocessing, tier=tier)
-        return self._prepared(index, point, how.select(*self._plan.sizes[index]))
+        how = self._how(point)
+        return self._prepared(index, point, how, how.select(*self._plan.sizes[index]))
 
-    def _prepared(self, index: int, point: int, selection: Selection) -> PreparedRow | FailedSample:
-        sample, how = self._dataset[index], self._preprocessing
-        size = self._plan.sizes[index]
+    def _how(self, point: int) -> Preprocessing:
+        return replace(self._preprocessing, tier=self._plan.rules[point])
+
+    def _prepared(
+        self, index: int, point: int, how: Preprocessing, selection: Selection
+    ) -> PreparedRow | FailedSample:
+        sample, size = self._dataset[index], self._plan.sizes[index]
         try:
-            image = self._preprocessed(index, selection.tiling)
+            image = self._preprocessed(index, how, selection.tiling)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
         prepared = PreparedSample(
@@ -89,20 +94,39 @@ class SamplePreparer:
             image_size=size,
             selection=selection,
             target_resolution=how.target_resolution(selection, size),
-            selected_vision_tokens=how.selected_vision_tokens(selection, size),
-            actual_vision_tokens=image.actual_vision_tokens,
-            actual_crop_tokens=image.actual_crop_tokens,
-            llm_vision_tokens=how.llm_vision_tokens(selection, size),
-            content_kept=image.content_kept,
-            padding_fraction=image.padding_fraction,
+            measured=_measured(how, size, selection, image),
         )
         row = self._builder.row(image, selection.tiling, how.geometry, sample.question)
         return PreparedRow(row, prepared)
 
-    def _preprocessed(self, index: int, tiling: Tiling) -> PreparedImage:
+    def _preprocessed(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""
-        key = self._dataset.image_key(index), tiling
+        key = self._dataset.image_key(index), how.tier, tiling
         if self._last is None or self._last[0] != key:
             pixels = self._dataset.image(index)
-            self._last = key, self._builder.image(pixels, tiling, self._preprocessing)
+            self._last = key, self._builder.image(pixels, tiling, how)
         return self._last[1]
+
+
+def _measured(
+    how: Preprocessing, size: tuple[int, int], selection: Selection, image: PreparedImage
+) -> OneImage:
+    """What results record of an image of (height, width) `size`."""
+    rows, cols = selection.tiling
+    read = how.llm_vision_tokens(selection, size)
+    return ImageMeasurements(
+        height=size[0],
+        width=size[1],
+        rows=rows,
+        cols=cols,
+        crops=selection.crops,
+        mismatch=selection.mismatch,
+        selected_vision_tokens=how.selected_vision_tokens(selection, size),
+        selected_crop_tokens=how.selected_crop_tokens(selection, size),
+        actual_vision_tokens=image.actual_vision_tokens,
+        actual_crop_tokens=image.actual_crop_tokens,
+        llm_vision_tokens=read,
+        unreduced_vision_tokens=read,
+        content_kept=image.content_kept,
+        padding_fraction=image.padding_fraction,
+    )

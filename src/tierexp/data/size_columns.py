@@ -7,47 +7,17 @@ and are placed on it together. No pixel is looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.data.sizes import ImageSizes
+from tierexp.imaging.measurements import ImageMeasurements, ManyImages
 from tierexp.imaging.placements import count_actual_tokens_many, place_many
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.tiers.geometry import Tiling
-from tierexp.tiers.selection import SelectionArrays
 
 
-@dataclass(frozen=True)
-class ImageColumns:
-    """The figures of N images, in the words and definitions of `SampleResult`; None where sizes
-    alone do not tell.
-
-    Args:
-        selection: Crops, tilings and mismatches.
-        selected_vision_tokens: (N,) int64: the budget, the global view's included.
-        actual_vision_tokens: (N,) int64: of those, the tokens that see a pixel of the image.
-        actual_crop_tokens: (N,) int64: the same of the crops alone.
-        llm_vision_tokens: (N,) int64: what a language model receives.
-        utilization: (N,) float64: actual / selected.
-        crop_utilization: (N,) float64: the same of the crops alone.
-        content_kept: (N,) float64: share of the image's area left after cropping to the canvas.
-        padding_fraction: (N,) float64: share of the canvas's area that is padding.
-    """
-
-    selection: SelectionArrays
-    selected_vision_tokens: NDArray[np.int64]
-    actual_vision_tokens: NDArray[np.int64] | None
-    actual_crop_tokens: NDArray[np.int64] | None
-    llm_vision_tokens: NDArray[np.int64]
-    utilization: NDArray[np.float64] | None
-    crop_utilization: NDArray[np.float64] | None
-    content_kept: NDArray[np.float64]
-    padding_fraction: NDArray[np.float64] | None
-
-
-def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ImageColumns:
+def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ManyImages:
     """Select a tiling for every image and say what comes of it.
 
     Args:
@@ -71,14 +41,19 @@ def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ImageColumns:
     side = geometry.crop_size
     views = place_many(heights, widths, (side, side), resize.global_view)
     actual = crop_tokens + count_actual_tokens_many(views, (1, 1), geometry)
-    return ImageColumns(
-        selection=selection,
+    return ImageMeasurements(
+        height=heights,
+        width=widths,
+        rows=selection.tilings[:, 0],
+        cols=selection.tilings[:, 1],
+        crops=selection.crops,
+        mismatch=selection.mismatch,
         selected_vision_tokens=selected,
+        selected_crop_tokens=selection.crops * geometry.tokens_per_crop,
         actual_vision_tokens=actual,
         actual_crop_tokens=crop_tokens,
         llm_vision_tokens=llm,
-        utilization=actual / selected,
-        crop_utilization=crop_tokens / (selection.crops * geometry.tokens_per_crop),
+        unreduced_vision_tokens=llm,
         content_kept=content_kept,
         padding_fraction=padding,
     )

@@ -31,8 +31,11 @@ from tierexp.evaluation.module import TierEvaluation
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
+from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
+from tierexp.results.aggregate import aggregate
+from tierexp.results.files import write_results
 from tierexp.results.provenance import digest_inputs, gather_provenance
-from tierexp.results.schema import EvaluationResults, aggregate, write_results
+from tierexp.results.schema import EvaluationResults
 from tierexp.runtime.processes.group import Processes
 from tierexp.runtime.processes.run import processes_of
 from tierexp.runtime.progress import progress_callback, quiet_lightning
@@ -168,6 +171,7 @@ def _lead(
         provenance = dataclasses.replace(
             gather_provenance(settings, setup.seed, device, inputs),
             halved_batches=module.halved_batches,
+            server=dict(getattr(module.model, "facts", {})) if module.loaded else {},
         )
         # Answers that are timed are given several times: their speed is not the evaluation's.
         seconds = module.seconds if module.meter is None else None
@@ -180,9 +184,8 @@ def _lead(
                 part.unlink()  # its samples are in the whole, too
             if finished is not None and finished[1] != path:
                 finished[1].unlink()  # as are those from before another try
+        _show_samples(setup, module, logger, output_dir)
         if isinstance(logger, SampleTableLogger):
-            shown = module.indexed_samples[: logger.table_samples]
-            logger.log_sample_table(list(sample_rows(setup.dataset, setup.preprocessing, shown)))
             logger.log_file(path, "results")
         print_summary(results, path, _whereabouts(logger), console)
         if interrupted:
@@ -238,6 +241,21 @@ def _device(trainer: Trainer) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return str(device)
+
+
+def _show_samples(
+    setup: EvaluationSetup, module: TierEvaluation, logger: Logger, output_dir: Path
+) -> None:
+    """Draw some samples for the logger and for a report."""
+    count = logger.table_samples if isinstance(logger, SampleTableLogger) else 0
+    measured, mode = module.indexed_samples, setup.preprocessing.resize.crops
+    chosen = worth_keeping(measured, count)
+    rows = list(sample_rows(setup.dataset, setup.preprocessing, chosen))
+    keep_thumbnails(((row.result, row.figure) for row in rows), mode, output_dir)
+    if isinstance(logger, SampleTableLogger):
+        first = {id(sample) for _, sample in measured[:count]}
+        shown = [metric for metric in setup.metrics if metric.tables != "summary"]
+        logger.log_sample_table([row for row in rows if id(row.result) in first][:count], shown)
 
 
 def _whereabouts(logger: Logger) -> str | None:

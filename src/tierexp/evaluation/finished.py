@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
 from tierexp.evaluation.journal import Record
 from tierexp.evaluation.latency_pass import PEAK
-from tierexp.results.schema import EvaluationResults, complete_results, load_results
+from tierexp.results.codec import encode
+from tierexp.results.files import complete_results, load_results
+from tierexp.results.schema import EvaluationResults
 
 
 def finished_run(
@@ -55,7 +56,7 @@ def records_of(results: EvaluationResults, dataset: QuestionDataset) -> Iterator
         dataset: It was about.
     """
     index_of = {dataset[index].sample_id: index for index in range(len(dataset))}
-    samples = {index_of[sample.sample_id]: asdict(sample) for sample in results.per_sample_results}
+    samples = {index_of[sample.sample_id]: encode(sample) for sample in results.per_sample_results}
     speed, latency = results.samples_per_second, results.latency
     yield {
         "samples": samples,

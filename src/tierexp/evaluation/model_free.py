@@ -17,21 +17,24 @@ from rich.console import Console
 from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread
 from tierexp.data.family_columns import measure_family
-from tierexp.data.size_columns import ImageColumns, measure
+from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
-from tierexp.evaluation.setup import KEYS
+from tierexp.evaluation.setup import KEYS, read_metrics
+from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
+from tierexp.results.files import write_results
+from tierexp.results.metrics import BUILT_IN, AnyMetric, columns_of_images
 from tierexp.results.model_free import (
     ModelFreeFacts,
     ModelFreeResults,
     aggregate_columns,
 )
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import Failure, TierRange, write_results
+from tierexp.results.schema import Failure, TierRange
 
 _UNREAD = (
     "policy", "reduction", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
@@ -48,11 +51,13 @@ class ModelFreeSetup:
         model: Whose crops or cells.
         preprocessing: How images would become crops.
         sizes: Of the images, at least one of them or of their failures.
+        metrics: The columns of results; those of answers have no values.
     """
 
     model: NoModel
     preprocessing: Preprocessing
     sizes: ImageSizes
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
 
 
 def run_model_free(
@@ -72,9 +77,11 @@ def run_model_free(
     setup = read_model_free_setup(config, written)
     tier = setup.preprocessing.tier
     started = perf_counter()
-    columns, sizes = _measure(setup)
+    images, sizes = _measure(setup)
+    columns = columns_of_images(setup.metrics, images)
     seconds = perf_counter() - started
     results = aggregate_columns(
+        [metric for metric in setup.metrics if metric.name in columns],
         columns,
         tuple(Failure(name, reason) for name, reason in sizes.unreadable.items()),
         ModelFreeFacts(
@@ -94,7 +101,7 @@ def run_model_free(
     return results
 
 
-def _measure(setup: ModelFreeSetup) -> tuple[ImageColumns, ImageSizes]:
+def _measure(setup: ModelFreeSetup) -> tuple[ManyImages, ImageSizes]:
     """The figures, and the sizes of the images that have some."""
     how, preset = setup.preprocessing, setup.model.preset
     if preset is None:
@@ -122,7 +129,8 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
         reason = "leave it out: with a model.family the least mismatch wins"
         refuse_unread(written, ("threshold",), reason)
     preprocessing = Preprocessing.from_config(config, model.geometry)
-    return ModelFreeSetup(model, preprocessing, read_image_sizes(config, "measure"))
+    sizes = read_image_sizes(config, "measure")
+    return ModelFreeSetup(model, preprocessing, sizes, read_metrics(config))
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:

@@ -7,30 +7,40 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from operator import itemgetter
 from time import perf_counter
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from lightning import LightningModule
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
-from tierexp.errors import DataError, MachineError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.asking import Answers, Pass, PointAsker
-from tierexp.evaluation.journal import Journal, Record
+from tierexp.evaluation.journal import Journal
+from tierexp.evaluation.journal import Record as JournalRecord
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
+from tierexp.imaging.measurements import OneImage
 from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
+from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
+from tierexp.results.codec import decode_many, encode
 from tierexp.results.latency import (
     LatencyResults,
     aggregate_latency,
     latency_metrics,
     together,
+)
+from tierexp.results.metrics import (
+    Answer,
+    logged_metrics,
+    values_of_answer,
+    values_of_image,
 )
 from tierexp.results.schema import (
     EarlierPass,
@@ -38,10 +48,6 @@ from tierexp.results.schema import (
     RunFacts,
     SampleResult,
     TierRange,
-    decoded,
-    mme_totals,
-    num_unparsed,
-    task_accuracy,
     whole,
 )
 from tierexp.runtime.loaded_model import load_once
@@ -49,19 +55,7 @@ from tierexp.runtime.processes.group import Processes
 from tierexp.scores.registry import find_score
 from tierexp.tiers.policy import crop_range
 
-_MEANS = {
-    "accuracy": "accuracy",
-    "mismatch_mean": "aspect_ratio_mismatch",
-    "utilization_mean": "utilization",
-    "crop_utilization_mean": "crop_utilization",
-    "selected_crops_mean": "selected_crops",
-    "selected_vision_tokens_mean": "selected_vision_tokens",
-    "actual_vision_tokens_mean": "actual_vision_tokens",
-    "llm_vision_tokens_mean": "llm_vision_tokens",
-    "content_kept_mean": "content_kept",
-    "padding_fraction_mean": "padding_fraction",
-}
-"""Logged name to the attribute of a `SampleResult` it is the mean of."""
+Record = TypeVar("Record", SampleResult, Failure)
 
 
 class TierEvaluation(LightningModule):
@@ -171,6 +165,7 @@ class TierEvaluation(LightningModule):
             resize_to_fill=setup.preprocessing.fills,
             knobs=setup.source.knob_values,
             score=self._score.name,
+            metrics=setup.metrics,
         )
 
     @override
@@ -179,6 +174,7 @@ class TierEvaluation(LightningModule):
         device = self.trainer.strategy.root_device
         self.model: VisionLanguageModel = load_once(self._setup.source, device)
         self.loaded = True
+        self._refuse_policy()
         self._asker = PointAsker(
             self._setup.policy, self._setup.point_sources, self._data, self.model, device,
             self._answer, self._tokenizer.decode,
@@ -186,6 +182,18 @@ class TierEvaluation(LightningModule):
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
             self.meter = LatencyMeter(settings, self.model, device, peak_before(self._journal))
+
+    def _refuse_policy(self) -> None:
+        """Refuse a policy that asks for what the loaded model does not tell.
+
+        Raises:
+            ConfigError: It needs confidences, and the model tells none.
+        """
+        policy = self._setup.policy
+        needs = getattr(policy, "needs_confidence", False)
+        if needs and not getattr(self.model, "tells_confidence", True):
+            allowed = "with a model that tells its confidence: this server sends no logprobs"
+            raise ConfigError("policy", policy.name, allowed)
 
     @override
     def on_test_start(self) -> None:
@@ -227,21 +235,34 @@ class TierEvaluation(LightningModule):
         if self.meter is None:
             figures["samples_per_second"] = len(samples) / self.seconds
         if samples:
-            figures |= _means(samples)
-            mismatches = [sample.aspect_ratio_mismatch for sample in samples]
-            figures["mismatch_p95"] = float(np.percentile(mismatches, 95))
-            low, high = task_accuracy(samples).accuracy_ci95
-            figures |= {"accuracy_ci95_low": low, "accuracy_ci95_high": high}
-            unparsed = num_unparsed(samples)
-            figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
-            if self._score.name == "mme":
-                totals = mme_totals(samples)
-                official = {"perception": totals.perception, "cognition": totals.cognition}
-                figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
+            figures |= self._accuracies(samples)
         logged = {f"test/{name}": figure for name, figure in figures.items()}
+        if samples:
+            metrics = self._setup.metrics
+            logged |= logged_metrics(metrics, aggregates_of(metrics, samples))
         latency = self.latency
         logged |= {} if latency is None else latency_metrics(latency)
         self.log_dict(logged, rank_zero_only=True)
+
+    def _accuracies(self, samples: Sequence[SampleResult]) -> dict[str, float]:
+        """Logged name to accuracy, of at least one sample."""
+        overall = task_accuracy(samples)
+        low, high = overall.accuracy_ci95
+        figures = {
+            "accuracy": overall.accuracy, "accuracy_ci95_low": low, "accuracy_ci95_high": high,
+        }  # fmt: skip
+        by_task: dict[str, list[SampleResult]] = {}
+        for sample in samples:
+            by_task.setdefault(sample.task, []).append(sample)
+        for task, of_task in by_task.items():
+            figures[f"accuracy_{task}"] = task_accuracy(of_task).accuracy
+        unparsed = num_unparsed(samples)
+        figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
+        if self._score.name == "mme":
+            totals = mme_totals(samples)
+            official = {"perception": totals.perception, "cognition": totals.cognition}
+            figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
+        return figures
 
     def collect(self) -> None:
         """Take over what the other processes have measured so far."""
@@ -270,33 +291,29 @@ class TierEvaluation(LightningModule):
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
         timed = [one.latency for one in passes if one.latency is not None]
+        score = self._score(last.text, sample.answers, sample.options)
+        sure, billed = last.facts.confidence, last.facts.billed_tokens
+        answer = Answer(
+            last.text, sample.answers, score, sure.mean_log_probability, sure.first_margin, billed
+        )
         return SampleResult(
             sample_id=sample.sample_id,
             tier=point.tier.name,
             tier_range=TierRange(point.tier.min_crops, point.tier.max_crops),
-            selected_crops=selection.crops,
             selected_tiling=selection.tiling,
-            aspect_ratio_mismatch=selection.mismatch,
-            selected_vision_tokens=prepared.selected_vision_tokens,
-            actual_vision_tokens=prepared.actual_vision_tokens,
-            llm_vision_tokens=setup.reduction.count(prepared.llm_vision_tokens),
-            unreduced_vision_tokens=prepared.llm_vision_tokens,
             original_image_size=(width, height),
             original_aspect_ratio=width / height,
             target_resolution=prepared.target_resolution,
             target_aspect_ratio=target_width / target_height,
             resize_to_fill=setup.preprocessing.fills,
-            content_kept=prepared.content_kept,
-            padding_fraction=prepared.padding_fraction,
             top_k=whole(last.knobs, "top_k"),
             num_active_blocks=whole(last.knobs, "num_active_blocks"),
             knobs=dict(last.knobs),
             question=sample.question,
             prediction=last.text,
             answers=sample.answers,
-            accuracy=self._score(last.text, sample.answers, sample.options),
+            accuracy=score,
             task=sample.task,
-            actual_crop_tokens=prepared.actual_crop_tokens,
             chance=(
                 None
                 if sample.blind_guess is None
@@ -304,8 +321,6 @@ class TierEvaluation(LightningModule):
             ),
             latency=together(timed) if timed else None,
             image_key=setup.dataset.image_key(prepared.index),
-            confidence=last.facts.confidence.mean_log_probability,
-            first_margin=last.facts.confidence.first_margin,
             point=point.name if len(policy.points) > 1 else None,
             earlier_passes=tuple(self._given_up(one) for one in earlier),
             is_parsed=(
@@ -313,15 +328,22 @@ class TierEvaluation(LightningModule):
                 if self._score.parses is None
                 else self._score.is_parsed(last.text, sample.answers, sample.options)
             ),
+            metrics=values_of_image(setup.metrics, self._reduced(prepared))
+            | values_of_answer(setup.metrics, answer),
         )
+
+    def _reduced(self, prepared: PreparedSample) -> OneImage:
+        """What was measured of an image, less the tokens that the language model drops."""
+        received = prepared.measured.llm_vision_tokens
+        return replace(prepared.measured, llm_vision_tokens=self._setup.reduction.count(received))
 
     def _given_up(self, one: Pass) -> EarlierPass:
         prepared = one.prepared
         return EarlierPass(
             point=self._setup.policy.points[prepared.point].name,
             selected_crops=prepared.selection.crops,
-            selected_vision_tokens=prepared.selected_vision_tokens,
-            llm_vision_tokens=prepared.llm_vision_tokens,
+            selected_vision_tokens=prepared.measured.selected_vision_tokens,
+            llm_vision_tokens=prepared.measured.llm_vision_tokens,
             prediction=one.text,
             confidence=one.facts.confidence.mean_log_probability,
             first_margin=one.facts.confidence.first_margin,
@@ -360,21 +382,21 @@ class TierEvaluation(LightningModule):
         self.halved_batches += halved
         self._journal.append(
             {
-                "samples": {index: asdict(result) for index, result in results.items()},
-                "failures": {index: asdict(failure) for index, failure in failures.items()},
+                "samples": {index: encode(result) for index, result in results.items()},
+                "failures": {index: encode(failure) for index, failure in failures.items()},
                 "seconds": self.seconds,
                 "halved_batches": halved,
             }
             | ({} if self.meter is None else {PEAK: self.meter.peak_memory_bytes})
         )
 
-    def _restore(self, records: Iterable[Record]) -> None:
+    def _restore(self, records: Iterable[JournalRecord]) -> None:
         for record in records:
             if "samples" not in record:
                 continue
             self._take(
-                {int(i): decoded(SampleResult, values) for i, values in record["samples"].items()},
-                {int(i): decoded(Failure, values) for i, values in record["failures"].items()},
+                _records(SampleResult, record["samples"]),
+                _records(Failure, record["failures"]),
             )
             self.halved_batches += record["halved_batches"]
             # Of processes side by side, the one that took longest.
@@ -388,13 +410,8 @@ class TierEvaluation(LightningModule):
             del self._failures[index]
 
 
-def _means(samples: Sequence[SampleResult]) -> dict[str, float]:
-    """Logged name to mean, at least one sample."""
-    means = {
-        name: float(np.mean([getattr(sample, attribute) for sample in samples]))
-        for name, attribute in _MEANS.items()
-    }
-    accuracies: dict[str, list[float]] = {}
-    for sample in samples:
-        accuracies.setdefault(f"accuracy_{sample.task}", []).append(sample.accuracy)
-    return means | {name: float(np.mean(of_task)) for name, of_task in accuracies.items()}
+def _records(kind: type[Record], entries: Mapping[str, dict[str, Any]]) -> dict[int, Record]:
+    """Records of a journal by their places in the data set."""
+    # What is decoded is taken apart, and a journal's records are read more than once.
+    records = decode_many(kind, [dict(values) for values in entries.values()])
+    return dict(zip(map(int, entries), records, strict=True))

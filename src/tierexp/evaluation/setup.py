@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
@@ -24,10 +25,12 @@ from tierexp.models.knobs.source import read_source
 from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
+from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
-    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "validate",
+    "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
+    "validate",
     "trainer", "logger", "seed", "resume", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
@@ -47,6 +50,7 @@ class EvaluationSetup:
         seed: Of everything random.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with an unfinished run in the output folder.
+        metrics: The columns of results.
         reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
 
@@ -59,6 +63,7 @@ class EvaluationSetup:
     seed: int
     latency: LatencySettings | None = None
     resume: bool = False
+    metrics: tuple[AnyMetric, ...] = BUILT_IN
     reduction: Reduction = NO_REDUCTION
 
 
@@ -90,8 +95,12 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
         _validation_settings(config)
     latency = build(config, "latency") if "latency" in keys else NoLatency()
     loader = LoaderSettings.from_config(config)
-    if isinstance(latency, LatencySettings) and latency.passes == "one":
-        _refuse_other_answers(latency, loader)
+    if isinstance(latency, LatencySettings):
+        if latency.output_tokens is not None and not getattr(source, "fixes_length", True):
+            allowed = "null with this model, which nobody can tell how long to answer"
+            raise ConfigError("latency.output_tokens", latency.output_tokens, allowed)
+        if latency.passes == "one":
+            _refuse_other_answers(latency, loader)
     dataset = build(
         config,
         "data",
@@ -111,8 +120,34 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
         loader, dataset, source, seed,
         latency if isinstance(latency, LatencySettings) else None,
         flag("resume", config.resume) if "resume" in keys else False,
+        read_metrics(config) if "metric" in keys else BUILT_IN,
         reduction,
     )  # fmt: skip
+
+
+def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
+    """The columns of a run: those of every run, and what the group `metric` adds.
+
+    Args:
+        config: As composed; `metric` holds a group with a `_target_` for each of the user's own.
+
+    Raises:
+        ConfigError: An entry is no metric, or has the name of another column.
+    """
+    own = config.get("metric")
+    if own is None:
+        return combined([])
+    if not isinstance(own, DictConfig):
+        raise ConfigError("metric", own, "names of metrics, each with a _target_")
+    metrics = []
+    for name in map(str, own):
+        key = f"metric.{name}"
+        try:
+            metrics.append(build(config, key))
+        except InstantiationException as error:  # of what it is made of, by Hydra
+            reason = str(error).splitlines()[0]
+            raise ConfigError(key, own[name].get("_target_"), reason) from error
+    return combined(metrics)
 
 
 def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:

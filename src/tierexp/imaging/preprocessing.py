@@ -81,6 +81,10 @@ class Preprocessing:
         """The budget of a selection, see `target_resolution` for the arguments."""
         return self.geometry.selected_vision_tokens(selection.crops)
 
+    def selected_crop_tokens(self, selection: Selection, image_size: Size) -> int:  # noqa: ARG002
+        """The same of the crops alone, without the global view."""
+        return selection.crops * self.geometry.tokens_per_crop
+
     def llm_vision_tokens(self, selection: Selection, image_size: Size) -> int:  # noqa: ARG002
         """What the language model receives, see `target_resolution` for the arguments."""
         return self.geometry.llm_vision_tokens(selection.tiling)

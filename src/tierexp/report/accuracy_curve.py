@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
-from tierexp.report.figures import pareto_frontier
+from tierexp.report.compared import compared
+from tierexp.report.figures import legend_below, pareto_frontier, plain
+from tierexp.report.labels import place_labels
 from tierexp.report.varying import varying
 from tierexp.results.schema import EvaluationResults
 
@@ -30,36 +33,13 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     drawn = [run for run in runs if run.accuracy is not None]
     if not drawn:
         raise DataError("no results with an accuracy to draw")
-    for name, values in varying(drawn).items():
+    for name, values in varying([compared(run) for run in drawn]).items():
         raise DataError(f"results of more than one {name}: {', '.join(sorted(set(values)))}")
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axes = figure.subplots()
-    for series, (color, marker) in _STYLES.items():
-        points = sorted(
-            (run for run in drawn if _series(run) == series),
-            key=lambda run: run.selected_vision_tokens_mean or 0,
-        )
-        if not points:
-            continue
-        tokens = [run.selected_vision_tokens_mean or 0 for run in points]
-        means = [100 * (run.accuracy or 0) for run in points]
-        bounds = [run.accuracy_ci95 or (0, 0) for run in points]
-        below = [mean - 100 * low for mean, (low, _) in zip(means, bounds, strict=True)]
-        above = [100 * high - mean for mean, (_, high) in zip(means, bounds, strict=True)]
-        axes.errorbar(
-            tokens, means, yerr=[below, above], color=color, marker=marker, label=series,
-            capsize=3, linewidth=1.6,
-        )  # fmt: skip
-        for run, x, y in zip(points, tokens, means, strict=True):
-            label = run.tier.removeprefix("fixed_")
-            # Fixed counts to the lower right, the others to the upper left: they lie close by.
-            shift = (6, -14) if series == "fixed counts" else (-6, 8)
-            side = "left" if series == "fixed counts" else "right"
-            axes.annotate(
-                label, (x, y), shift, textcoords="offset points", color=color, ha=side, fontsize=9
-            )
-    every = [(run.selected_vision_tokens_mean or 0, 100 * (run.accuracy or 0)) for run in drawn]
-    best = sorted(every[number] for number in pareto_frontier(every))
+    for series in _STYLES:
+        _draw_series(axes, series, [run for run in drawn if _series(run) == series])
+    best = sorted(_point(drawn[number]) for number in pareto_frontier([*map(_point, drawn)]))
     axes.plot(
         [tokens for tokens, _ in best], [accuracy for _, accuracy in best], linestyle="--",
         color="#888888", zorder=0, label="no other has fewer tokens and is better",
@@ -70,10 +50,40 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
     samples = sorted({run.num_samples for run in drawn})
     counts = " to ".join(str(count) for count in sorted({samples[0], samples[-1]}))
-    axes.set_title(f"{drawn[0].dataset}, model {drawn[0].model}, {counts} questions", fontsize=11)
+    axes.set_title(
+        plain(f"{drawn[0].dataset}, model {drawn[0].model}, {counts} questions"), fontsize=11
+    )
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="best")
+    legend_below(figure, axes)
+    ordered = sorted(drawn, key=lambda run: ([*_STYLES].index(_series(run)), _point(run)))
+    place_labels(
+        axes,
+        [_point(run) for run in ordered],
+        [plain(run.tier.removeprefix("fixed_")) for run in ordered],
+        [_STYLES[_series(run)][0] for run in ordered],
+    )
     return figure
+
+
+def _draw_series(axes: Axes, series: str, runs: Sequence[EvaluationResults]) -> None:
+    """Runs of one kind of crop policy, in one colour."""
+    if not runs:
+        return
+    color, marker = _STYLES[series]
+    points = sorted(runs, key=_point)
+    means = [_point(run)[1] for run in points]
+    bounds = [run.accuracy_ci95 or (0, 0) for run in points]
+    below = [mean - 100 * low for mean, (low, _) in zip(means, bounds, strict=True)]
+    above = [100 * high - mean for mean, (_, high) in zip(means, bounds, strict=True)]
+    axes.errorbar(
+        [_point(run)[0] for run in points], means, yerr=[below, above], color=color,
+        marker=marker, label=series, capsize=3, linewidth=1.6,
+    )  # fmt: skip
+
+
+def _point(run: EvaluationResults) -> tuple[float, float]:
+    """(tokens, accuracy in %)."""
+    return run.aggregates["selected_vision_tokens_mean"] or 0.0, 100 * (run.accuracy or 0.0)
 
 
 def _series(run: EvaluationResults) -> str:

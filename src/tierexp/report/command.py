@@ -30,10 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--wandb", action="store_true",
         help="also log the page to W&B, into the project and group of the sweep's runs",
     )  # fmt: skip
-    parser.add_argument(
-        "--trust", action="store_true",
-        help="the results are your own: for their pictures, build whatever data set they name",
-    )  # fmt: skip
     given = parser.parse_args(arguments)
     folder: Path = given.folder
     try:
@@ -43,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         refuse(f"the report needs {error.name}: pip install 'tierexp[report]'")
     with refusing():
-        page = write_report(folder, given.trust)
+        page = write_report(folder)
         sys.stdout.write(f"report  {page}\n")
         if given.wandb:
             from tierexp.report.page import reported_runs

@@ -10,10 +10,16 @@ from rich.console import Console
 
 from tierexp.cli.refusal import refusing
 from tierexp.errors import DataError
-from tierexp.report.comparison import FILE_NAME, compare
-from tierexp.report.varying import Run
+from tierexp.report.compared import (
+    ComparedRun,
+    compared,
+    compared_model_free,
+    compared_older,
+)
+from tierexp.report.comparison import FILE_NAME, compare, compared_below
+from tierexp.results.files import is_model_free, load_results
+from tierexp.results.model_free import load_model_free_results
 from tierexp.results.older import EXPECTED, PATTERN, read_older_results
-from tierexp.results.schema import complete_results, load_results
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,18 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compare(runs, parsed.output, Console())
 
 
-def _runs(path: Path) -> Iterator[Run]:
+def _runs(path: Path) -> Iterator[ComparedRun]:
     if not path.is_dir():
-        older = not path.match("*_tier-*.json")
-        yield read_older_results(path) if older else load_results(path)
+        if not path.match("*_tier-*.json"):
+            yield compared_older(read_older_results(path))
+        elif is_model_free(path):
+            yield compared_model_free(load_model_free_results(path))
+        else:
+            yield compared(load_results(path))
         return
-    found = [file for folder in (path, *_folders(path)) for file in complete_results(folder)]
-    yield from map(load_results, found)
+    found = compared_below(path)
+    yield from found
     older_files = sorted(path.rglob(PATTERN))
-    yield from map(read_older_results, older_files)
+    for file in older_files:
+        yield compared_older(read_older_results(file))
     if not found and not older_files:
         raise DataError(f"{path} has no results files in or below it")
-
-
-def _folders(path: Path) -> list[Path]:
-    return sorted(child for child in path.rglob("*") if child.is_dir())

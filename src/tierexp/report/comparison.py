@@ -20,38 +20,26 @@ from rich.table import Table
 from rich.text import Text
 
 from tierexp.machine import writing
+from tierexp.report.compared import ComparedRun, compared, compared_model_free
 from tierexp.report.summary import number_text, percent_text
 from tierexp.report.targets_table import checks_table
-from tierexp.report.varying import Run, comparable, varying
-from tierexp.results.schema import EvaluationResults, complete_results, load_results
-from tierexp.results.targets.check import Check
+from tierexp.report.varying import comparable, varying
+from tierexp.results.check import Check
+from tierexp.results.files import (
+    complete_results,
+    is_model_free,
+    load_head,
+    load_results,
+    model_free_results,
+    runs_in,
+)
+from tierexp.results.model_free import load_model_free_results
+from tierexp.results.schema import EvaluationResults
 from tierexp.results.targets.sweep_checks import check_sweep
 
 FILE_NAME = "comparison.json"
 MISSED = 3
 """Exit code of a strict run that missed a target."""
-_LEFT_OUT = ("per_sample_results", "failures", "provenance")
-
-
-def read_runs(folders: Sequence[Path], newest: bool = False) -> list[EvaluationResults]:
-    """The results files of complete runs with a model, in the order of the folders.
-
-    Args:
-        folders: To look in; not below.
-        newest: Of several in one folder, take the last that was written, and none where that is
-            of a run without a model: earlier runs into the same folder are none of these.
-
-    Raises:
-        DataError: A results file is damaged.
-    """
-    runs = []
-    for folder in folders:
-        files = complete_results(folder)
-        if newest:
-            every = sorted(folder.glob("*_tier-*.json"), key=lambda file: file.stat().st_mtime_ns)
-            files = [file for file in every[-1:] if file in files]
-        runs += [load_results(file) for file in files]
-    return runs
 
 
 def runs_below(folder: Path) -> list[EvaluationResults]:
@@ -63,7 +51,18 @@ def runs_below(folder: Path) -> list[EvaluationResults]:
     Raises:
         DataError: A results file is damaged.
     """
-    return read_runs(sorted({file.parent for file in folder.rglob("*_tier-*.json")}))
+    return [load_results(file) for inner in runs_in(folder) for file in complete_results(inner)]
+
+
+def compared_below(folder: Path) -> list[ComparedRun]:
+    """All complete runs in a folder or anywhere below it, those with a model first.
+
+    Args:
+        folder: See `runs_below`, with the same errors.
+    """
+    without = [file for inner in runs_in(folder) for file in model_free_results(inner)]
+    found = [compared(run) for run in runs_below(folder)]
+    return found + [compared_model_free(load_model_free_results(file)) for file in without]
 
 
 def finish(folders: Sequence[Path]) -> None:
@@ -76,18 +75,21 @@ def finish(folders: Sequence[Path]) -> None:
         DataError: A results file is damaged.
         SystemExit: With code 3 where a target was missed and `validate.strict` is true.
     """
-    runs = read_runs(folders, newest=True)
-    found = [(f"{check.name} ({run.tier})", check) for run in runs for check in run.validation]
+    # Earlier runs into the same folder are none of these.
+    files = [file for folder in folders for file in _newest(folder)]
+    runs = [_read(file, alone=len(files) == 1) for file in files]
+    judged = [run.results for run in runs if run.results is not None]
+    found = [(f"{check.name} ({run.tier})", check) for run in judged for check in run.validation]
     if len(runs) > 1:
         file = Path(os.path.commonpath(folders)) / FILE_NAME
         found += [(check.name, check) for check in compare(runs, file, Console())]
     missed = [name for name, check in found if not check.met]
-    if missed and any(run.provenance.config["validate"]["strict"] for run in runs):
+    if missed and any(run.provenance.config["validate"]["strict"] for run in judged):
         sys.stderr.write(f"{len(missed)} of {len(found)} targets missed: {', '.join(missed)}\n")
         raise SystemExit(MISSED)
 
 
-def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, ...]:
+def compare(runs: Sequence[ComparedRun], file: Path, console: Console) -> tuple[Check, ...]:
     """Print how runs compare and write the same to a file.
 
     Args:
@@ -96,22 +98,22 @@ def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, .
         console: To print to.
 
     Returns:
-        The checks between runs; none where they differ in more than the crop policy. Older results
-        are listed and not judged: they do not say on which images, nor of which model.
+        The checks between runs; none where they differ in more than the crop policy. Runs without
+        a model and older results are listed and not judged: the ones have no samples, the others
+        do not say on which images, nor of which model.
 
     Raises:
         MachineError: The file cannot be written.
     """
-    judged = [run for run in runs if isinstance(run, EvaluationResults)]
-    between = check_sweep(judged) if comparable(judged) else ()
+    judged = [run for run in runs if run.results is not None]
+    results = [run.results for run in judged if run.results is not None]
+    between = check_sweep(results) if comparable(judged) else ()
     console.print(runs_table(runs))
     if between:
         console.print(checks_table(between))
     content = {
         "schema_version": 2,
-        "runs": [
-            {k: v for k, v in dataclasses.asdict(run).items() if k not in _LEFT_OUT} for run in runs
-        ],
+        "runs": [run.content for run in runs],
         "validation": [dataclasses.asdict(check) | {"met": check.met} for check in between],
     }
     with writing(file):
@@ -120,34 +122,40 @@ def compare(runs: Sequence[Run], file: Path, console: Console) -> tuple[Check, .
     return between
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
+def runs_table(runs: Sequence[ComparedRun]) -> Table:
     """One line per run."""
     table = Table(title="comparison", title_justify="left", box=SQUARE)
     table.add_column("tier", no_wrap=True)
     columns = varying(runs)
-    for name in columns:
-        table.add_column(name, justify="right", overflow="fold")
-    for name in ("tokens", "mismatch", "utilization", "accuracy (95 %)"):
-        table.add_column(name, justify="right", overflow="fold")
-    timed = any(run.latency is not None for run in runs)
-    if timed:
-        table.add_column("T_total ms", justify="right", overflow="fold")
+    metrics = {m.name: m for run in runs for m in run.metrics if m.tables == "all"}
+    scored = any(run.accuracy is not None for run in runs)
+    timed = any(run.total_ms is not None for run in runs)
+    titles = [*columns, *(metric.title for metric in metrics.values())]
+    titles += ["accuracy (95 %)"] if scored else []
+    titles += ["T_total ms"] if timed else []
+    for title in titles:
+        table.add_column(title, justify="right", overflow="fold")
     for number, run in enumerate(runs):
         cells = [run.tier, *(values[number] for values in columns.values())]
-        cells += [
-            number_text(run.selected_vision_tokens_mean, 0),
-            number_text(run.aspect_ratio_mismatch_mean, 3),
-            percent_text(run.utilization_mean),
-            _accuracy_text(run),
-        ]
-        if timed:
-            total = None if run.latency is None else run.latency.stages.get("T_total")
-            cells.append(number_text(None if total is None else total.mean, 1))
+        cells += [m.text(run.aggregates.get(m.field("mean"))) for m in metrics.values()]
+        cells += [_accuracy_text(run)] if scored else []
+        cells += [number_text(run.total_ms, 1)] if timed else []
         table.add_row(*map(Text, cells))
     return table
 
 
-def _accuracy_text(run: Run) -> str:
+def _newest(folder: Path) -> list[Path]:
+    every = complete_results(folder) + model_free_results(folder)
+    return sorted(every, key=lambda file: file.stat().st_mtime_ns)[-1:]
+
+
+def _read(file: Path, alone: bool) -> ComparedRun:
+    if is_model_free(file):
+        return compared_model_free(load_model_free_results(file))
+    return compared(load_head(file) if alone else load_results(file))
+
+
+def _accuracy_text(run: ComparedRun) -> str:
     if run.accuracy_ci95 is None:
         return percent_text(run.accuracy)
     low, high = run.accuracy_ci95

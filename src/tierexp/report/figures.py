@@ -11,15 +11,26 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tierexp.errors import DataError
-from tierexp.report.varying import run_labels
+from tierexp.report.labels import place_labels
+from tierexp.report.varying import labels_of
+from tierexp.results.model_free import ModelFreeResults
 from tierexp.results.schema import EvaluationResults
 
 _COLORS = (
     "#148f68", "#c1762f", "#5b6fd0", "#c7475f", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",
 )  # fmt: skip
+_SHADES = ("#d7e8f7", "#a9cbe9", "#77a9d6", "#4a84bd", "#2b619b", "#174273")
+"""Of crop counts, few to many; opaque, so that what is written on them has a known contrast."""
+_MOST_CROPS = 15
+_OUTLIER = 1.5
+"""An axis ends before what lies beyond so many times the range of 99 % of the samples."""
+_LOG_FROM = 8.0
+"""Times that differ by so much are drawn on a logarithmic axis."""
 Runs = Sequence[EvaluationResults]
+AnyRuns = Sequence[EvaluationResults | ModelFreeResults]
 
 
 def plain(text: str) -> str:
@@ -27,43 +38,68 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _drawn_labels(runs: Runs) -> list[str]:
-    return [plain(label) for label in run_labels(runs)]
+def _drawn_labels(runs: AnyRuns) -> list[str]:
+    return [plain(label) for label in labels_of(runs)]
 
 
 def mismatch_distribution(runs: Runs) -> Figure:
-    """For every run, the share of images whose mismatch is at most so much."""
-    return _shares_below(
-        runs, lambda run: [s.aspect_ratio_mismatch for s in run.per_sample_results],
+    """For every run, the fraction of images whose mismatch is at most so much."""
+    return _fractions_below(
+        runs, lambda run: [s.number("aspect_ratio_mismatch") for s in run.per_sample_results],
         "aspect-ratio mismatch", "the further left and up, the better they fit",
     )  # fmt: skip
 
 
 def utilization_distribution(runs: Runs) -> Figure:
-    """For every run, the share of images whose utilization is at most so much."""
-    return _shares_below(
-        runs, lambda run: [100 * s.utilization for s in run.per_sample_results],
+    """For every run, the fraction of images whose utilization is at most so much."""
+    return _fractions_below(
+        runs, lambda run: [100 * s.number("utilization") for s in run.per_sample_results],
         "token utilization, %", "the further right, the fewer tokens are wasted",
     )  # fmt: skip
 
 
-def crops_distribution(runs: Runs) -> Figure:
+def mismatch_histograms(runs: Sequence[ModelFreeResults]) -> Figure:
+    """For every run without a model, the fraction of images below the edges of its histogram."""
+    figure, axes = _axes(height=3.4)
+    for run, name, color in zip(runs, _drawn_labels(runs), _cycle(runs), strict=True):
+        histogram = run.aspect_ratio_mismatch_histogram
+        below = 100 * np.cumsum([0, *histogram.counts[:-1]]) / max(1, run.num_samples)
+        axes.plot(histogram.edges, below, color=color, label=name)
+    axes.set_xlabel("aspect-ratio mismatch (the further left and up, the better they fit)")
+    axes.set_ylabel("images with less, %")
+    axes.set_ylim(0, 100)
+    legend_below(figure, axes)
+    return figure
+
+
+def crops_distribution(runs: AnyRuns) -> Figure:
     """For every run, how often each crop count was selected."""
     figure, axes = _axes(height=0.9 + 0.45 * len(runs))
     for row, run in enumerate(runs):
         left = 0.0
         for crops, count in run.selected_crops_distribution.items():
-            share = 100 * count / run.num_samples
-            shade = 0.25 + 0.75 * min(crops, 15) / 15
-            axes.barh(row, share, left=left, color=_COLORS[2], alpha=shade, height=0.7)
-            if share >= 4:
-                axes.text(left + share / 2, row, str(crops), ha="center", va="center", fontsize=8)
-            left += share
+            percent = 100 * count / run.num_samples
+            shade = _SHADES[min(crops - 1, _MOST_CROPS - 1) * len(_SHADES) // _MOST_CROPS]
+            axes.barh(row, percent, left=left, color=shade, edgecolor="#ffffff", height=0.7)
+            if percent >= 4:
+                axes.text(
+                    left + percent / 2, row, str(crops), ha="center", va="center", fontsize=8,
+                    color=ink_on(shade),
+                )  # fmt: skip
+            left += percent
     axes.set_yticks(range(len(runs)), _drawn_labels(runs))
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the samples, % (numbers: crops)")
+    axes.set_xlabel("fraction of the samples, % (numbers: crops)")
     return figure
+
+
+def ink_on(color: str) -> str:
+    """Black or white, whichever is easier to read on a colour (relative luminance of WCAG 2)."""
+    channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
 def accuracy_by_task(runs: Runs) -> Figure:
@@ -84,7 +120,7 @@ def accuracy_by_task(runs: Runs) -> Figure:
     axes.set_xticks(range(len(tasks)), [plain(task) for task in tasks])
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
     axes.set_ylim(0, 100)
-    axes.legend(frameon=False, fontsize=8, ncols=2)
+    legend_below(figure, axes)
     return figure
 
 
@@ -103,19 +139,25 @@ def accuracy_against_latency(runs: Runs) -> Figure:
         raise DataError("no results with a latency to draw")
     points = [latency_point(run) for run, _ in timed]
     figure, axes = _axes(height=4.0)
-    for (run, label), color, (time, accuracy) in zip(timed, _cycle(timed), points, strict=True):
+    colors = _cycle(timed)
+    for (run, _), color, (time, accuracy) in zip(timed, colors, points, strict=True):
         low, high = run.accuracy_ci95 or (accuracy, accuracy)
         bars = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
         axes.errorbar(time, 100 * accuracy, yerr=bars, fmt="o", color=color, capsize=3)
-        axes.annotate(label, (time, 100 * accuracy), (6, 6), textcoords="offset points", fontsize=9)
     best = sorted(points[number] for number in pareto_frontier(points))
     axes.plot(
         [time for time, _ in best], [100 * accuracy for _, accuracy in best],
         linestyle="--", color="#888888", zorder=0, label="no other is faster and better",
     )  # fmt: skip
+    times = [time for time, _ in points]
+    if min(times) > 0 and max(times) > _LOG_FROM * min(times):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("time of an answer, ms (median, one sample at a time)")
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
-    axes.legend(frameon=False, fontsize=8)
+    legend_below(figure, axes)
+    shown = [(time, 100 * accuracy) for time, accuracy in points]
+    place_labels(axes, shown, [label for _, label in timed], colors)
     return figure
 
 
@@ -137,19 +179,50 @@ def pareto_frontier(points: Sequence[tuple[float, float]]) -> list[int]:
     ]
 
 
-def _shares_below(
+def _fractions_below(
     runs: Runs, values: Callable[[EvaluationResults], list[float]], label: str, hint: str
 ) -> Figure:
     figure, axes = _axes(height=3.4)
+    every = []
     for run, name, color in zip(runs, _drawn_labels(runs), _cycle(runs), strict=True):
         ordered = np.sort(values(run))
-        shares = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step(ordered, shares, where="post", color=color, label=name)
-    axes.set_xlabel(f"{label} ({hint})")
-    axes.set_ylabel("share of the samples, %")
+        percents = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
+        axes.step(ordered, percents, where="post", color=color, label=name)
+        every.append(ordered)
+    beyond = _leave_outliers_out(axes, np.concatenate(every))
+    axes.set_xlabel(f"{label} ({hint}){beyond}")
+    axes.set_ylabel("fraction of the samples, %")
     axes.set_ylim(0, 100)
-    axes.legend(frameon=False, fontsize=8)
+    legend_below(figure, axes)
     return figure
+
+
+def _leave_outliers_out(axes: Axes, values: NDArray[np.float64]) -> str:
+    """End the horizontal axis where 99 % of the values do, if the others would squeeze them.
+
+    Returns:
+        What to say of it.
+    """
+    low, high = np.percentile(values, [0.5, 99.5])
+    room = (_OUTLIER - 1) * (high - low)
+    if high <= low:
+        return ""
+    left, right = low - room, high + room
+    beyond = int(((values < left) | (values > right)).sum())
+    if not beyond:
+        return ""
+    axes.set_xlim(max(left, values.min() - 0.05 * room), min(right, values.max() + 0.05 * room))
+    return f"\n{beyond} of {len(values)} samples lie beyond"
+
+
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """The legend under the axes, where it covers no curve."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = 2 if max(map(len, labels)) <= 40 else 1
+        figure.legend(
+            handles, labels, loc="outside lower center", frameon=False, fontsize=8, ncols=columns
+        )
 
 
 def _axes(height: float) -> tuple[Figure, Axes]:

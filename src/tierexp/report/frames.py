@@ -11,19 +11,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tierexp.config.settings import flat
 from tierexp.errors import DataError
+from tierexp.report.compared import as_compared
 from tierexp.report.comparison import runs_below
-from tierexp.report.varying import run_labels, varying
-from tierexp.results.bootstrap import combined_interval
-from tierexp.results.schema import EvaluationResults, SampleResult
+from tierexp.report.differences import differences
+from tierexp.report.varying import labels_of, run_labels, varying
+from tierexp.results.codec import encode
+from tierexp.results.files import model_free_results, runs_in
+from tierexp.results.model_free import ModelFreeResults, load_model_free_results
+from tierexp.results.schema import EvaluationResults
 
-_OF_SAMPLES = ("per_sample_results", "failures", "validation", "provenance")
-OVERALL = "all"
-"""Names the row of all tasks together."""
+_OF_SAMPLES = ("validation",)
 
 
 def load_runs(folder: Path | str) -> list[EvaluationResults]:
@@ -42,7 +43,19 @@ def load_runs(folder: Path | str) -> list[EvaluationResults]:
     return runs
 
 
-def runs_frame(runs: Sequence[EvaluationResults]) -> pd.DataFrame:
+def load_model_free_runs(folder: Path | str) -> list[ModelFreeResults]:
+    """The results of every run without a model in a folder or anywhere below.
+
+    Args:
+        folder: See `load_runs`, with the same errors.
+    """
+    files = [file for inner in runs_in(Path(folder)) for file in model_free_results(inner)]
+    if not files:
+        raise DataError(f"{folder} has no results files of runs without a model in or below it")
+    return [load_model_free_results(file) for file in files]
+
+
+def runs_frame(runs: Sequence[EvaluationResults | ModelFreeResults]) -> pd.DataFrame:
     """One row per run: `run`, its label, whatever else differs between the runs, and every
     aggregate of the results under its name there.
 
@@ -53,14 +66,11 @@ def runs_frame(runs: Sequence[EvaluationResults]) -> pd.DataFrame:
     Args:
         runs: At least one.
     """
-    settings = varying(runs)
+    views = [as_compared(run) for run in runs]
+    settings = varying(views)
     rows = []
-    for number, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True)):
-        kept = {
-            field.name: getattr(run, field.name)
-            for field in dataclasses.fields(run)
-            if field.name not in _OF_SAMPLES
-        }
+    for number, (view, label) in enumerate(zip(views, run_labels(views), strict=True)):
+        kept = {k: v for k, v in view.content.items() if k not in _OF_SAMPLES}
         beside = {name: values[number] for name, values in settings.items() if name not in kept}
         rows.append({"run": label, **beside, **_cells(kept)})
     return pd.DataFrame(rows)
@@ -73,11 +83,11 @@ def samples_frame(runs: Sequence[EvaluationResults]) -> pd.DataFrame:
         runs: At least one. Names as in `runs_frame`; `answers` stays a tuple.
     """
     rows = []
-    for run, label in zip(runs, run_labels(runs), strict=True):
+    for run, label in zip(runs, labels_of(runs), strict=True):
         for sample in run.per_sample_results:
-            fields = {f.name: getattr(sample, f.name) for f in dataclasses.fields(sample)}
-            answers = fields.pop("answers")
-            rows.append({"run": label, **_cells(fields), "answers": answers})
+            fields = encode(sample)
+            del fields["answers"]
+            rows.append({"run": label, **_cells(fields), "answers": sample.answers})
     return pd.DataFrame(rows)
 
 
@@ -97,36 +107,8 @@ def compare_runs(before: EvaluationResults, after: EvaluationResults) -> pd.Data
     Raises:
         DataError: The runs share no sample.
     """
-    known = {sample.sample_id: sample for sample in before.per_sample_results}
-    pairs = [
-        (known[sample.sample_id], sample)
-        for sample in after.per_sample_results
-        if sample.sample_id in known
-    ]
-    if not pairs:
-        raise DataError("the runs share no sample: there is nothing to compare")
-    by_task = {OVERALL: pairs}
-    for task in sorted({sample.task for sample, _ in pairs}):
-        by_task[task] = [pair for pair in pairs if pair[0].task == task]
-    rows = {task: _difference(found) for task, found in by_task.items()}
+    rows = {task: dataclasses.asdict(row) for task, row in differences(before, after).items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
-
-
-def _difference(pairs: Sequence[tuple[SampleResult, SampleResult]]) -> dict[str, Any]:
-    first, second = (np.array([pair[n].accuracy for pair in pairs], float) for n in (0, 1))
-    images = [sample.image_key for sample, _ in pairs]
-    low, high = combined_interval([first, second], images, lambda one, other: other - one)
-    return {
-        "before": first.mean(),
-        "after": second.mean(),
-        "difference": (second - first).mean(),
-        "low": low,
-        "high": high,
-        "gained": int((second > first).sum()),
-        "lost": int((second < first).sum()),
-        "num_samples": len(pairs),
-        "num_images": len(set(images)),
-    }
 
 
 def _cells(fields: dict[str, Any]) -> dict[str, Any]:
@@ -134,10 +116,8 @@ def _cells(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nested(fields: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Data classes and tuples as mappings."""
+    """Lists as mappings."""
     for name, value in fields.items():
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            value = dataclasses.asdict(value)
-        if isinstance(value, tuple):
+        if isinstance(value, list):
             value = dict(enumerate(value))
         yield str(name), dict(_nested(value)) if isinstance(value, dict) else value

@@ -1,25 +1,38 @@
-"""Samples worth looking at: how well images were tiled, and what tiers disagree about.
+"""Samples worth looking at: how well images were tiled, and what runs disagree about.
 
-In: results of runs, and the data set they are of. Out: captions and JPEG pictures as data URLs.
+In: results of runs with the folders that hold their thumbnails. Out: captions and pictures as data
+URLs. Needs neither data set nor model: what a run has not kept a picture of is shown without one.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from PIL import Image
-
-from tierexp.data.sample import QuestionDataset
-from tierexp.errors import TierexpError
-from tierexp.imaging.resize import ResizeMode
-from tierexp.report.tiling_figure import draw_tiling
+from tierexp.report.thumbnails import fitting_samples, thumbnail_url
 from tierexp.results.schema import EvaluationResults, SampleResult
-from tierexp.tiers.geometry import CropGeometry
 
-_PICTURE_SIDE = 300
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it lies on disk.
+
+    Args:
+        results: Of the run.
+        label: That tells it from the others of a report.
+        folder: Its results file and its thumbnails lie in.
+    """
+
+    results: EvaluationResults
+    label: str
+    folder: Path
+
+    def picture(self, sample: SampleResult, caption: str) -> Picture:
+        """The image of a sample, as this run has resized and tiled it."""
+        resize = self.results.provenance.config.get("resize")
+        mode = resize.get("crops") if isinstance(resize, dict) else None
+        return Picture(thumbnail_url(sample, str(mode), self.folder), caption)
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,7 @@ class Picture:
     """One image with its tiling drawn over it.
 
     Args:
-        url: A data URL; None where the image cannot be read any more.
+        url: A data URL; None where the run has kept no picture of it.
         caption: What it shows.
     """
 
@@ -36,13 +49,13 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Disagreement:
-    """A question that runs answer differently well.
+class Case:
+    """A question, and what runs answered.
 
     Args:
         question: As put to the model.
         answers: Accepted ones.
-        picture: The image, as the run with the most tokens tiles it.
+        picture: The image, as one of the runs tiles it.
         said: (run, prediction, score), in the order of the runs.
     """
 
@@ -52,91 +65,85 @@ class Disagreement:
     said: tuple[tuple[str, str, float], ...]
 
 
-class Pictures:
-    """The images of a data set, drawn with their tilings.
-
-    Args:
-        dataset: That the results are of; None where it is not at hand.
-        geometry: Of the model's crops.
-    """
-
-    def __init__(self, dataset: QuestionDataset | None, geometry: CropGeometry) -> None:
-        self._dataset = dataset
-        self._geometry = geometry
-        self._places: dict[str, int] = {}
-        if dataset is not None:
-            for index in range(len(dataset)):
-                self._places.setdefault(dataset.image_key(index), index)
-
-    def draw(self, sample: SampleResult, run: EvaluationResults, caption: str) -> Picture:
-        """The image of a sample, as a run has resized and tiled it."""
-        mode: ResizeMode = run.provenance.config["resize"]["crops"]
-        place = self._places.get(sample.image_key)
-        if self._dataset is None or place is None:
-            return Picture(None, caption)
-        try:
-            pixels = self._dataset.image(place)
-        except TierexpError as error:
-            return Picture(None, f"{caption}: {error}")
-        drawn = draw_tiling(pixels, sample.selected_tiling, mode, self._geometry, _PICTURE_SIDE)
-        file = io.BytesIO()
-        Image.fromarray(drawn).save(file, "JPEG", quality=82)
-        return Picture(
-            f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", caption
-        )
-
-
-def fitting_pictures(run: EvaluationResults, pictures: Pictures) -> list[Picture]:
+def fitting_pictures(run: StoredRun) -> list[Picture]:
     """The images that fit best, worst, and in the middle."""
-    by_image = {sample.image_key: sample for sample in reversed(run.per_sample_results)}
-    ordered = sorted(by_image.values(), key=lambda sample: sample.aspect_ratio_mismatch)
-    if not ordered:
-        return []
-    chosen = {"best": ordered[0], "median": ordered[len(ordered) // 2], "worst": ordered[-1]}
     return [
-        pictures.draw(
+        run.picture(
             sample,
-            run,
             f"{name}: {sample.selected_tiling[0]} x {sample.selected_tiling[1]} crops, mismatch "
-            f"{sample.aspect_ratio_mismatch:.3f}, {sample.content_kept:.0%} of the image kept",
+            f"{sample.number('aspect_ratio_mismatch'):.3f}, "
+            f"{sample.number('content_kept'):.0%} of the image kept",
         )
-        for name, sample in chosen.items()
+        for name, sample in fitting_samples(run.results.per_sample_results).items()
     ]
 
 
-def disagreements(
-    runs: Sequence[EvaluationResults], labels: Sequence[str], pictures: Pictures, most: int
-) -> list[Disagreement]:
-    """Questions whose score differs between runs, the largest differences first.
+def answered(run: StoredRun, most: int) -> list[Case]:
+    """Some samples of a run: as many wrong as right answers, if there are, wrong ones first.
 
     Args:
-        runs: On the same samples, as far as they go.
-        labels: Of the runs.
-        pictures: Of the data set.
-        most: How many at most; no image comes twice.
+        run: With samples.
+        most: How many at most; no image comes twice as long as there are others.
     """
-    by_id = [{s.sample_id: s for s in run.per_sample_results} for run in runs]
-    shared = [key for key in by_id[0] if all(key in samples for samples in by_id)]
-
-    def spread(key: str) -> float:
-        scores = [samples[key].accuracy for samples in by_id]
-        return max(scores) - min(scores)
-
-    largest = max(range(len(runs)), key=lambda n: runs[n].selected_vision_tokens_mean or 0)
-    found: dict[str, Disagreement] = {}
-    for key in sorted(shared, key=spread, reverse=True):
-        sample = by_id[largest][key]
-        if len(found) == most or spread(key) == 0:
+    shown: dict[str, SampleResult] = {}
+    ranked = sorted(run.results.per_sample_results, key=lambda sample: sample.accuracy)
+    pictured = [s for s in ranked if run.picture(s, "").url is not None] or ranked
+    # From both ends: the worst, the best, the second worst, ...
+    for number in range(len(pictured)):
+        sample = pictured[number // 2] if number % 2 == 0 else pictured[-1 - number // 2]
+        shown.setdefault(sample.image_key, sample)
+        if len(shown) == most:
             break
-        if sample.image_key in found:
-            continue
-        found[sample.image_key] = Disagreement(
+    ordered = sorted(shown.values(), key=lambda sample: sample.accuracy)
+    return [
+        Case(
             sample.question,
             sample.answers,
-            pictures.draw(sample, runs[largest], f"{sample.task}, as {labels[largest]} tiles it"),
+            run.picture(sample, _tiled(sample)),
+            ((run.label, sample.prediction, sample.accuracy),),
+        )
+        for sample in ordered
+    ]
+
+
+def disagreements(runs: Sequence[StoredRun], most: int) -> list[Case]:
+    """Questions whose score differs between runs, the largest differences first, those with a
+    picture before others.
+
+    Args:
+        runs: At least two, on the same samples, as far as they go.
+        most: How many at most; no image comes twice.
+    """
+    by_id = [{s.sample_id: s for s in run.results.per_sample_results} for run in runs]
+    tokens = [run.results.aggregates["selected_vision_tokens_mean"] or 0.0 for run in runs]
+    largest = max(range(len(runs)), key=lambda number: tokens[number])
+    spreads = {}
+    for key in by_id[0]:
+        if all(key in samples for samples in by_id):
+            scores = [samples[key].accuracy for samples in by_id]
+            spreads[key] = max(scores) - min(scores)
+    found: dict[str, Case] = {}
+    without: dict[str, Case] = {}
+    for key in sorted((key for key in spreads if spreads[key]), key=lambda key: -spreads[key]):
+        sample = by_id[largest][key]
+        if len(found) == most:
+            break
+        if sample.image_key in found or sample.image_key in without:
+            continue
+        caption = f"{_tiled(sample)}, as {runs[largest].label} tiles it"
+        case = Case(
+            sample.question,
+            sample.answers,
+            runs[largest].picture(sample, caption),
             tuple(
-                (label, samples[key].prediction, samples[key].accuracy)
-                for label, samples in zip(labels, by_id, strict=True)
+                (run.label, samples[key].prediction, samples[key].accuracy)
+                for run, samples in zip(runs, by_id, strict=True)
             ),
         )
-    return list(found.values())
+        (found if case.picture.url is not None else without)[sample.image_key] = case
+    return [*found.values(), *without.values()][:most]
+
+
+def _tiled(sample: SampleResult) -> str:
+    rows, cols = sample.selected_tiling
+    return f"{sample.task}, {rows} x {cols} crops"

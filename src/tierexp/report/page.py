@@ -1,37 +1,42 @@
 """One page about some runs: everything in a single file that opens without a network.
 
 In: the folder of a sweep, or of several. Out: `report.html`, and the figures as SVG and PNG beside
-it. Text from data is escaped by Jinja; figures take their ink from the page, light or dark.
+it. Only results and the thumbnails that runs keep are read. Text from data is escaped by Jinja;
+figures take their ink from the page, light or dark; the page forbids its reader's browser to run or
+fetch anything.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 
-from tierexp.config.build import build
-from tierexp.data.loader_settings import LoaderSettings
-from tierexp.errors import DataError, TierexpError
+from tierexp.errors import DataError
 from tierexp.machine import writing
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
-from tierexp.report.comparison import runs_below
-from tierexp.report.gallery import Pictures, disagreements, fitting_pictures
+from tierexp.report.gallery import StoredRun, answered, disagreements, fitting_pictures
+from tierexp.report.page_tables import (
+    difference_tables,
+    failure_tables,
+    model_free_table,
+    origin_table,
+    runs_table,
+    settings_table,
+    target_tables,
+)
 from tierexp.report.summary import score_text
-from tierexp.report.trust import trusted_config
-from tierexp.report.varying import comparable, run_labels
+from tierexp.report.varying import comparable_results, labels_of
+from tierexp.results.files import complete_results, load_results, model_free_results, runs_in
+from tierexp.results.model_free import ModelFreeResults, load_model_free_results
 from tierexp.results.schema import EvaluationResults
-from tierexp.results.targets.check import Check
-from tierexp.results.targets.sweep_checks import check_sweep
-from tierexp.tiers.geometry import CropGeometry
 
 PAGE, FIGURES = "report.html", "figures"
 _INK = "#123457"
@@ -58,41 +63,30 @@ class Drawing:
     draw: Callable[[], Figure]
 
 
-def write_report(folder: Path, trust: bool = False) -> Path:
+def write_report(folder: Path) -> Path:
     """Write `report.html` and `figures/` into a folder with results.
 
     Args:
-        folder: Results files lie in it or anywhere below.
-        trust: Whether the results are the user's own: for the pictures, their data set is built
-            again, of whatever class.
+        folder: Results files lie in it or anywhere below: of runs with a model, or, where there are
+            none, of runs without.
 
     Returns:
         The page.
 
     Raises:
-        DataError: There are no results with an accuracy, or not all of one data set and model.
+        DataError: There are no results, or not all of one data set and model.
         MachineError: The page cannot be written.
     """
-    runs = reported_runs(folder)
-    labels = run_labels(runs)
-    drawings = list(_drawings(runs))
-    pictures, note = _pictures(runs[0], trust)
+    without = [] if _has_results(folder) else _model_free_runs(folder)
+    if without:
+        drawings, content = _model_free_content(without)
+    else:
+        drawings, content = _content(_stored_runs(folder))
     template = Environment(
         loader=PackageLoader("tierexp.report", "."), autoescape=True, undefined=StrictUndefined
     ).get_template("page.html.jinja")
-    page = template.render(
-        title=f"{runs[0].dataset}: {len(runs)} runs of {runs[0].model}",
-        subtitle=_subtitle(runs),
-        runs=_runs_table(runs, labels),
-        checks=list(_check_rows(runs, labels)),
-        figures=[{"name": d.name, "caption": d.caption, "svg": _inline_svg(d)} for d in drawings],
-        galleries=[
-            {"label": label, "pictures": fitting_pictures(run, pictures)}
-            for label, run in zip(labels, runs, strict=True)
-        ],
-        note=note,
-        cases=disagreements(runs, labels, pictures, _MOST_CASES) if len(runs) > 1 else [],
-    )
+    shown = [{"name": d.name, "caption": d.caption, "svg": _inline_svg(d)} for d in drawings]
+    page = template.render(figures=shown, **content)
     target = folder / PAGE
     with writing(target):
         target.write_text(page, encoding="utf-8")
@@ -101,76 +95,111 @@ def write_report(folder: Path, trust: bool = False) -> Path:
 
 
 def reported_runs(folder: Path) -> list[EvaluationResults]:
-    """The runs that a report on a folder is about, those with the fewest tokens first.
+    """The runs with a model that a report on a folder is about, those with the fewest tokens first.
 
     Args:
         folder: As in `write_report`, with the same errors.
     """
+    return [run.results for run in _stored_runs(folder)]
+
+
+def _content(runs: Sequence[StoredRun]) -> tuple[list[Drawing], dict[str, Any]]:
+    """(figures, the rest of the page) of runs with a model."""
+    results, labels = [run.results for run in runs], [run.label for run in runs]
+    first = results[0]
+    several = len(runs) > 1
+    return list(_drawings(results)), {
+        "title": f"{first.dataset}: {_count(len(runs))} of {first.model}",
+        "subtitle": _subtitle(results),
+        "runs": runs_table(runs),
+        "targets": list(target_tables(runs)),
+        "differences": list(difference_tables(runs)),
+        "galleries": [{"label": run.label, "pictures": fitting_pictures(run)} for run in runs],
+        "cases": disagreements(runs, _MOST_CASES) if several else answered(runs[0], _MOST_CASES),
+        "cases_title": "Where runs disagree" if several else "Some samples",
+        "failures": list(failure_tables(results, labels)),
+        "origin": origin_table(results, labels),
+        "settings": settings_table(results),
+    }
+
+
+def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing], dict[str, Any]]:
+    """(figures, the rest of the page) of runs without a model."""
+    labels = labels_of(runs)
+    drawings = [
+        Drawing(
+            "mismatch", "How badly tilings fit their images.",
+            lambda: figures.mismatch_histograms(runs),
+        ),
+        Drawing("crops", "Crop counts.", lambda: figures.crops_distribution(runs)),
+    ]  # fmt: skip
+    return drawings, {
+        "title": f"{runs[0].dataset}: {_count(len(runs))} without a model",
+        "subtitle": f"{_range([run.num_samples for run in runs])} samples each",
+        "runs": model_free_table(runs, labels),
+        "targets": [], "differences": [], "galleries": [], "cases": [], "cases_title": "",
+        "failures": list(failure_tables(runs, labels)),
+        "origin": origin_table(runs, labels),
+        "settings": settings_table(runs),
+    }  # fmt: skip
+
+
+def _has_results(folder: Path) -> bool:
+    return any(complete_results(inner) for inner in runs_in(folder))
+
+
+def _stored_runs(folder: Path) -> list[StoredRun]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
-    runs = [run for run in runs_below(folder) if run.accuracy is not None]
-    if not runs:
+    files = [file for inner in runs_in(folder) for file in complete_results(inner)]
+    read = [(load_results(file), file.parent) for file in files]
+    found = [(run, place) for run, place in read if run.accuracy is not None]
+    if not found:
         raise DataError(f"{folder} has no results files with an accuracy in or below it")
-    for name in ("dataset", "model", "score"):
+    _refuse_several(folder, [run for run, _ in found], ("dataset", "model", "score"))
+    found.sort(key=lambda entry: entry[0].aggregates["selected_vision_tokens_mean"] or 0)
+    labels = labels_of([run for run, _ in found])
+    return [StoredRun(run, label, place) for (run, place), label in zip(found, labels, strict=True)]
+
+
+def _model_free_runs(folder: Path) -> list[ModelFreeResults]:
+    files = [file for inner in runs_in(folder) for file in model_free_results(inner)]
+    runs = [run for run in map(load_model_free_results, files) if run.num_samples]
+    _refuse_several(folder, runs, ("dataset",))
+    return sorted(runs, key=lambda run: run.aggregates["selected_vision_tokens_mean"] or 0)
+
+
+def _refuse_several(
+    folder: Path, runs: Sequence[EvaluationResults | ModelFreeResults], facts: Sequence[str]
+) -> None:
+    for name in facts:
         values = sorted({str(getattr(run, name)) for run in runs})
         if len(values) > 1:
             raise DataError(
                 f"{folder} has results of more than one {name} ({', '.join(values)}): "
                 "name a folder of one sweep"
             )
-    return sorted(runs, key=lambda run: run.selected_vision_tokens_mean or 0)
 
 
 def _subtitle(runs: Runs) -> str:
-    counts = sorted({run.num_samples for run in runs})
-    samples = " to ".join(str(count) for count in sorted({counts[0], counts[-1]}))
     failed = max(run.num_failed for run in runs)
-    provenance = runs[0].provenance
-    commit = "" if provenance.git_commit is None else f", commit {provenance.git_commit[:10]}"
     return (
-        f"{samples} samples each" + (f", up to {failed} failed" if failed else "")
-        + f"; score {score_text(runs[0].score)}; on {provenance.device}{commit}"
-    )  # fmt: skip
+        f"{_range([run.num_samples for run in runs])} samples each"
+        + (f", up to {failed} failed" if failed else "")
+        + f"; score {score_text(runs[0].score)}"
+    )
 
 
-def _runs_table(runs: Runs, labels: Sequence[str]) -> dict[str, Any]:
-    timed = any(run.latency is not None for run in runs)
-    head = ["run", "crops", "tokens", "to the LLM", "mismatch", "utilization", "accuracy"]
-    head += ["95 % interval", *(["chance"] if runs[0].chance is not None else [])]
-    head += ["ms an answer (p50, p95)"] if timed else []
-    rows = []
-    for run, label in zip(runs, labels, strict=True):
-        low, high = run.accuracy_ci95 or (0.0, 0.0)
-        row = [
-            label, f"{run.selected_crops_mean:.1f}", f"{run.selected_vision_tokens_mean:.0f}",
-            f"{run.llm_vision_tokens_mean:.0f}", f"{run.aspect_ratio_mismatch_mean:.3f}",
-            f"{run.utilization_mean:.1%}", f"{run.accuracy:.1%}", f"{low:.1%} to {high:.1%}",
-        ]  # fmt: skip
-        if runs[0].chance is not None:
-            row.append("-" if run.chance is None else f"{run.chance:.1%}")
-        if timed:
-            total = None if run.latency is None else run.latency.stages["T_total"]
-            row.append("-" if total is None else f"{total.p50:.1f}, {total.p95:.1f}")
-        rows.append(row)
-    return {"head": head, "rows": rows}
+def _range(counts: Sequence[int]) -> str:
+    return " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 
-def _check_rows(runs: Runs, labels: Sequence[str]) -> Iterator[dict[str, str]]:
-    found: list[tuple[str, Check]] = []
-    if comparable(runs):
-        found += [("", check) for check in check_sweep(runs)]
-    for run, label in zip(runs, labels, strict=True):
-        found += [(label, check) for check in run.validation]
-    for label, check in found:
-        words = dict(
-            zip(("name", "figure", "interval", "target", "verdict"), check.words, strict=True)
-        )
-        samples = f"{check.num_samples} ({check.num_images} images)"
-        yield words | {"run": label, "samples": samples}
+def _count(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def _drawings(runs: Runs) -> Iterator[Drawing]:
-    if comparable(runs):
+    if comparable_results(runs):
         yield Drawing(
             "accuracy_tokens", "Accuracy against the vision tokens that were selected.",
             lambda: accuracy_curve(runs, runs[0].chance),
@@ -214,16 +243,3 @@ def _write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
         with rc_context({"svg.hashsalt": "tierexp"}):
             figure.savefig(folder / f"{drawing.name}.svg", metadata={"Date": None})
         figure.savefig(folder / f"{drawing.name}.png", dpi=200)
-
-
-def _pictures(run: EvaluationResults, trust: bool) -> tuple[Pictures, str | None]:
-    """The data set's pictures; where it is not at hand, none, and why."""
-    try:
-        settings = run.provenance.config
-        config = OmegaConf.create(settings) if trust else trusted_config(settings)
-        loader = [field.name for field in fields(LoaderSettings)]
-        dataset = build(config, "data", leave_out=loader)
-        geometry = build(config, "model").geometry
-    except TierexpError as error:
-        return Pictures(None, CropGeometry()), f"Pictures are missing: {error}"
-    return Pictures(dataset, geometry), None

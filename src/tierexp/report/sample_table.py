@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.report.thumbnails import thumbnail_name
 from tierexp.report.tiling_figure import draw_tiling
+from tierexp.results.metrics import Metric
 from tierexp.results.schema import SampleResult
 
 _log = logging.getLogger(__name__)
@@ -45,8 +47,8 @@ class SampleTableLogger(ABC):
     table_samples: int
 
     @abstractmethod
-    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
-        """Show samples, in the order given."""
+    def log_sample_table(self, rows: Sequence[SampleRow], metrics: Sequence[Metric]) -> None:
+        """Show samples, in the order given, with the columns that are to be seen of them."""
 
     @abstractmethod
     def log_file(self, file: Path, kind: str) -> None:
@@ -84,14 +86,18 @@ def sample_rows(
     Args:
         dataset: That the results are of.
         preprocessing: How its images became crops.
-        results: Indices into the data set, and what was measured there.
+        results: Places in the data set, and what was measured there.
     """
+    mode = preprocessing.resize.crops
+    drawn: dict[str, NDArray[np.uint8]] = {}
     for index, result in results:
+        # Questions about one image share its tiling, unless a policy has read them.
+        key = thumbnail_name(result.image_key, result.selected_tiling, mode)
         try:
-            image = dataset.image(index)
+            if key not in drawn:
+                pixels, tiling = dataset.image(index), result.selected_tiling
+                drawn[key] = draw_tiling(pixels, tiling, mode, preprocessing.geometry)
         except ImageDecodeError as error:
             _log.warning("sample %s is not shown: %s", result.sample_id, error)
             continue
-        how = preprocessing.resize.crops
-        figure = draw_tiling(image, result.selected_tiling, how, preprocessing.geometry)
-        yield SampleRow(figure, result)
+        yield SampleRow(drawn[key], result)

@@ -62,38 +62,15 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
     if not results.num_samples:
         return table
     for index, (crops, count) in enumerate(results.selected_crops_distribution.items()):
-        share = count / results.num_samples
+        fraction = count / results.num_samples
         table.add_row(
             "" if index else "crops",
-            f"{crops:>2}  {'█' * max(1, round(_BAR * share))} {count} ({share:.0%})",
+            f"{crops:>2}  {'█' * max(1, round(_BAR * fraction))} {count} ({fraction:.0%})",
         )
-    table.add_row("crops, mean", _with_std(results.selected_crops_mean, results.selected_crops_std))
-    table.add_row(
-        "tokens selected",
-        _with_std(results.selected_vision_tokens_mean, results.selected_vision_tokens_std),
-    )
-    table.add_row(
-        "tokens actual",
-        f"{number_text(results.actual_vision_tokens_mean)} that see the image",
-    )
-    table.add_row(
-        "tokens to the LLM", f"{number_text(results.llm_vision_tokens_mean)} without overlap"
-    )
-    table.add_row(
-        "utilization",
-        f"{percent_text(results.utilization_mean)} mean, "
-        f"{percent_text(results.crop_utilization_mean)} of the crops alone",
-    )
-    table.add_row(
-        "mismatch",
-        f"{number_text(results.aspect_ratio_mismatch_mean, 3)} mean, "
-        f"{number_text(results.aspect_ratio_mismatch_p95, 3)} at the 95th percentile",
-    )
-    table.add_row(
-        "resizing",
-        f"{percent_text(results.content_kept_mean)} of the image kept, "
-        f"{percent_text(results.padding_fraction_mean)} of the canvas padded",
-    )
+    for metric in results.metrics:
+        if any(results.aggregates[metric.field(name)] is not None for name in metric.statistics):
+            label = "crops, mean" if metric.name == "selected_crops" else metric.title
+            table.add_row(Text(label), Text(metric.summary(results.aggregates)))
     if isinstance(results, EvaluationResults):
         experts = "dense" if results.top_k is None else f"top {results.top_k} experts"
         others = [f"{name} {value}" for name, value in results.other_knobs.items()]
@@ -207,10 +184,6 @@ def number_text(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _with_std(mean: float | None, std: float | None) -> str:
-    return f"{number_text(mean)} ± {number_text(std)}"
-
-
 def percent_text(value: float | None) -> str:
-    """A share as a percentage, or a dash where there is none."""
+    """A fraction as a percentage, or a dash where there is none."""
     return "-" if value is None else f"{value:.1%}"

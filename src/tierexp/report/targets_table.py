@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.box import SQUARE
 from rich.table import Table
 
-from tierexp.results.targets.check import Check
+from tierexp.results.check import Check
 
 
 def checks_table(checks: Sequence[Check]) -> Table:

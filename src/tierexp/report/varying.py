@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tierexp.config.settings import flat, measured_by
-from tierexp.results.older import OlderResults
+from tierexp.report.compared import FACTS, ComparedRun, as_compared
+from tierexp.results.model_free import ModelFreeResults
 from tierexp.results.schema import EvaluationResults
 
-_FACTS = ("dataset", "model", "score", "top_k", "num_active_blocks")
-"""What results say of themselves, whatever the settings were called."""
 _ELSEWHERE = (
     "latency.", "seed", "data.batch_size", "data.on_error", "model.name", "model.top_k",
     "model.num_active_blocks", "model.knobs.",
@@ -23,8 +21,7 @@ _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
 
 _UNSAID = "-"
 
-Run = EvaluationResults | OlderResults
-Runs = Sequence[Run]
+Runs = Sequence[ComparedRun]
 
 
 def varying(runs: Runs) -> dict[str, list[str]]:
@@ -33,13 +30,13 @@ def varying(runs: Runs) -> dict[str, list[str]]:
     Args:
         runs: In any order; what a run does not say of itself is `-`, and no difference.
     """
-    columns = {name: [_fact(run, name) for run in runs] for name in _FACTS}
-    names = [name for run in runs for name in _other_knobs(run)]
+    columns = {name: [run.facts.get(name, _UNSAID) for run in runs] for name in FACTS}
+    names = [name for run in runs for name in run.other_knobs]
     columns |= {
-        name: [str(_other_knobs(run).get(name, "none")) for run in runs]
+        name: [str(run.other_knobs.get(name, "none")) for run in runs]
         for name in dict.fromkeys(names)
     }
-    settings = [_settings(run) for run in runs]
+    settings = [run.settings for run in runs]
     keys = dict.fromkeys(key for of_run in settings for key in of_run)
     for key in keys:
         if key.startswith("tier.") and not _differs_within_a_tier(key, runs, settings):
@@ -58,23 +55,19 @@ def _differs_within_a_tier(key: str, runs: Runs, settings: Sequence[Mapping[str,
     return any(len(values) > 1 for values in seen.values())
 
 
-def _fact(run: Run, name: str) -> str:
-    value = getattr(run, name)
-    # None is a value of its own where it says that a model has no experts.
-    return _UNSAID if value is None and isinstance(run, OlderResults) else str(value)
-
-
-def _other_knobs(run: Run) -> Mapping[str, object]:
-    return {} if isinstance(run, OlderResults) else run.other_knobs
-
-
-def _settings(run: Run) -> Mapping[str, object]:
-    return {} if isinstance(run, OlderResults) else flat(measured_by(run.provenance.config))
-
-
 def comparable(runs: Runs) -> bool:
     """Whether runs differ in nothing but their crop policies, all of them different."""
     return not varying(runs) and len({run.tier for run in runs}) == len(runs)
+
+
+def labels_of(runs: Sequence[EvaluationResults | ModelFreeResults]) -> list[str]:
+    """`run_labels` of results."""
+    return run_labels([as_compared(run) for run in runs])
+
+
+def comparable_results(runs: Sequence[EvaluationResults]) -> bool:
+    """`comparable` of results."""
+    return comparable([as_compared(run) for run in runs])
 
 
 def run_labels(runs: Runs) -> list[str]:

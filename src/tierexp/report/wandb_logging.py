@@ -20,14 +20,10 @@ from lightning.pytorch.loggers import WandbLogger
 from tierexp.config.checks import whole_number
 from tierexp.errors import ConfigError
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
+from tierexp.results.metrics import Metric
 
 WandbMode = Literal["online", "offline", "disabled"]
 Mode = Literal["auto"] | WandbMode
-
-_COLUMNS = [
-    "sample_id", "task", "tiling", "crops", "mismatch", "question", "prediction", "answers",
-    "accuracy",
-]  # fmt: skip
 
 
 class TierWandbLogger(WandbLogger, SampleTableLogger):
@@ -72,23 +68,25 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             raise ConfigError("logger.mode", mode, f"W&B cannot start: {error}") from error
         super().__init__(save_dir=save_dir, project=project, name=name, experiment=run)
 
-    def log_sample_table(self, rows: Sequence[SampleRow]) -> None:
+    def log_sample_table(self, rows: Sequence[SampleRow], metrics: Sequence[Metric]) -> None:
         """Log the W&B table `samples`."""
-        data = [
-            [
-                row.result.sample_id,
-                row.result.task,
-                wandb.Image(row.figure),
-                row.result.selected_crops,
-                row.result.aspect_ratio_mismatch,
-                row.result.question,
-                row.result.prediction,
-                " | ".join(row.result.answers),
-                row.result.accuracy,
-            ]
-            for row in rows
-        ]
-        self.log_table("samples", columns=_COLUMNS, data=data)
+        columns: list[str] = []
+        data = []
+        for row in rows:
+            result = row.result
+            cells = {
+                "sample_id": result.sample_id,
+                "task": result.task,
+                "tiling": wandb.Image(row.figure),
+                **{m.stem: result.metrics.get(m.name) for m in metrics},
+                "question": result.question,
+                "prediction": result.prediction,
+                "answers": " | ".join(result.answers),
+                "accuracy": result.accuracy,
+            }
+            columns = list(cells)
+            data.append(list(cells.values()))
+        self.log_table("samples", columns=columns, data=data)
 
     def log_file(self, file: Path, kind: str) -> None:
         """Keep a file as a W&B artifact of the run.

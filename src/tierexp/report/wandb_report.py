@@ -13,13 +13,9 @@ import wandb
 
 from tierexp.errors import DataError
 from tierexp.report.comparison import FILE_NAME
-from tierexp.report.varying import run_labels
+from tierexp.report.varying import labels_of
 from tierexp.report.wandb_logging import TierWandbLogger
 from tierexp.results.schema import EvaluationResults
-
-_COLUMNS = [
-    "run", "vision_tokens", "mismatch", "utilization", "accuracy", "ci95_low", "ci95_high",
-]  # fmt: skip
 
 
 def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
@@ -43,18 +39,19 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
         group=settings.get("group"),
         mode=settings.get("mode", "auto"),
     )
+    metrics = {m.name: m for run in runs for m in run.metrics if m.tables == "all"}
+    columns = ["run", *(metric.stem for metric in metrics.values())]
+    columns += ["accuracy", "ci95_low", "ci95_high"]
     rows = [
         [
             label,
-            run.selected_vision_tokens_mean,
-            run.aspect_ratio_mismatch_mean,
-            run.utilization_mean,
+            *(run.aggregates.get(metric.field("mean")) for metric in metrics.values()),
             run.accuracy,
             *(run.accuracy_ci95 or (None, None)),
         ]
-        for label, run in zip(run_labels(runs), runs, strict=True)
+        for label, run in zip(labels_of(runs), runs, strict=True)
     ]
-    logger.log_table("runs", columns=_COLUMNS, data=rows)
+    logger.log_table("runs", columns=columns, data=rows)
     logger.experiment.log({"report": wandb.Html(str(page), inject=False)})
     logger.log_file(page, "report")
     comparison = page.parent / FILE_NAME

@@ -1,6 +1,6 @@
 """The results of one configuration without a model: their schema, and reading them back.
 
-In: the columns of what was measured. Out: their aggregates, which carry the names and definitions
+In: the declared columns of the images. Out: their aggregates, which carry the names and definitions
 of `EvaluationResults`; there is no list of samples, since there may be millions. Knows nothing
 about consoles or configurations.
 """
@@ -8,19 +8,22 @@ about consoles or configurations.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.data.size_columns import ImageColumns
 from tierexp.errors import DataError
-from tierexp.results.schema import Failure, Provenance, TierRange, read_results
+from tierexp.results.codec import BESIDE
+from tierexp.results.files import read_results
+from tierexp.results.metrics import Metric, aggregated, declared
+from tierexp.results.schema import Failure, Provenance, ReadColumns, TierRange
 
 KIND = "model_free"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MISMATCH_EDGES = tuple(step / 20 for step in range(21))
 """0, 0.05, ... 1: the same bins in every file, so that histograms can be added and compared; the
 limits that mismatches are held against (0.2, 0.3, 0.4, 0.6) are edges."""
@@ -60,7 +63,7 @@ class ModelFreeFacts:
 
 
 @dataclass(frozen=True)
-class ModelFreeResults:
+class ModelFreeResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` measured samples, and
     None where there are none. `num_failed` samples come on top. A sample is an image, or a
     question where the data set asks questions. Standard deviations are those of the population.
@@ -71,35 +74,24 @@ class ModelFreeResults:
     tier: str
     tier_range: TierRange
     selected_crops_distribution: dict[int, int]
-    selected_crops_mean: float | None
-    selected_crops_std: float | None
-    selected_vision_tokens_mean: float | None
-    selected_vision_tokens_std: float | None
-    actual_vision_tokens_mean: float | None
-    utilization_mean: float | None
-    aspect_ratio_mismatch_mean: float | None
-    aspect_ratio_mismatch_std: float | None
-    aspect_ratio_mismatch_p95: float | None
     aspect_ratio_mismatch_histogram: Histogram
     num_samples: int
     num_failed: int
     resize_to_fill: bool
     dataset: str
     model: str
-    llm_vision_tokens_mean: float | None
-    crop_utilization_mean: float | None
-    content_kept_mean: float | None
-    padding_fraction_mean: float | None
     images_per_second: float | None
     failures: tuple[Failure, ...]
     provenance: Provenance
+    metrics: tuple[Metric, ...]
+    aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
     def file_name(self) -> str:
         """`<task>_tier-<tier>_crops<int(mean)>_model-none.json`, with `_family-<family>` before the
         model where that is not Molmo.
         """
-        mean = self.selected_crops_mean
+        mean = self.aggregates["selected_crops_mean"]
         crops = "none" if mean is None else int(mean)
         task = self.dataset.replace("_", "-")
         stand_in, _, family = self.model.partition("-")
@@ -109,7 +101,8 @@ class ModelFreeResults:
 
 
 def aggregate_columns(
-    columns: ImageColumns,
+    metrics: Sequence[Metric],
+    columns: Mapping[str, NDArray[Any]],
     failures: tuple[Failure, ...],
     facts: ModelFreeFacts,
     seconds: float,
@@ -118,50 +111,32 @@ def aggregate_columns(
     """The results of a run from what was measured of its images.
 
     Args:
-        columns: In the data set's order.
+        metrics: Of the columns, those of every run among them.
+        columns: (N,) each, by name, in the data set's order.
         failures: Images without a size.
         facts: What holds for every image.
         seconds: Measuring took, reading sizes excluded.
         provenance: Where the results come from.
     """
-    selection = columns.selection
-    count = len(selection.crops)
-
-    def mean(column: NDArray[Any] | None) -> float | None:
-        return float(column.mean()) if count and column is not None else None
-
-    def std(column: NDArray[Any]) -> float | None:
-        return float(column.std()) if count else None
-
-    crops, occurrences = np.unique(selection.crops, return_counts=True)
+    crops, occurrences = np.unique(columns["selected_crops"], return_counts=True)
+    count = int(occurrences.sum())
     return ModelFreeResults(
         kind=KIND,
         schema_version=SCHEMA_VERSION,
         tier=facts.tier,
         tier_range=facts.tier_range,
         selected_crops_distribution=dict(zip(crops.tolist(), occurrences.tolist(), strict=True)),
-        selected_crops_mean=mean(selection.crops),
-        selected_crops_std=std(selection.crops),
-        selected_vision_tokens_mean=mean(columns.selected_vision_tokens),
-        selected_vision_tokens_std=std(columns.selected_vision_tokens),
-        actual_vision_tokens_mean=mean(columns.actual_vision_tokens),
-        utilization_mean=mean(columns.utilization),
-        aspect_ratio_mismatch_mean=mean(selection.mismatch),
-        aspect_ratio_mismatch_std=std(selection.mismatch),
-        aspect_ratio_mismatch_p95=float(np.percentile(selection.mismatch, 95)) if count else None,
-        aspect_ratio_mismatch_histogram=histogram(selection.mismatch, MISMATCH_EDGES),
+        aspect_ratio_mismatch_histogram=histogram(columns["aspect_ratio_mismatch"], MISMATCH_EDGES),
         num_samples=count,
         num_failed=len(failures),
         resize_to_fill=facts.resize_to_fill,
         dataset=facts.dataset,
         model=facts.model,
-        llm_vision_tokens_mean=mean(columns.llm_vision_tokens),
-        crop_utilization_mean=mean(columns.crop_utilization),
-        content_kept_mean=mean(columns.content_kept),
-        padding_fraction_mean=mean(columns.padding_fraction),
         images_per_second=count / seconds if count else None,
         failures=failures,
         provenance=provenance,
+        metrics=declared(metrics),
+        aggregates=aggregated(metrics, columns),
     )
 
 

@@ -11,6 +11,7 @@ model's input, so that they are kept as they are and no utilization is made of t
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -24,7 +25,8 @@ import numpy as np
 from tierexp.errors import DataError, TierexpError
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import TIMES, StageStatistics
-from tierexp.results.schema import TierRange
+from tierexp.results.metrics import BUILT_IN, Metric, declared
+from tierexp.results.schema import ReadColumns, TierRange
 from tierexp.tiers.tier import fixed_tier
 
 PATTERN = "*_visiontoken*.json"
@@ -81,9 +83,18 @@ class OlderLatency:
     stages: dict[str, StageStatistics]
 
 
+_MEANS = ("actual_vision_tokens", "llm_vision_tokens", "aspect_ratio_mismatch")
+_METRICS = tuple(
+    dataclasses.replace(metric, statistics=("mean",))
+    for metric in declared(BUILT_IN)
+    if metric.name in ("selected_vision_tokens", "utilization", *_MEANS)
+)
+
+
 @dataclass(frozen=True)
-class OlderResults:
-    """One older file; fields are named as in `EvaluationResults`, and None where it has none.
+class OlderResults(ReadColumns):
+    """One older file; fields and aggregates are named as in `EvaluationResults`, and None where it
+    has none.
 
     Means are over the samples where all of them have the figure, else those that the file states.
     """
@@ -96,16 +107,13 @@ class OlderResults:
     num_samples: int | None
     accuracy: float | None
     accuracy_ci95: tuple[float, float] | None
-    selected_vision_tokens_mean: float
-    actual_vision_tokens_mean: float | None
-    llm_vision_tokens_mean: float | None
-    aspect_ratio_mismatch_mean: float | None
     latency: OlderLatency | None
     per_sample_results: tuple[OlderSample, ...]
+    aggregates: dict[str, float | None]
+    metrics: tuple[Metric, ...] = _METRICS
     model: str | None = None
     score: str | None = None
     resize_to_fill: bool | None = None
-    utilization_mean: float | None = None
 
 
 def read_older_results(path: Path) -> OlderResults:
@@ -152,7 +160,9 @@ def _results(
         raise DataError("it holds no accuracy and no latency")
     if accuracy is not None and not 0 <= accuracy <= 1:
         raise DataError(f"accuracy={accuracy!r} is not between 0 and 1")
+    means = {name: _stated_mean(content, samples, name) for name in _MEANS}
     selected = _mean(samples, "selected_vision_tokens", None)
+    means["selected_vision_tokens"] = tokens if selected is None else selected
     return OlderResults(
         tier=tier,
         tier_range=TierRange(crops, crops),
@@ -163,12 +173,10 @@ def _results(
         num_samples=count,
         accuracy=accuracy,
         accuracy_ci95=wilson_interval(accuracy, count) if accuracy is not None and count else None,
-        selected_vision_tokens_mean=tokens if selected is None else selected,
-        actual_vision_tokens_mean=_stated_mean(content, samples, "actual_vision_tokens"),
-        llm_vision_tokens_mean=_stated_mean(content, samples, "llm_vision_tokens"),
-        aspect_ratio_mismatch_mean=_stated_mean(content, samples, "aspect_ratio_mismatch"),
         latency=OlderLatency(stages) if stages else None,
         per_sample_results=samples,
+        aggregates={f"{name}_mean": value for name, value in means.items()}
+        | {"utilization_mean": None},
     )
 
 

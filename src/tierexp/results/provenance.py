@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shlex
 import subprocess
+import sys
+from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
 
 from tierexp.config.location import checkout
 from tierexp.data.plan import readable_sizes
@@ -50,6 +55,8 @@ def gather_provenance(
         seed=seed,
         device=device,
         inputs=inputs or {},
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=_command(),
     )
 
 
@@ -71,6 +78,14 @@ def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, st
     knobs = getattr(source, "knob_fingerprints", None)
     weights = hashlib.sha256(repr((source.weights, knobs)).encode())
     return {"weights": weights.hexdigest()[:16], "samples": samples.hexdigest()[:16]}
+
+
+def _command() -> str | None:
+    """What was written on the command line; a run of a sweep has its own part of it."""
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        return shlex.join([f"{hydra.job.name}.py", *hydra.overrides.task])
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else None
 
 
 def _git(root: Path, *arguments: str) -> str | None:

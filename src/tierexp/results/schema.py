@@ -1,43 +1,29 @@
-"""The results of one configuration: their schema, and the JSON file that holds them.
+"""The results of one configuration: what is in them, and nothing of how it came there.
 
-In: what was measured of every sample. Out: the same with its aggregates, on disk. Knows nothing
-about models or Lightning; a reader of results needs no torch.
+A sample's columns are those that `tierexp.results.metrics` declares; they lie in `metrics`, by
+name, and on disk beside the other fields. They can be read like fields, too: in a notebook
+`sample.padding_fraction` is `sample.metrics["padding_fraction"]`, and `run.utilization_mean` is
+`run.aggregates["utilization_mean"]`. Knows nothing about models, files or Lightning.
 
 Sizes keep the order of the schema: an `original_image_size` is [width, height], a
-`target_resolution` is [height, width]. Standard deviations are those of the population.
+`target_resolution` is [height, width].
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import re
-import tempfile
-import types
-import typing
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tierexp.errors import DataError
-from tierexp.machine import writing
-from tierexp.results.intervals import wilson_interval
+from tierexp.results.check import Check
+from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
-from tierexp.results.targets.check import Check
-from tierexp.results.targets.run_checks import check_run
-from tierexp.scores.mme import MmeTotals, add_up
+from tierexp.results.metrics import BUILT_IN, Metric, Number
+from tierexp.scores.mme import MmeTotals
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    Results = TypeVar("Results", bound=DataclassInstance)
-
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 KnobValue = int | float | str | bool | None
 """What is recorded of a knob."""
@@ -45,7 +31,25 @@ _WITH_COLUMNS = ("top_k", "num_active_blocks")
 """Knobs that are columns of their own, too."""
 
 
-@dataclass(frozen=True)
+class ReadColumns:
+    """Columns of a record read like fields, for notebooks."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            for columns in ("metrics", "aggregates"):
+                try:
+                    held = object.__getattribute__(self, columns)
+                except AttributeError:
+                    continue
+                if isinstance(held, dict) and name in held:
+                    return held[name]
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+
+
+@dataclass(frozen=True, slots=True)
 class TierRange:
     """The crop counts a tier may select, both ends included."""
 
@@ -78,28 +82,20 @@ class EarlierPass:
     latency: SampleLatency | None
 
 
-@dataclass(frozen=True)
-class SampleResult:
+@dataclass(frozen=True, slots=True)
+class SampleResult(ReadColumns):
     """What was measured of one sample.
 
     Args:
         sample_id: Of the sample.
         tier: Name of the tier.
         tier_range: Crop counts it may select.
-        selected_crops: Crops, the global view not counted.
         selected_tiling: (rows, cols) of the crops.
-        aspect_ratio_mismatch: |cols / rows - a|, a the image's aspect ratio less the margins.
-        selected_vision_tokens: The budget, the global view's included.
-        actual_vision_tokens: Of those, the tokens that see a pixel of the image.
-        llm_vision_tokens: What the language model receives; where it reduces them on the way
-            (`reduction`), what is left.
         original_image_size: (width, height) in pixels, as displayed.
         original_aspect_ratio: Width / height.
         target_resolution: (height, width) in pixels of the tiling's windows.
         target_aspect_ratio: Width / height of those.
         resize_to_fill: Whether the crops were filled rather than padded or stretched.
-        content_kept: Share of the image's area left after cropping to the canvas.
-        padding_fraction: Share of the canvas's area that is padding.
         top_k: Experts per token; None for a dense model.
         num_active_blocks: Decoder blocks that ran; None where the decoder is no stack of them.
         question: As put to the model.
@@ -107,39 +103,27 @@ class SampleResult:
         answers: Every accepted answer.
         accuracy: Score of the prediction in [0, 1].
         task: What the question tests.
-        actual_crop_tokens: `actual_vision_tokens` without the global view's.
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
         image_key: Of the image; several samples may share it.
-        confidence: Mean log-probability of the answer's tokens; None where the model did not tell,
-            as of the next.
-        first_margin: Probability of the answer's first token less that of its closest rival.
         point: Name of the operating point that has answered; None where no policy chose it.
         earlier_passes: Answers of other points before, in order. `latency` is of all passes
             together, everything else of the last.
         knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
-        unreduced_vision_tokens: What `llm_vision_tokens` would be without a reduction; None in
-            results from before there were any.
+        metrics: The declared columns, by name.
     """
 
     sample_id: str
     tier: str
     tier_range: TierRange
-    selected_crops: int
     selected_tiling: tuple[int, int]
-    aspect_ratio_mismatch: float
-    selected_vision_tokens: int
-    actual_vision_tokens: int
-    llm_vision_tokens: int
     original_image_size: tuple[int, int]
     original_aspect_ratio: float
     target_resolution: tuple[int, int]
     target_aspect_ratio: float
     resize_to_fill: bool
-    content_kept: float
-    padding_fraction: float
     top_k: int | None
     num_active_blocks: int | None
     question: str
@@ -147,28 +131,25 @@ class SampleResult:
     answers: tuple[str, ...]
     accuracy: float
     task: str
-    actual_crop_tokens: int
     chance: float | None
     latency: SampleLatency | None
     image_key: str
-    confidence: float | None = None
-    first_margin: float | None = None
     point: str | None = None
     earlier_passes: tuple[EarlierPass, ...] = ()
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
-    unreduced_vision_tokens: int | None = None
+    metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
 
-    @property
-    def utilization(self) -> float:
-        """Share of the token budget that sees the image."""
-        return self.actual_vision_tokens / self.selected_vision_tokens
+    def number(self, name: str) -> float:
+        """The value of a column that every sample has.
 
-    @property
-    def crop_utilization(self) -> float:
-        """The same of the crops alone, without the global view."""
-        per_crop = self.selected_vision_tokens // (self.selected_crops + 1)
-        return self.actual_crop_tokens / (self.selected_crops * per_crop)
+        Raises:
+            KeyError: There is no such column, or it has no value here.
+        """
+        value = self.metrics[name]
+        if value is None:
+            raise KeyError(name)
+        return value
 
 
 @dataclass(frozen=True)
@@ -206,6 +187,10 @@ class Provenance:
             configuration stay: what a run that is resumed must share.
         halved_batches: How many batches of an evaluation did not fit into memory and were answered
             in parts.
+        date: When the run ended, ISO 8601 in UTC; None in files that do not say.
+        command: That started it, without what a shell would need quoted; None as with `date`.
+        server: What was found out about the server that answered, before it was asked; empty
+            without one.
     """
 
     config: dict[str, Any]
@@ -216,6 +201,9 @@ class Provenance:
     device: str
     inputs: dict[str, str] = dataclasses.field(default_factory=dict)
     halved_batches: int = 0
+    server: dict[str, Any] = dataclasses.field(default_factory=dict)
+    date: str | None = None
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +218,7 @@ class RunFacts:
         resize_to_fill: Whether the crops were filled.
         knobs: What every knob of the model came to, by name; a policy's points may differ.
         score: Name of what accuracy is the mean of.
+        metrics: The columns of its samples.
     """
 
     dataset: str
@@ -239,29 +228,23 @@ class RunFacts:
     resize_to_fill: bool
     knobs: Mapping[str, KnobValue]
     score: str
+    metrics: tuple[Metric, ...] = BUILT_IN
 
 
 @dataclass(frozen=True)
-class EvaluationResults:
+class EvaluationResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
     mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
     have a prediction that does not say what it chooses, and count as wrong; None where the score
-    takes any text.
+    takes any text. `metrics` declares the columns of the samples, and `aggregates` holds their
+    `<name>_<statistic>`.
     """
 
     schema_version: int
     tier: str
     tier_range: TierRange
     selected_crops_distribution: dict[int, int]
-    selected_crops_mean: float | None
-    selected_crops_std: float | None
-    selected_vision_tokens_mean: float | None
-    selected_vision_tokens_std: float | None
-    actual_vision_tokens_mean: float | None
-    utilization_mean: float | None
-    aspect_ratio_mismatch_mean: float | None
-    aspect_ratio_mismatch_std: float | None
     top_k: int | None
     num_active_blocks: int | None
     accuracy: float | None
@@ -274,11 +257,6 @@ class EvaluationResults:
     dataset: str
     model: str
     score: str
-    llm_vision_tokens_mean: float | None
-    crop_utilization_mean: float | None
-    aspect_ratio_mismatch_p95: float | None
-    content_kept_mean: float | None
-    padding_fraction_mean: float | None
     accuracy_by_task: dict[str, TaskAccuracy]
     mme: MmeTotals | None
     samples_per_second: float | None
@@ -287,8 +265,10 @@ class EvaluationResults:
     failures: tuple[Failure, ...]
     per_sample_results: tuple[SampleResult, ...]
     provenance: Provenance
+    metrics: tuple[Metric, ...]
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     num_unparsed: int | None = None
+    aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
     def other_knobs(self) -> dict[str, KnobValue]:
@@ -300,7 +280,7 @@ class EvaluationResults:
         """`<task>_tier-<tier>_crops<int(mean)>_topk<k>_blocks<n>.json`, and `_<knob>-<value>` for
         every other knob that is not left alone.
         """
-        mean = self.selected_crops_mean
+        mean = self.aggregates["selected_crops_mean"]
         crops = "none" if mean is None else int(mean)
         top_k = "none" if self.top_k is None else self.top_k
         task = self.dataset.replace("_", "-")
@@ -309,85 +289,6 @@ class EvaluationResults:
         for knob, value in self.other_knobs.items():
             name += f"_{knob}-{value}"
         return re.sub(r"[^\w.-]", "-", name) + ".json"
-
-
-def aggregate(
-    samples: Sequence[SampleResult],
-    failures: Sequence[Failure],
-    facts: RunFacts,
-    seconds: float | None,
-    provenance: Provenance,
-    latency: LatencyResults | None = None,
-) -> EvaluationResults:
-    """The results of a run from what was measured of its samples.
-
-    Args:
-        samples: In the data set's order.
-        failures: In the data set's order.
-        facts: What holds for every sample.
-        seconds: The evaluation took, model loading excluded; None where that says nothing.
-        provenance: Where the results come from.
-        latency: Of the samples; None where nothing was timed.
-    """
-
-    def column(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.array([getattr(sample, name) for sample in samples], dtype=np.float64)
-
-    def mean(name: str) -> float | None:
-        return float(column(name).mean()) if samples else None
-
-    def std(name: str) -> float | None:
-        return float(column(name).std()) if samples else None
-
-    overall = task_accuracy(samples) if samples else None
-    mismatch = column("aspect_ratio_mismatch")
-    tasks = sorted({sample.task for sample in samples})
-    return EvaluationResults(
-        schema_version=SCHEMA_VERSION,
-        tier=facts.tier,
-        tier_range=facts.tier_range,
-        selected_crops_distribution=dict(
-            sorted(Counter(s.selected_crops for s in samples).items())
-        ),
-        selected_crops_mean=mean("selected_crops"),
-        selected_crops_std=std("selected_crops"),
-        selected_vision_tokens_mean=mean("selected_vision_tokens"),
-        selected_vision_tokens_std=std("selected_vision_tokens"),
-        actual_vision_tokens_mean=mean("actual_vision_tokens"),
-        utilization_mean=mean("utilization"),
-        aspect_ratio_mismatch_mean=mean("aspect_ratio_mismatch"),
-        aspect_ratio_mismatch_std=std("aspect_ratio_mismatch"),
-        top_k=whole(facts.knobs, "top_k"),
-        num_active_blocks=whole(facts.knobs, "num_active_blocks"),
-        knobs=dict(facts.knobs),
-        accuracy=overall.accuracy if overall else None,
-        accuracy_std=std("accuracy"),
-        accuracy_ci95=overall.accuracy_ci95 if overall else None,
-        chance=overall.chance if overall else None,
-        num_samples=len(samples),
-        num_failed=len(failures),
-        resize_to_fill=facts.resize_to_fill,
-        dataset=facts.dataset,
-        model=facts.model,
-        score=facts.score,
-        llm_vision_tokens_mean=mean("llm_vision_tokens"),
-        crop_utilization_mean=mean("crop_utilization"),
-        aspect_ratio_mismatch_p95=float(np.percentile(mismatch, 95)) if samples else None,
-        content_kept_mean=mean("content_kept"),
-        padding_fraction_mean=mean("padding_fraction"),
-        accuracy_by_task={
-            task: task_accuracy([sample for sample in samples if sample.task == task])
-            for task in tasks
-        },
-        mme=mme_totals(samples) if facts.score == "mme" and samples else None,
-        samples_per_second=len(samples) / seconds if samples and seconds else None,
-        latency=latency,
-        validation=check_run(samples),
-        failures=tuple(failures),
-        per_sample_results=tuple(samples),
-        provenance=provenance,
-        num_unparsed=num_unparsed(samples),
-    )
 
 
 def whole(knobs: Mapping[str, KnobValue], name: str) -> int | None:
@@ -399,143 +300,3 @@ def whole(knobs: Mapping[str, KnobValue], name: str) -> int | None:
     """
     value = knobs.get(name)
     return value if isinstance(value, int) else None
-
-
-def num_unparsed(samples: Sequence[SampleResult]) -> int | None:
-    """How many predictions do not say what they choose; None where their score takes any text."""
-    read = [sample.is_parsed for sample in samples if sample.is_parsed is not None]
-    return read.count(False) if read else None
-
-
-def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
-    """The mean score of samples, at least one, and its 95 % Wilson interval."""
-    accuracy = float(np.mean([sample.accuracy for sample in samples]))
-    guesses = [sample.chance for sample in samples if sample.chance is not None]
-    chance = float(np.mean(guesses)) if len(guesses) == len(samples) else None
-    return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples), chance)
-
-
-def mme_totals(samples: Sequence[SampleResult]) -> MmeTotals:
-    """MME's official figures, of samples scored by `mme`."""
-    return add_up((s.task, s.image_key, s.accuracy == 1.0) for s in samples)
-
-
-def write_results(results: DataclassInstance, path: Path) -> None:
-    """Write results as JSON so that a reader finds the old file, or none, or the complete new one.
-
-    Args:
-        results: What to write: an `EvaluationResults`, or another schema's data class.
-        path: Of the file; its folder is made where it is missing.
-
-    Raises:
-        MachineError: It cannot be written; the old one is still there.
-    """
-    text = json.dumps(dataclasses.asdict(results), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(text + "\n", path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file of which a reader finds the old one, or none, or the complete new one.
-
-    Args:
-        text: All of it.
-        path: Of the file; its folder is made where it is missing.
-
-    Raises:
-        MachineError: It cannot be written; the old one is still there.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp is private to the user; results are to be read like any other file.
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-
-def complete_results(folder: Path) -> list[Path]:
-    """The results files of a folder, not below: of runs that were finished, with a model."""
-    return [
-        file
-        for file in sorted(folder.glob("*_tier-*.json"))
-        if not file.name.startswith("interrupted_") and not file.stem.endswith("_model-none")
-    ]
-
-
-def load_results(path: Path | str) -> EvaluationResults:
-    """Read what `write_results` wrote.
-
-    Args:
-        path: Of the file.
-
-    Raises:
-        DataError: It is missing, not JSON, of another schema version, or lacks a field.
-    """
-    return read_results(EvaluationResults, SCHEMA_VERSION, path)
-
-
-def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:
-    """Read a results file of any schema.
-
-    Args:
-        schema: The data class that was written.
-        schema_version: That its fields belong to.
-        path: Of the file.
-
-    Raises:
-        DataError: It is missing, not JSON, of another schema version, or lacks a field.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is not a results file: {error}") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != schema_version:
-        raise DataError(f"{path} has schema version {version}, this tierexp reads {schema_version}")
-    try:
-        results: Results = decoded(schema, content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} does not have the fields of its schema: {error}") from error
-    return results
-
-
-def decoded(kind: Any, value: Any) -> Any:
-    """JSON to the Python of a type annotation: data classes, tuples and whole-number keys.
-
-    A field that is missing takes its default, if it has one.
-    """
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        optional = {
-            field.name
-            for field in dataclasses.fields(kind)
-            if field.default is not dataclasses.MISSING
-            or field.default_factory is not dataclasses.MISSING
-        }
-        return kind(
-            **{
-                name: decoded(hint, value[name])
-                for name, hint in hints.items()
-                if name in value or name not in optional
-            }
-        )
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        return None if value is None else decoded(arguments[0], value)
-    if origin is tuple:
-        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
-        return tuple(decoded(k, v) for k, v in zip(kinds, value, strict=True))
-    if origin is dict:
-        return {arguments[0](k): decoded(arguments[1], v) for k, v in value.items()}
-    return value

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tierexp.errors import DataError
-from tierexp.results.schema import Failure, Provenance, read_results
+from tierexp.results.files import read_results
+from tierexp.results.schema import Failure, Provenance
 from tierexp.tier_design.classes import Objective
 from tierexp.tiers.tier import Tier
 

@@ -22,8 +22,9 @@ from tierexp.config.settings import refuse_unread
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.errors import ConfigError
+from tierexp.results.files import write_results, write_text
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import Failure, write_results, write_text
+from tierexp.results.schema import Failure
 from tierexp.tier_design.classes import Objective, divide, losses
 from tierexp.tier_design.results import (
     KIND,

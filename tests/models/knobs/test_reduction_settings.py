@@ -14,7 +14,7 @@ from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.reduction import settings
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
 

@@ -20,7 +20,7 @@ from tierexp.models.knobs.active_blocks import ActiveBlocks
 from tierexp.models.molmo2 import checkpoint as checkpoint_module
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 from tierexp.models.molmo2.settings import read_settings
-from tierexp.results.schema import load_results
+from tierexp.results.files import load_results
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import fixed_tier
 

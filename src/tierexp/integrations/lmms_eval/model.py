@@ -29,8 +29,9 @@ from tierexp.integrations.lmms_eval.results import (
     task_figures,
 )
 from tierexp.models.protocol import VisionLanguageModel
+from tierexp.results.files import write_results
 from tierexp.results.provenance import gather_provenance
-from tierexp.results.schema import TierRange, whole, write_results
+from tierexp.results.schema import TierRange, whole
 from tierexp.runtime.progress import quiet_lightning
 from tierexp.runtime.trainer import build_trainer
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.box import SQUARE
 from rich.table import Table
 from rich.text import Text
 
-from tierexp.report.summary import number_text, percent_text
+from tierexp.results.codec import BESIDE
+from tierexp.results.metrics import BUILT_IN, Number, aggregated, values_of_image
 from tierexp.results.schema import Provenance, TierRange
 
 if TYPE_CHECKING:
@@ -36,15 +36,7 @@ class TaskFigures:
 
     num_samples: int
     selected_crops_distribution: dict[int, int]
-    selected_crops_mean: float
-    selected_vision_tokens_mean: float
-    actual_vision_tokens_mean: float
-    llm_vision_tokens_mean: float
-    utilization_mean: float
-    aspect_ratio_mismatch_mean: float
-    aspect_ratio_mismatch_p95: float
-    content_kept_mean: float
-    padding_fraction_mean: float
+    aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
 
 @dataclass(frozen=True)
@@ -57,16 +49,10 @@ class AnswerRecord:
     doc_id: int
     question: str
     prediction: str
-    selected_crops: int
     selected_tiling: tuple[int, int]
-    aspect_ratio_mismatch: float
-    selected_vision_tokens: int
-    actual_vision_tokens: int
-    llm_vision_tokens: int
     original_image_size: tuple[int, int]
     target_resolution: tuple[int, int]
-    content_kept: float
-    padding_fraction: float
+    metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
 
 
 @dataclass(frozen=True)
@@ -104,16 +90,10 @@ def answer_record(answered: Answered) -> AnswerRecord:
         doc_id=question.document,
         question=question.text,
         prediction=answered.text,
-        selected_crops=prepared.selection.crops,
         selected_tiling=prepared.selection.tiling,
-        aspect_ratio_mismatch=prepared.selection.mismatch,
-        selected_vision_tokens=prepared.selected_vision_tokens,
-        actual_vision_tokens=prepared.actual_vision_tokens,
-        llm_vision_tokens=prepared.llm_vision_tokens,
         original_image_size=(width, height),
         target_resolution=prepared.target_resolution,
-        content_kept=prepared.content_kept,
-        padding_fraction=prepared.padding_fraction,
+        metrics=values_of_image(BUILT_IN, prepared.measured),
     )
 
 
@@ -122,44 +102,23 @@ def figures_table(run: LmmsEvalRun) -> Table:
     table = Table(
         title=Text(f"tier {run.tier} · model {run.model}"), title_justify="left", box=SQUARE
     )
+    shown = [metric for metric in BUILT_IN if metric.tables != "summary" and metric.statistics]
     table.add_column("task")
-    for column in ("n", "crops", "tokens", "to the LLM", "utilization", "mismatch (p95)"):
+    for column in ("n", *(metric.title for metric in shown)):
         table.add_column(column, justify="right")
     for task, figures in run.tasks.items():
-        table.add_row(
-            Text(task),
-            str(figures.num_samples),
-            number_text(figures.selected_crops_mean),
-            number_text(figures.selected_vision_tokens_mean),
-            number_text(figures.llm_vision_tokens_mean),
-            percent_text(figures.utilization_mean),
-            f"{number_text(figures.aspect_ratio_mismatch_mean, 3)} "
-            f"({number_text(figures.aspect_ratio_mismatch_p95, 3)})",
-        )
+        means = [m.text(figures.aggregates[m.field("mean")]) for m in shown]
+        table.add_row(Text(task), str(figures.num_samples), *means)
     return table
 
 
 def _figures(prepared: Sequence[PreparedSample]) -> TaskFigures:
-    def mean(values: Sequence[float]) -> float:
-        return float(np.mean(values))
-
-    def mean_of(name: str) -> float:
-        return mean([getattr(sample, name) for sample in prepared])
-
-    crops = [sample.selection.crops for sample in prepared]
-    mismatches = [sample.selection.mismatch for sample in prepared]
-    counts: dict[int, int] = dict(sorted(Counter(crops).items()))
-    used: list[Any] = [s.actual_vision_tokens / s.selected_vision_tokens for s in prepared]
+    images = [values_of_image(BUILT_IN, sample.measured) for sample in prepared]
+    metrics = [metric for metric in BUILT_IN if metric.name in images[0]]
+    columns = {metric.name: [image[metric.name] for image in images] for metric in metrics}
+    crops = Counter(sample.selection.crops for sample in prepared)
     return TaskFigures(
         num_samples=len(prepared),
-        selected_crops_distribution=counts,
-        selected_crops_mean=mean(crops),
-        selected_vision_tokens_mean=mean_of("selected_vision_tokens"),
-        actual_vision_tokens_mean=mean_of("actual_vision_tokens"),
-        llm_vision_tokens_mean=mean_of("llm_vision_tokens"),
-        utilization_mean=mean(used),
-        aspect_ratio_mismatch_mean=mean(mismatches),
-        aspect_ratio_mismatch_p95=float(np.percentile(mismatches, 95)),
-        content_kept_mean=mean_of("content_kept"),
-        padding_fraction_mean=mean_of("padding_fraction"),
+        selected_crops_distribution=dict(sorted(crops.items())),
+        aggregates=aggregated(metrics, columns),
     )

@@ -47,12 +47,14 @@ class SizedImage:
         pixels: (height, width, 3) uint8 RGB.
         settings: Of the family's processor that differ from the preset's, as pairs.
         vision_tokens: That the plan says it costs; every one shows a part of the image.
+        marks: Around them, by the plan.
         content_kept: Share of the image's area that is left.
     """
 
     pixels: NDArray[np.uint8]
     settings: tuple[tuple[str, object], ...]
     vision_tokens: int
+    marks: int
     content_kept: float
 
     @property
@@ -153,12 +155,13 @@ class FamilyPreprocessing(Preprocessing):
             raise ImageDecodeError(f"{self.family}'s processor {reason}")
         choice = self.choice(tiling)
         if choice is None:
-            tokens = self.geometry_of_family.plan(*size).vision_tokens
-            return SizedImage(pixels, (), tokens, 1.0)
+            own = self.geometry_of_family.plan(*size)
+            return SizedImage(pixels, (), own.vision_tokens, own.marks, 1.0)
         placement = place(size, choice.size, self.resize.crops)
         brought = cast("NDArray[np.uint8]", resample(pixels, placement, False, True))
         settings = tuple(sorted(choice.settings.items()))
-        return SizedImage(brought, settings, choice.plan.vision_tokens, placement.content_kept)
+        plan, kept = choice.plan, placement.content_kept
+        return SizedImage(brought, settings, plan.vision_tokens, plan.marks, kept)
 
     @override
     def target_resolution(self, selection: Selection, image_size: Size) -> Size:
@@ -173,6 +176,10 @@ class FamilyPreprocessing(Preprocessing):
         geometry = self.geometry_of_family
         plans = geometry.plan_many([image_size[0]], [image_size[1]])
         return int(geometry.budgets(plans)[0])
+
+    @override
+    def selected_crop_tokens(self, selection: Selection, image_size: Size) -> int:
+        return self.selected_vision_tokens(selection, image_size)
 
     @override
     def llm_vision_tokens(self, selection: Selection, image_size: Size) -> int:

@@ -63,11 +63,15 @@ class ServedRow:
         file: PNG.
         question: As it is put to the model.
         settings: Of the server's processor that the tier needs to differ, as pairs.
+        vision_tokens: Of the image, by the family's plan.
+        marks: Around them, by the plan; at most, as the plan counts a token a byte.
     """
 
     file: bytes
     question: str
     settings: tuple[tuple[str, object], ...]
+    vision_tokens: int
+    marks: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ class ServedInputBuilder:
     ) -> ServedRow:
         """See `InputBuilder`."""
         del tiling, geometry
-        return ServedRow(image.file, question, image.sized.settings)
+        sized = image.sized
+        return ServedRow(image.file, question, sized.settings, sized.vision_tokens, sized.marks)
 
     def collate(self, rows: Sequence[ServedRow]) -> ServedInputs:
         """See `InputBuilder`."""

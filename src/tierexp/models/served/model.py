@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tierexp.errors import ConfigError
@@ -23,7 +24,7 @@ from tierexp.models.confidence import (
 )
 from tierexp.models.served.client import ChatClient, ChatRequest
 from tierexp.models.served.inputs import ServedInputs, ServedRow
-from tierexp.models.served.probe import ServerFindings, merged
+from tierexp.models.served.probe import TEMPLATE_MARKS, ServerFindings, agrees, merged
 from tierexp.models.served.replies import (
     ChatReply,
     FailedRequestError,
@@ -67,6 +68,12 @@ class ServedModel:
         self._text_tokens: dict[str, int | None] = {}
         """What a question costs without an image, by question."""
         self._failed_in_a_row = 0
+        self._has_differed = False
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What results keep of the server: its findings."""
+        return asdict(self.findings)
 
     @property
     def tells_confidence(self) -> bool:
@@ -167,15 +174,29 @@ class ServedModel:
         costs = self._text_costs(
             [row for row, reply in zip(rows, replies, strict=True) if isinstance(reply, ChatReply)]
         )
-        return [
-            AnswerFacts(failure=reply)
-            if isinstance(reply, str)
-            else AnswerFacts(
-                Confidence(reply.mean_log_probability, reply.first_margin),
-                _less(reply.prompt_tokens, costs[row.question]),
-            )
-            for row, reply in zip(rows, replies, strict=True)
-        ]
+        facts = []
+        for row, reply in zip(rows, replies, strict=True):
+            if isinstance(reply, str):
+                facts.append(AnswerFacts(failure=reply))
+                continue
+            billed = _less(reply.prompt_tokens, costs[row.question])
+            self._compare(row, billed)
+            sure = Confidence(reply.mean_log_probability, reply.first_margin)
+            facts.append(AnswerFacts(sure, billed))
+        return facts
+
+    def _compare(self, row: ServedRow, billed: int | None) -> None:
+        """Say so, once in a run, where a server bills something else than the plan."""
+        if billed is None or self._has_differed:
+            return
+        if agrees(billed, row.vision_tokens, row.marks):
+            return
+        self._has_differed = True
+        _log.warning(
+            "%s bills %d tokens for an image of %d by the plan, and at most %d around them; what "
+            "it bills for the others is in the results",
+            self._client.model, billed, row.vision_tokens, row.marks + TEMPLATE_MARKS,
+        )  # fmt: skip
 
     def _text_costs(self, rows: Sequence[ServedRow]) -> Mapping[str, int | None]:
         """What questions cost without an image, each asked once in a run."""

@@ -24,6 +24,8 @@ from tierexp.tiers.tier import Tier
 TIERS = ("low", "medium", "high")
 PHOTO: Size = (480, 640)
 """Of the picture that stands for a photo, (height, width) in pixels."""
+TEMPLATE_MARKS = 8
+"""Most tokens that a chat template writes around an image: a start, an end, a line break."""
 _QUESTION = "Describe the image."
 _LENGTH = 8
 """Tokens of an answer."""
@@ -65,8 +67,7 @@ class TierBill:
     @property
     def agrees(self) -> bool:
         """Whether the server bills what is planned."""
-        least, most = self.vision_tokens, self.vision_tokens + self.marks
-        return self.billed is not None and least <= self.billed <= most
+        return self.billed is not None and agrees(self.billed, self.vision_tokens, self.marks)
 
     @property
     def difference(self) -> str:
@@ -75,7 +76,7 @@ class TierBill:
             return f"no answer about an image of {self.vision_tokens} tokens: {self.refused}"
         return (
             f"the server bills {self.billed} tokens for an image of {self.vision_tokens} by the "
-            f"plan, and at most {self.marks} around them"
+            f"plan, and at most {self.marks + TEMPLATE_MARKS} around them"
         )
 
 
@@ -266,6 +267,17 @@ class Probe:
         except (RefusedRequestError, FailedRequestError) as error:
             return TierBill(*planned, None, str(error))
         return TierBill(*planned, _difference(reply, text))
+
+
+def agrees(billed: int, vision_tokens: int, marks: int) -> bool:
+    """Whether a server bills what is planned: the image's tokens, and what stands around them.
+
+    Args:
+        billed: By the server.
+        vision_tokens: By the plan.
+        marks: By the plan; at most, as the plan counts a token a byte.
+    """
+    return vision_tokens <= billed <= vision_tokens + marks + TEMPLATE_MARKS
 
 
 def merged(body: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from tierexp.config.checks import choice, whole_number
@@ -61,8 +61,10 @@ class OpenAIModel(KnobbedSource):
     concurrency: int = 8
     timeout: float = 60.0
     max_retries: int = 5
-    request: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] | None = None
     knobs: tuple[Knob, ...] = ()
+    fixes_length: ClassVar[bool] = False
+    """The protocol has a longest answer and no shortest one."""
 
     def __post_init__(self) -> None:
         if find_spec("openai") is None:
@@ -81,11 +83,16 @@ class OpenAIModel(KnobbedSource):
             raise ConfigError("model.timeout", self.timeout, "seconds")
         if not 0 < self.timeout < float("inf"):
             raise ConfigError("model.timeout", self.timeout, "seconds, more than 0")
-        if not isinstance(self.request, Mapping):
+        if not isinstance(self.request, Mapping | None):
             raise ConfigError("model.request", self.request, "fields of a request and their values")
-        for key in self.request:
+        for key, value in self.fields.items():
             if key in _OURS:
-                raise ConfigError(f"model.request.{key}", self.request[key], "left to tierexp")
+                raise ConfigError(f"model.request.{key}", value, "left to tierexp")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Those that every request has beside ours."""
+        return dict(self.request or {})
 
     @property
     def preset(self) -> Preset:
@@ -111,7 +118,7 @@ class OpenAIModel(KnobbedSource):
     def weights(self) -> Hashable:
         """The server, the model and how they are asked."""
         asked = self.concurrency, self.timeout, self.max_retries, self.family
-        return type(self), self.base_url, self.name, asked, json.dumps(dict(self.request))
+        return type(self), self.base_url, self.name, asked, json.dumps(self.fields)
 
     def inputs(self) -> ServedInputBuilder:
         """What makes inputs of samples."""
@@ -134,7 +141,7 @@ class OpenAIModel(KnobbedSource):
         from tierexp.models.served.probe import Probe
 
         client = ChatClient(self.base_url, self.name, float(self.timeout), self.max_retries)
-        findings = Probe(client, self.preset, self.request).run()
+        findings = Probe(client, self.preset, self.fields).run()
         for line in findings.lines:
             _log.warning("%s: %s", self.name, line)
-        return ServedModel(client, findings, self.concurrency, self.request)
+        return ServedModel(client, findings, self.concurrency, self.fields)

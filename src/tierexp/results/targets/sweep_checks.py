@@ -11,9 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from tierexp.results.bootstrap import Values, combined_interval
+from tierexp.results.check import Check
+from tierexp.results.intervals import Values, combined_interval
 from tierexp.results.schema import EvaluationResults, SampleResult
-from tierexp.results.targets.check import Check
 
 TIERS = ("low", "medium", "high")
 ACCURACY_STEP = 0.01

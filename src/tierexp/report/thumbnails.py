@@ -1,0 +1,113 @@
+"""Small pictures of some images with their tilings, which a run keeps in its folder.
+
+In: pictures that were drawn while the data set was at hand. Out: JPEG files, and data URLs of those
+for the report, which so needs neither data set nor model. A file is named by what it shows, never
+by a name from data.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tierexp.machine import writing
+from tierexp.results.schema import SampleResult
+from tierexp.tiers.geometry import Tiling
+
+FOLDER = "thumbnails"
+MOST = 24
+"""Images of a run that are kept, those that fit best, worst and in the middle not counted."""
+_QUALITY = 82
+_MOST_BYTES = 2**20
+_JPEG = b"\xff\xd8\xff"
+
+
+def thumbnail_name(image_key: str, tiling: Tiling, mode: str) -> str:
+    """The file of an image's picture.
+
+    Args:
+        image_key: Of the image.
+        tiling: As it was cut into crops.
+        mode: How it was brought to the canvas.
+    """
+    return hashlib.sha256(repr((image_key, tuple(tiling), mode)).encode()).hexdigest()[:24] + ".jpg"
+
+
+def worth_keeping(
+    samples: Sequence[tuple[int, SampleResult]], first: int
+) -> list[tuple[int, SampleResult]]:
+    """The samples whose pictures a run keeps.
+
+    The first ones are what a logger shows; best, median and worst fit are what a report shows of
+    every run; the others are chosen by their image's name alone, so that all runs of a sweep keep
+    pictures of the same images.
+
+    Args:
+        samples: Places in the data set, and what was measured there; in the data set's order.
+        first: So many are kept from the start.
+    """
+    by_image: dict[str, tuple[int, SampleResult]] = {}
+    for entry in samples:
+        by_image.setdefault(entry[1].image_key, entry)
+    chosen = sorted(by_image, key=lambda key: hashlib.sha256(key.encode()).digest())[:MOST]
+    fitting = fitting_samples([entry[1] for entry in samples]).values()
+    keys = dict.fromkeys([*chosen, *(sample.image_key for sample in fitting)])
+    return [*samples[:first], *(by_image[key] for key in keys)]
+
+
+def fitting_samples(samples: Iterable[SampleResult]) -> dict[str, SampleResult]:
+    """Those whose images fit their tilings best, worst, and in the middle; none without samples."""
+    by_image: dict[str, SampleResult] = {}
+    for sample in samples:
+        by_image.setdefault(sample.image_key, sample)
+    ordered = sorted(by_image.values(), key=lambda s: s.number("aspect_ratio_mismatch"))
+    if not ordered:
+        return {}
+    return {"best": ordered[0], "median": ordered[len(ordered) // 2], "worst": ordered[-1]}
+
+
+def keep_thumbnails(
+    drawn: Iterable[tuple[SampleResult, NDArray[np.uint8]]], mode: str, folder: Path
+) -> None:
+    """Write pictures into `thumbnails/` of a run's folder; one that is there is not written again.
+
+    Args:
+        drawn: Samples and their pictures, (h, w, 3).
+        mode: How the images were brought to their canvases.
+        folder: Of the run.
+
+    Raises:
+        MachineError: A file cannot be written.
+    """
+    for sample, pixels in drawn:
+        path = folder / FOLDER / thumbnail_name(sample.image_key, sample.selected_tiling, mode)
+        if not path.exists():
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path, "JPEG", quality=_QUALITY)
+
+
+def thumbnail_url(sample: SampleResult, mode: str, folder: Path) -> str | None:
+    """A sample's picture as a data URL; None where the run has kept none.
+
+    Args:
+        sample: Of a run.
+        mode: How its images were brought to their canvases.
+        folder: Of the run.
+    """
+    path = folder / FOLDER / thumbnail_name(sample.image_key, sample.selected_tiling, mode)
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return None
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if not content.startswith(_JPEG):
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"

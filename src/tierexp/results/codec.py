@@ -1,0 +1,96 @@
+"""Records to JSON's kinds of values and back: one way for the journal, the files and the rest.
+
+In: data classes. Out: dictionaries, and from those the same data classes, checked. A field with the
+metadata `BESIDE` holds values that lie, in JSON, beside the other fields. How a class is converted
+is worked out once per class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Record = TypeVar("Record", bound=DataclassInstance)
+
+BESIDE: Mapping[str, bool] = MappingProxyType({"beside": True})
+"""Metadata of a field, a dictionary, whose entries are encoded beside the other fields."""
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON has it: data classes and mappings as dictionaries, tuples as lists.
+
+    Args:
+        value: Made of data classes, mappings, lists, tuples and what JSON knows.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind in (list, tuple):
+        return [encode(entry) for entry in value]
+    if kind is dict:
+        return {str(key): encode(entry) for key, entry in value.items()}
+    if not dataclasses.is_dataclass(value):
+        return value
+    names, beside = _layout(kind)  # type: ignore[arg-type]  # a class is hashable
+    encoded = {name: encode(getattr(value, name)) for name in names}
+    if beside is not None:
+        encoded |= getattr(value, beside)
+    return encoded
+
+
+def decode(kind: type[Record], values: dict[str, Any]) -> Record:
+    """What `encode` has made a dictionary of. Unknown entries are dropped, or belong beside.
+
+    Args:
+        kind: The data class.
+        values: Belong to the caller no more: they are taken apart.
+
+    Raises:
+        ValueError: A field is missing or of another kind; says which.
+    """
+    return decode_many(kind, [values])[0]
+
+
+def decode_many(kind: type[Record], entries: Iterable[dict[str, Any]]) -> list[Record]:
+    """What `encode` has made dictionaries of, in their order.
+
+    Args:
+        kind: The data class of all of them.
+        entries: See `decode`, with the same errors.
+    """
+    names, beside = _layout(kind)
+    given = list(entries)
+    if beside is not None:
+        known = frozenset(names)
+        for values in given:
+            values[beside] = {name: values.pop(name) for name in values.keys() - known}
+    try:
+        records: list[Record] = _adapter(kind).validate_python(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"] if len(given) > 1 else first["loc"][1:]))
+        raise ValueError(f"{where}: {first['msg']}") from None
+    return records
+
+
+@cache
+def _layout(kind: type) -> tuple[tuple[str, ...], str | None]:
+    """(fields, the field whose entries lie beside them) of a data class."""
+    fields = dataclasses.fields(kind)
+    beside = [field.name for field in fields if field.metadata.get("beside")]
+    names = tuple(field.name for field in fields if field.name not in beside)
+    return names, beside[0] if beside else None
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]

@@ -1,0 +1,249 @@
+"""Results files: written so that a reader finds the old one, none, or the complete new one.
+
+In: results of any schema, and a path. Out: JSON on disk, a sample a line, written sample by sample;
+and from there the same results, checked. Files of the schema before this one are brought up to date
+as they are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from pydantic_core import from_json
+
+from tierexp.errors import DataError
+from tierexp.machine import writing
+from tierexp.results.codec import decode, decode_many, encode
+from tierexp.results.metrics import BUILT_IN, declared
+from tierexp.results.schema import SCHEMA_VERSION, EvaluationResults, SampleResult
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Results = TypeVar("Results", bound=DataclassInstance)
+
+_SAMPLES = "per_sample_results"
+_BEFORE = 4
+"""The schema version that is still read: its samples have no utilization, its runs no metrics."""
+
+
+def write_results(results: DataclassInstance, path: Path) -> None:
+    """Write results as JSON, the samples one by one.
+
+    Args:
+        results: What to write: an `EvaluationResults`, or another schema's data class.
+        path: Of the file; its folder is made where it is missing.
+
+    Raises:
+        MachineError: It cannot be written; the old one is still there.
+    """
+    with _replacing(path) as file:
+        file.writelines(_pieces(results))
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file of which a reader finds the old one, or none, or the complete new one.
+
+    Args:
+        text: All of it.
+        path: Of the file; its folder is made where it is missing.
+
+    Raises:
+        MachineError: It cannot be written; the old one is still there.
+    """
+    with _replacing(path) as file:
+        file.write(text)
+
+
+def complete_results(folder: Path) -> list[Path]:
+    """The results files of a folder, not below: of runs that were finished, with a model."""
+    return [
+        file
+        for file in sorted(folder.glob("*_tier-*.json"))
+        if not file.name.startswith("interrupted_") and not is_model_free(file)
+    ]
+
+
+def model_free_results(folder: Path) -> list[Path]:
+    """The results files of a folder, not below, of runs without a model."""
+    return [file for file in sorted(folder.glob("*_tier-*.json")) if is_model_free(file)]
+
+
+def is_model_free(file: Path) -> bool:
+    """Whether a results file is, by its name, of a run without a model."""
+    return file.stem.endswith("_model-none")
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The folders with results files, this one and those below, in their order."""
+    return sorted({file.parent for file in folder.rglob("*_tier-*.json")})
+
+
+def load_results(path: Path | str) -> EvaluationResults:
+    """Read what `write_results` wrote.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        DataError: It is missing, not JSON, of another schema version, or lacks a field.
+    """
+    return read_results(EvaluationResults, SCHEMA_VERSION, path)
+
+
+def load_head(path: Path | str) -> EvaluationResults:
+    """Read everything but the samples, which come last in a file: of a long one the first lines.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        DataError: See `load_results`.
+    """
+    lines = []
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith(f'  "{_SAMPLES}": ['):
+                    lines.append(f'  "{_SAMPLES}": []\n}}\n')
+                    break
+                lines.append(line)
+        content = from_json("".join(lines))
+        return decode(EvaluationResults, content)
+    except (OSError, TypeError, ValueError):
+        # Of another version, damaged, or not written by us: said by whoever reads all of it.
+        return dataclasses.replace(load_results(path), per_sample_results=())
+
+
+def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:
+    """Read a results file of any schema.
+
+    Args:
+        schema: The data class that was written.
+        schema_version: That its fields belong to.
+        path: Of the file.
+
+    Raises:
+        DataError: It is missing, not JSON, of another schema version, or lacks a field.
+    """
+    with _no_collection():
+        content = read_json(path)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if schema is EvaluationResults and version == _BEFORE:
+            _bring_up_to_date(content)
+        elif version != schema_version:
+            ours = f"this tierexp reads {schema_version}"
+            raise DataError(f"{path} has schema version {version}, {ours}")
+        try:
+            if schema is EvaluationResults:
+                content[_SAMPLES] = tuple(decode_many(SampleResult, content[_SAMPLES]))
+            return decode(schema, content)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise DataError(f"{path} does not have the fields of its schema: {reason}") from error
+
+
+def read_json(path: Path | str) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        DataError: It cannot be read, or is not JSON.
+    """
+    try:
+        return from_json(Path(path).read_bytes(), allow_inf_nan=False, cache_strings="all")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a results file: {error}") from error
+
+
+def _pieces(results: DataclassInstance) -> Iterator[str]:
+    """The text of a file, bit by bit: a field a line, or several; a sample a line."""
+    samples = getattr(results, _SAMPLES, None)
+    shell = results if samples is None else _without_samples(results)
+    fields = encode(shell)
+    if _SAMPLES in fields:
+        fields[_SAMPLES] = fields.pop(_SAMPLES)  # last: whoever wants the rest need not read them
+    opening = "{\n"
+    for name, value in fields.items():
+        yield f"{opening}  {json.dumps(name)}: "
+        opening = ",\n"
+        if name == _SAMPLES and samples:
+            yield from _lines(samples)
+        else:
+            # A line break within a text is escaped: these are all between values.
+            yield _json(value, indent=2).replace("\n", "\n  ")
+    yield "\n}\n"
+
+
+def _lines(samples: Iterable[object]) -> Iterator[str]:
+    opening = "["
+    for sample in samples:
+        yield f"{opening}\n    {_json(encode(sample))}"
+        opening = ","
+    yield "\n  ]"
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _without_samples(results: DataclassInstance) -> DataclassInstance:
+    return dataclasses.replace(results, **{_SAMPLES: ()})
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[str]]:
+    """A file to write, which takes the place of `path` once it is complete."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp is private to the user; results are to be read like any other file.
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Millions of new objects, none of them garbage: looking for some is most of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _bring_up_to_date(content: dict[str, Any]) -> None:
+    """Schema 4 to 5, in place."""
+    content["schema_version"] = SCHEMA_VERSION
+    content["metrics"] = encode(declared(BUILT_IN))
+    for sample in content.get(_SAMPLES, ()):
+        selected, crops = sample["selected_vision_tokens"], sample["selected_crops"]
+        per_crop = selected // (crops + 1)
+        sample["utilization"] = sample["actual_vision_tokens"] / selected
+        for name in ("confidence", "first_margin", "unreduced_vision_tokens"):
+            sample.setdefault(name, None)
+        sample["crop_utilization"] = sample["actual_crop_tokens"] / (crops * per_crop)
