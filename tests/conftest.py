@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+
+import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch or numpy are imported
     processes = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
@@ -20,3 +23,14 @@ def pytest_collection_finish() -> None:
     """Collections need not look at what imports have left, time and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def wandb_of_this_test() -> None:
+    """W&B reads its environment once per process, and a test's is its own."""
+    if "wandb" in sys.modules:
+        import wandb
+        from wandb.sdk import wandb_setup
+
+        if wandb_setup.singleton().settings_if_loaded is not None:
+            wandb.teardown()

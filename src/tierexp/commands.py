@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-from tierexp.cli.refusal import refuse
+from tierexp.refusal import refuse
 
 
 def run_eval() -> None:
     """Evaluate a vision-language model at a tier."""
     from tierexp.cli.launch import launch
+    from tierexp.evaluation.check import EvaluationCheck
     from tierexp.evaluation.run import evaluate
     from tierexp.report.comparison import finish
 
-    launch(evaluate, config_name="eval", finish=finish)
+    launch(evaluate, "eval", finish, check=EvaluationCheck(), resumes=True)
 
 
 def run_train() -> None:
@@ -67,6 +68,24 @@ def run_block_importance() -> None:
     launch(measure_block_importance, config_name="block_importance")
 
 
+def run_fit_policy() -> None:
+    """Fit a policy to a static sweep's results."""
+    from tierexp.cli.launch import launch
+    from tierexp.policies.commands import fit
+
+    launch(fit, config_name="fit_policy")
+
+
+def run_replay() -> None:
+    """Replay a policy on a static sweep's results."""
+    from tierexp.cli.arguments import name_positional
+    from tierexp.cli.launch import launch
+    from tierexp.policies.commands import replay_policy
+
+    sys.argv[1:] = name_positional(sys.argv[1:], "results")
+    launch(replay_policy, config_name="replay")
+
+
 COMMANDS: dict[str, Callable[[], None]] = {
     "eval": run_eval,
     "train": run_train,
@@ -75,6 +94,8 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "tokens": run_tokens,
     "optimize-tiers": run_optimize_tiers,
     "block-importance": run_block_importance,
+    "fit-policy": run_fit_policy,
+    "replay": run_replay,
 }
 """What `tierexp NAME` runs."""
 

@@ -6,9 +6,19 @@ code 1 after a machine's; anything else that escapes is a defect of tierexp and 
 
 from __future__ import annotations
 
+LONGEST_VALUE = 200
+"""Characters of a value that a line repeats."""
+
 
 class TierexpError(Exception):
     """Base of every error that names something the user can put right."""
+
+
+def shortened(text: str, longest: int = LONGEST_VALUE) -> str:
+    """A text as a line can hold it: its middle is left out where it is too long."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}... ({len(text)} characters)"
 
 
 class ConfigError(TierexpError):
@@ -24,7 +34,7 @@ class ConfigError(TierexpError):
         self.key = key
         self.value = value
         self.allowed = allowed
-        super().__init__(f"{key}={value!r} is not possible: {allowed}")
+        super().__init__(f"{key}={shortened(repr(value))} is not possible: {allowed}")
 
 
 class DataError(TierexpError):

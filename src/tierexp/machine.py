@@ -10,6 +10,7 @@ import errno
 import logging
 import sys
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from logging import LogRecord
 from pathlib import Path
@@ -52,6 +53,11 @@ def machine_trouble(error: BaseException) -> str | None:
     """
     if isinstance(error, MachineError):
         return str(error)
+    if isinstance(error, BrokenExecutor):
+        return (
+            "a process that this one had started was killed, perhaps for want of memory; "
+            "what is finished is kept, and resume=true goes on"
+        )
     if lacks_memory(error):
         return f"not enough memory: {first_line(error)}"
     if isinstance(error, OSError) and error.errno in _REFUSED:

@@ -52,7 +52,7 @@ TABLE = {"which?": "this"}
         ("+trainer.limit_test_batches=0", ["trainer.limit_test_batches=0", "data.max_samples"]),
         ("trainer.accelerator=abacus", ["trainer", "abacus"]),
         ("+trainer.strategy=fsdp", ["trainer.strategy=", "fsdp", "auto or ddp"]),
-        ("logger.mode=on", ["logger.mode='on'", "auto, online, offline, disabled"]),
+        ("logger.mode=on", ["logger.mode='on'", "auto, online, offline, shared, disabled"]),
     ],
 )
 def test_a_mistake_is_one_line(

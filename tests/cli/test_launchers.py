@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from tests.support.command_line import TESTS, run_command, run_eval, run_on_fakes
 from tests.support.fakes import CTRL_C, DEFECT, TableModel
-from tests.support.launched_tasks import note_process
+from tests.support.launched_tasks import die, note_process
 from tierexp.cli.multirun import RunError
 from tierexp.config.location import config_dir
 
@@ -137,6 +137,14 @@ def test_joblib_shares_the_cores_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cores = len(os.sched_getaffinity(0))
     assert [int(run["threads"]) for run in noted] == [max(cores // 2, 1)] * 2
     assert os.getpid() not in {run["pid"] for run in noted}
+
+
+def test_a_killed_worker_is_one_line(tmp_path: Path) -> None:
+    outcome = run_command(
+        die, "eval", *TIERS, "hydra/launcher=joblib", f"output_dir={tmp_path / 'killed'}"
+    )
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert outcome.err.startswith("error: a process that this one had started was killed")
 
 
 def test_ray_on_a_cluster_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

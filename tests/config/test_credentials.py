@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 
 from tests.support.command_line import FAKES, Outcome, run_eval, run_on_fakes
 from tests.support.wandb_records import records
-from tierexp.cli.refusal import error_line
 from tierexp.config.credentials import refuse_credentials, without_credentials
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError
+from tierexp.refusal import error_line
 
 SAMPLES = [[[480, 640], "which?", ["this"], "read"]]
 TABLE = {"which?": "this"}
@@ -162,3 +162,79 @@ def test_no_shipped_setting_is_taken_for_a_secret() -> None:
         values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         assert isinstance(values, dict)
         refuse_credentials({str(key): value for key, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    "variable", ["GOOGLE_KEY", "MY_DB_PASS", "slack_token", "CLIENT_SECRET", "AZURE_PASSWORD"]
+)
+def test_a_setting_that_reads_a_secret_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """However short the secret is, and whatever it looks like."""
+    monkeypatch.setenv(variable, "tiger")
+    outcome = run_on_fakes(
+        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=csv", f"run_name=x_${{oc.env:{variable}}}"
+    )
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith("error: run_name='***' is not possible: left out: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_variable_that_reads_no_secret_is_followed() -> None:
+    refuse_credentials({"name": "${oc.env:USER}", "x": ["${oc.env:HOME,${oc.env:KEYBOARD,y}}"]})
+    for hidden in ("${oc.env:HOME,${oc.env:MY_KEY}}", "${ oc.env : 'MY_KEY' }"):
+        with pytest.raises(ConfigError, match=r"x='\*\*\*'"):
+            refuse_credentials({"x": [hidden]})
+
+
+def test_a_variable_that_says_where_a_key_is_holds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_KEY", str(tmp_path))
+    assert without_credentials(f"in {tmp_path}/data") == f"in {tmp_path}/data"
+
+
+# Shaped as their issuers say, and put together here so that no scanner takes them for real ones.
+SHAPES = {
+    "google": "AI" + "za" + "SyPLANTED-PLANTED_PLANTED0123456789"[:35],
+    "google oauth": "GOC" + "SPX-" + "PLANTEDplantedPLANTED-012345",
+    "google access": "ya" + "29." + "a0PLANTEDplantedPLANTED_012",
+    "slack bot": "xo" + "xb-" + "123456789012-1234567890123-PLANTEDplanted",
+    "slack refresh": "xo" + "xe.xoxp-" + "1-PLANTEDplanted",
+    "slack app": "xa" + "pp-" + "1-A0123456789-PLANTEDplanted",
+    "slack hook": "https://hooks.slack.com/ser" + "vices/T01234567/B01234567/PLANTED",
+    "pem": "-----BEGIN RSA PRIV" + "ATE KEY-----\nPLANTED\n-----END RSA PRIVATE KEY-----",
+    "pem cut off": "-----BEGIN PRIV" + "ATE KEY----- PLANTED PLANTED",
+    "azure storage": "AccountName=me;Account" + "Key=" + "PLANTED+planted/" * 5 + "PLANTED==",
+    "azure bus": "SharedAccess" + "Key=" + "PLANTED+planted/" * 2 + "PLANTED=",
+    "azure client": "PLA8" + "Q~" + "PLANTED.planted_PLANTED-planted~0",
+    "aws session": "AS" + "IA" + "PLANTED012345678",
+    "wandb server": "lo" + "cal-" + "0123456789abcdef" * 2 + "01234567",
+    "npm": "np" + "m_" + "PLANTED0" * 4 + "0123",
+    "pypi": "py" + "pi-" + "AgEPLANTED-planted_PLANTED",
+    "stripe": "sk" + "_live_" + "PLANTEDplanted01234",
+    "sendgrid": "S" + "G." + "PLANTEDplanted012." + "PLANTEDplantedPLANTEDplanted",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_known_shapes_of_keys_are_hidden(shape: str) -> None:
+    hidden = without_credentials(f"before {SHAPES[shape]}")
+    assert "PLANTED" not in hidden
+    assert hidden.startswith("before ")
+    with pytest.raises(ConfigError, match=r"run_name='\*\*\*'"):
+        refuse_credentials({"run_name": SHAPES[shape]})
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        "outputs/2026-11-24/18-30-00", "tierqa_medium_top_k-1", "allenai/MolmoE-1B-0924",
+        "task-specific-evaluation-of-tiers", "0123456789abcdef0123456789abcdef01234567",
+        "/home/me/sig.jsonl", "a~b.c-d_e", "xoxo-lots-of-love-to-you", "local-copy-of-the-data",
+        "https://hooks.example.org/services/T01234567/B01234567/x", "Key=value;Account=me",
+    ],
+)  # fmt: skip
+def test_names_and_paths_are_no_secrets(innocent: str) -> None:
+    assert without_credentials(innocent) == innocent
+    refuse_credentials({"run_name": innocent})

@@ -157,14 +157,14 @@ def test_json_that_is_not_an_object(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "image", "question"])
-@pytest.mark.parametrize("value", [3, None, "", "  ", ["x"], "half an emoji: \ud83d"])
+@pytest.mark.parametrize("value", [True, None, "", "  ", ["x"], "half an emoji: \ud83d"])
 def test_texts_must_be_non_empty_strings(folder: Path, field: str, value: object) -> None:
     message = refusal(folder, line(id="other"), line(**{field: value}))
     assert f"line 2: field {field!r} is {json.dumps(value)}" in message
 
 
-@pytest.mark.parametrize("value", ["red", [], ["red", 3], [""], None, {"a": "red"}])
-def test_answers_must_be_a_list_of_strings(folder: Path, value: object) -> None:
+@pytest.mark.parametrize("value", ["", [], ["red", True], [""], None, {"a": "red"}, [["red"]]])
+def test_answers_must_be_texts(folder: Path, value: object) -> None:
     assert "line 1: field 'answers' is" in refusal(folder, line(answers=value))
 
 
@@ -221,3 +221,118 @@ def test_an_unreadable_image_is_found_when_it_is_asked_for(folder: Path) -> None
 def test_it_works_without_torch() -> None:
     code = "import sys, tierexp.data.folder, tierexp.data.tierqa; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("a person", ("a person",)), (3, ("3",)), ([3, "three", 2.5], ("3", "three", "2.5"))],
+)
+def test_a_single_answer_and_numbers(folder: Path, value: object, expected: tuple[str]) -> None:
+    assert FolderDataset(write(folder, line(answers=value)))[0].answers == expected
+
+
+def test_ids_may_be_numbers(folder: Path) -> None:
+    dataset = FolderDataset(write(folder, line(id=7), line(id=262148000), line(id="x")))
+    assert [dataset[index].sample_id for index in range(3)] == ["7", "262148000", "x"]
+    assert "line 2: id '7' is already that of line 1" in refusal(folder, line(id=7), line(id="7"))
+    for value in ("NaN", "1e999"):
+        text = json.dumps(line()).replace('"id": "a"', f'"id": {value}')
+        assert "line 1: field 'id' is" in refusal(folder, text)
+
+
+@pytest.mark.parametrize("field", ["image", "question"])
+def test_other_texts_may_not(folder: Path, field: str) -> None:
+    assert f"line 1: field {field!r} is 3; expected" in refusal(folder, line(**{field: 3}))
+
+
+def test_paths_as_windows_writes_them(folder: Path) -> None:
+    lines = [
+        line(image="images\\wide.png"),
+        line(id="b"),
+        line(id="c", image=".\\images\\none.png"),
+    ]
+    dataset = FolderDataset(write(folder, *lines[:2]))
+    assert dataset.image_key(0) == dataset.image_key(1) == "images/wide.png"
+    assert "line 3: image" in refusal(folder, *lines)
+    (folder / "images" / "odd\\name.png").write_bytes((folder / "images/wide.png").read_bytes())
+    odd = FolderDataset(write(folder, line(image="images/odd\\name.png")))
+    assert odd.image_size(0) == (30, 40)
+
+
+def test_an_address_is_no_file(folder: Path) -> None:
+    message = refusal(folder, line(image="https://example.org/a.jpg"))
+    assert "line 1: image https://example.org/a.jpg is an address; it has to be a file" in message
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_array_of_all_samples(folder: Path, indent: int | None) -> None:
+    file = folder / "array.json"
+    items = [line(), line(id="b", image="images/turned.jpg")]
+    file.write_text(json.dumps(items, indent=indent))
+    dataset = FolderDataset(file)
+    assert [dataset[index].sample_id for index in range(len(dataset))] == ["a", "b"]
+    assert dataset.image_size(1) == (40, 30)
+    file.write_text(json.dumps([line(), line(id="b", answers=[]), "x"], indent=indent))
+    with pytest.raises(DataError, match=r"array\.json, item 2: field 'answers' is \[\]"):
+        FolderDataset(file)
+    file.write_text(json.dumps([line(), "x"], indent=indent))
+    with pytest.raises(DataError, match=r"array\.json, item 2: not a JSON object"):
+        FolderDataset(file)
+    file.write_text(json.dumps(items, indent=2)[:-2])
+    with pytest.raises(DataError, match=r"array\.json, line \d+: malformed JSON at column"):
+        FolderDataset(file)
+
+
+def test_one_object_over_several_lines_is_told_from_a_broken_one(folder: Path) -> None:
+    message = refusal(folder, json.dumps(line(), indent=2))
+    assert "line 1: one JSON value over several lines" in message
+    assert "malformed" in refusal(folder, json.dumps(line(), indent=2)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ('{"id": ' + "9" * 5000 + "}", "a number of thousands of digits"),
+        ('{"id": ' + '{"a":' * 100_000, "nested too deep"),
+    ],
+)
+def test_json_that_python_gives_up_on(folder: Path, text: str, reason: str) -> None:
+    message = refusal(folder, line(), text)
+    assert "line 2: " in message
+    assert reason in message
+    assert len(message) < 300
+
+
+def test_links_in_paths_are_followed_once_each(folder: Path, tmp_path: Path) -> None:
+    """One key per file, whichever of its names is used, and none of them leads out."""
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "secret.png").write_bytes((folder / "images/wide.png").read_bytes())
+    inside = folder / "set"
+    inside.mkdir()
+    (folder / "images").rename(inside / "images")
+    (inside / "alias").symlink_to("images")
+    (inside / "images" / "same.png").symlink_to("wide.png")
+    (inside / "out").symlink_to(outside)
+    (inside / "images" / "out.png").symlink_to(outside / "secret.png")
+    names = ["images/wide.png", "alias/wide.png", "alias/same.png", "alias/../images/wide.png"]
+    dataset = FolderDataset(
+        write(inside, *[line(id=str(place), image=name) for place, name in enumerate(names)])
+    )
+    assert {dataset.image_key(index) for index in range(4)} == {"images/wide.png"}
+    for name in ("out/secret.png", "images/out.png", "alias/out.png", "../elsewhere/secret.png"):
+        assert "lies outside" in refusal(inside, line(image=name))
+        assert FolderDataset(write(inside, line(image=name)), images_anywhere=True)
+
+
+@pytest.mark.parametrize("decode", ["exact", "scaled"])
+def test_photos_are_decoded_smaller_where_that_is_wanted(folder: Path, decode: str) -> None:
+    Image.new("RGB", (400, 300), "navy").save(folder / "images" / "photo.jpg")
+    dataset = FolderDataset(write(folder, line(image="images/photo.jpg")), decode=decode)
+    assert dataset.image(0).shape == (300, 400, 3)
+    assert dataset.image_size(0) == (300, 400)
+    expected = (75, 100, 3) if decode == "scaled" else (300, 400, 3)
+    assert dataset.image_at_least(0, (70, 70)).shape == expected
+    with pytest.raises(ConfigError, match=r"data\.decode='fast'.*exact, scaled"):
+        FolderDataset(write(folder, line()), decode="fast")  # type: ignore[arg-type]

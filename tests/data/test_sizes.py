@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.support.fakes import PlainImages
 from tierexp.data.folder import FolderDataset
+from tierexp.data.plan import readable_sizes
 from tierexp.data.sizes import ImageSizes, read_sizes, sample_sizes
 from tierexp.errors import ConfigError, DataError
 
@@ -158,3 +159,38 @@ def test_each_image_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     assert pairs(sample_sizes(OneImage(str(path)))) == [[3, 4], [3, 4]]
     assert asked == [0]
+
+
+def test_sizes_of_questions_are_read_once_for_all_who_ask(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[[3, 4], "a", ["b"], "t"]]', "s.json")
+    asked: list[int] = []
+
+    class Counting(PlainImages):
+        def image_size(self, index: int) -> tuple[int, int]:
+            asked.append(index)
+            return super().image_size(index)
+
+    class WithoutHash(Counting):
+        __hash__ = None  # type: ignore[assignment]
+
+    first, other = Counting(str(path)), Counting(str(path))
+    assert readable_sizes(first) == readable_sizes(first) == ({0: (3, 4)}, {})
+    assert asked == [0]
+    readable_sizes(other)
+    assert asked == [0, 0]
+    readable_sizes(first)[0].clear()  # a caller's copy
+    assert readable_sizes(first) == ({0: (3, 4)}, {})
+    assert readable_sizes(WithoutHash(str(path))) == ({0: (3, 4)}, {})
+
+
+def test_a_folder_says_what_it_passed_over(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "tierexp"):
+        read_sizes(photos)
+    assert caplog.messages == [f"{photos}: 3 images; passed over 1: 1 not images (.txt 1)"]
+
+
+def test_a_folder_of_other_files_says_so(photos: Path) -> None:
+    (photos / "folder.jpg" / "a.txt").write_text("a")
+    (photos / "folder.jpg" / "b.json").write_text("{}")
+    message = refusal(photos / "folder.jpg")
+    assert "no images in this folder; passed over 2: 2 not images (.json 1, .txt 1)" in message

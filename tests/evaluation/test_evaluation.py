@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import Outcome, run_on_fakes
+from tests.support.command_line import Outcome, run_eval, run_on_fakes
 from tests.support.fakes import CTRL_C
 from tierexp.results.files import load_results
 from tierexp.results.schema import EvaluationResults, Failure
@@ -178,10 +179,18 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     samples = [[SQUARE, f"q{index}", ["a"], "read"] for index in range(6)]
     table = {f"q{index}": "a" for index in range(6)} | {"q4": CTRL_C}
     outcome = run_on_fakes(tmp_path, samples, table, "logger=none", "data.batch_size=2")
-    assert (outcome.code, outcome.err) == (130, "interrupted\n")
+    assert outcome.code == 130
+    said, how = outcome.err.splitlines()
+    assert said == "interrupted"
     (path,) = (tmp_path / "out").glob("*.json")
     assert path.name.startswith("interrupted_")
     assert [s.sample_id for s in load_results(path).per_sample_results] == ["s0", "s1", "s2", "s3"]
+    # The command as it was, with the folder of the run: it goes on, to where the same happens.
+    command = shlex.split(how.removeprefix("to go on:  python eval.py "))
+    assert command[-2:] == [f"output_dir={tmp_path / 'out'}", "resume=true"]
+    again = run_eval(*command)
+    assert (again.code, again.err) == (130, outcome.err)
+    assert "4 of 6 samples" not in again.out
 
 
 def test_a_multirun_keeps_its_runs_apart(tmp_path: Path) -> None:

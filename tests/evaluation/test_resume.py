@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_a_kill_at_any_moment_costs_nothing(
         f"model.table={tmp_path / 'table.json'}", f"model.loaded={tmp_path / 'loaded'}",
         f"output_dir={tmp_path / 'out'}", *ARGUMENTS, "resume=true",
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TIEREXP_TEST_SLOW": "0.2"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "TIEREXP_TEST_SLOW": "0.2"}
     rng, journal = random.Random(0), tmp_path / "out" / FILE_NAME
     for _ in range(kills):
         lines = _lines(journal)
@@ -108,7 +109,7 @@ def test_a_run_that_was_killed_before_its_results_were_written(
     tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("tierexp.evaluation.engine.write_results", _power_cut)
+        patched.setattr("tierexp.evaluation.lead.write_results", _power_cut)
         with pytest.raises(KeyError, match="power cut"):
             run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS)
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true")
@@ -139,7 +140,8 @@ def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.Mo
     before = (tmp_path / "out" / FILE_NAME).read_text()
     assert before.count('{"timed"') == 2
     journal = tmp_path / "out" / FILE_NAME
-    more = Journal(journal.parent, json.loads(before.splitlines()[0][9:])["settings"], resume=True)
+    header = json.loads(before.splitlines()[0][18:])
+    more = Journal(journal.parent, header["settings"], True, versions=header["versions"])
     more.append({"peak_memory_bytes": 1 << 50})  # more than this process will ever take
     more.close()
     clocked: list[int] = []
@@ -157,7 +159,7 @@ def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.Mo
     assert content["latency"]["num_samples"] == content["num_samples"] == 10
 
 
-def test_a_finished_run_with_other_inputs_is_another_run(tmp_path: Path) -> None:
+def test_finished_results_are_kept_unless_they_may_go(tmp_path: Path) -> None:
     def accuracy() -> float:
         (file,) = (tmp_path / "out").glob("*_tier-*.json")
         return float(json.loads(file.read_text())["accuracy"])
@@ -165,8 +167,39 @@ def test_a_finished_run_with_other_inputs_is_another_run(tmp_path: Path) -> None
     assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS).code == 0
     assert accuracy() == 0.7
     better = TABLE | {"q0": "a0"}
-    assert run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS, "resume=true").code == 0
+    again = run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS)
+    assert (again.code, again.err.count("\n")) == (2, 1)
+    assert "a folder without results (" in again.err
+    # The same names for other weights.
+    other = run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS, "resume=true")
+    assert (other.code, other.err.count("\n")) == (2, 1)
+    assert "inputs.weights=" in other.err
+    both = run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS, "resume=true", "overwrite=true")
+    assert "overwrite=True is not possible" in both.err
+    assert accuracy() == 0.7
+    assert run_on_fakes(tmp_path, SAMPLES, better, *ARGUMENTS, "overwrite=true").code == 0
     assert accuracy() == 0.8
+    # Of another name; what was there is gone.
+    assert (
+        run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "overwrite=true", "tier=low").code == 0
+    )
+    assert accuracy() == 0.7
+
+
+@pytest.mark.parametrize("key", ["accuracy", "selected_crops_mean"])
+def test_results_that_contradict_their_samples_are_measured_again(
+    key: str, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS).code == 0
+    (file,) = (tmp_path / "out").glob("*_tier-*.json")
+    changed = json.loads(file.read_text()) | {key: 0.75}
+    file.write_text(json.dumps(changed))
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"measured again: its {key} is 0.75, its samples give {whole[key]}" in outcome.out
+    assert timeless(tmp_path / "out") == whole
+    (aside,) = (tmp_path / "out").glob("*.untrusted")
+    assert json.loads(aside.read_text()) == changed
 
 
 def test_a_finished_run_is_as_strict_as_the_command_that_takes_it_over(
@@ -269,15 +302,56 @@ def test_a_line_that_was_cut_short_is_dropped(tmp_path: Path) -> None:
         assert Journal(tmp_path, {"a": 1}, resume=True).records == [*expected, {"n": 3}]
 
 
-def test_a_line_that_was_changed_is_noticed(tmp_path: Path) -> None:
+def test_a_flipped_byte_costs_its_line_and_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     journal = Journal(tmp_path, {"a": 1}, resume=False)
-    for number in range(3):
-        journal.append({"n": number})
+    records = [{"n": number} for number in range(3)]
+    for record in records:
+        journal.append(record)
     journal.close()
     content = journal.path.read_bytes()
-    journal.path.write_bytes(content.replace(b'"n": 1', b'"n": 7'))
-    with pytest.raises(DataError, match="line 3 is damaged"):
+    starts = [0, *(index + 1 for index, byte in enumerate(content) if byte == ord("\n"))]
+    for index in range(len(content)):
+        changed = bytearray(content)
+        changed[index] ^= 1 << index % 8
+        journal.path.write_bytes(changed)
+        caplog.clear()
+        resumed = Journal(tmp_path, {"a": 1}, resume=True)
+        resumed.close()
+        line = sum(start <= index for start in starts) - 1  # the first is the header
+        assert resumed.records == [r for number, r in enumerate(records, 1) if number != line]
+        # The end of the last line is what a crash leaves out as well.
+        assert ("1 damaged lines" in caplog.text) == (index < len(content) - 1)
+
+
+def test_records_without_their_first_line_belong_to_nobody_else(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"a": 1}, resume=False)
+    journal.append({"n": 1})
+    journal.close()
+    journal.path.write_bytes(journal.path.read_bytes().partition(b"\n")[2])
+    with pytest.raises(ConfigError, match="one of a run with these settings"):
+        Journal(tmp_path, {"a": 2}, resume=True)
+    assert Journal(tmp_path, {"a": 1}, resume=True).records == [{"n": 1}]
+
+
+def test_a_file_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    text = b'{"settings": {"a": 1}}'
+    line = b"%08x %s\n" % (zlib.crc32(text), text)
+    (tmp_path / FILE_NAME).write_bytes(line + line)
+    with pytest.raises(DataError, match="schema version 1, this tierexp goes on with 2"):
         Journal(tmp_path, {"a": 1}, resume=True)
+
+
+def test_other_versions_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = Journal(tmp_path, {}, False, versions={"torch": "1", "numpy": "2"})
+    journal.append({"n": 1})
+    journal.close()
+    Journal(tmp_path, {}, True, versions={"torch": "1", "numpy": "2"}).close()
+    assert caplog.messages == []
+    Journal(tmp_path, {}, True, versions={"torch": "3", "numpy": "2"}).close()
+    (message,) = caplog.messages
+    assert message.endswith("measured: torch 1, now 3")
 
 
 def test_other_settings_are_named(tmp_path: Path) -> None:

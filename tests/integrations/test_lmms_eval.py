@@ -96,7 +96,7 @@ def test_a_batch_size_in_the_arguments_counts_more_than_beside_them() -> None:
         ("+data.path=x", {}, ["data.path='x'", "no such key"]),
         ("latency=on", {}, ["latency='on'", "no such key"]),
         ("model=none", {}, ["model='none'", "a model that answers"]),
-        ("data.batch_size=0", {}, ["data.batch_size=0", ">= 1"]),
+        ("data.batch_size=0", {}, ["data.batch_size=0", "from 1 to 4096"]),
         ("data.prompt.open=3", {}, ["data.prompt.open=3", "text"]),
         ("", {"batch_size": "auto"}, ["batch_size='auto'", "whole number"]),
         ("", {"max_batch_size": 8}, ["max_batch_size=8", "left out"]),

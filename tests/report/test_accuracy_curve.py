@@ -6,14 +6,14 @@ import dataclasses
 
 import pytest
 
-from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE, with_metrics
+from tests.support.results import FACTS, KNOBS, LANDSCAPE, PROVENANCE, SQUARE, with_metrics
 from tierexp.errors import DataError
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.results.aggregate import aggregate
 from tierexp.results.schema import EvaluationResults
 
 
-def results(tier: str, tokens: int, **facts: str | int) -> EvaluationResults:
+def results(tier: str, tokens: int, **facts: object) -> EvaluationResults:
     samples = [with_metrics(s, selected_vision_tokens=tokens) for s in (LANDSCAPE, SQUARE)]
     return aggregate(samples, [], dataclasses.replace(FACTS, tier=tier, **facts), 1.0, PROVENANCE)
 
@@ -36,11 +36,18 @@ def test_points_and_bars_are_those_of_the_results() -> None:
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("dataset", "x"), ("model", "x"), ("score", "x"), ("top_k", 1), ("num_active_blocks", 3)],
+    [
+        ("dataset", "x"),
+        ("model", "x"),
+        ("score", "x"),
+        ("top_k", {**KNOBS, "top_k": 1}),
+        ("num_active_blocks", {**KNOBS, "num_active_blocks": 3}),
+    ],
 )
-def test_what_cannot_be_compared_is_not_joined(name: str, other: str | int) -> None:
+def test_what_cannot_be_compared_is_not_joined(name: str, other: object) -> None:
+    field = "knobs" if isinstance(other, dict) else name
     with pytest.raises(DataError, match=name):
-        accuracy_curve([results("low", 432), results("medium", 1008, **{name: other})])
+        accuracy_curve([results("low", 432), results("medium", 1008, **{field: other})])
 
 
 def test_nothing_is_not_drawn() -> None:

@@ -92,3 +92,27 @@ def test_without_a_scored_sample_failures_remain() -> None:
     assert "0 evaluated, 3 failed" in text
     assert "accuracy" not in text
     assert "truncated" in text
+
+
+def test_failures_of_one_kind_are_one_line_with_an_example() -> None:
+    reasons = [
+        *(f"/photos of mine/IMG_{n}.jpg: image file is truncated ({n} bytes)" for n in range(300)),
+        "/a.png: no such file",
+        "image: no such file",
+        "b.gif: no such file",
+    ]
+    failures = [Failure(f"f{place}", reason) for place, reason in enumerate(reasons)]
+    results = aggregate([LANDSCAPE], failures, FACTS, 4.0, PROVENANCE)
+    text = io.StringIO()
+    print_summary(results, Path("x.json"), None, Console(file=text, width=80))
+    words = " ".join(text.getvalue().replace("│", " ").split())
+    assert "300 image file is truncated (N bytes); the first is sample f0" in words
+    assert "3 no such file; the first is sample f300" in words
+
+
+def test_a_single_failure_is_told_in_full() -> None:
+    failure = Failure("f", "/photos/IMG_1.jpg: image file is truncated (17 bytes)")
+    text = io.StringIO()
+    results = aggregate([LANDSCAPE], [failure], FACTS, 4.0, PROVENANCE)
+    print_summary(results, Path("x.json"), None, Console(file=text, width=80))
+    assert "/photos/IMG_1.jpg: image file is truncated (17 bytes)" in text.getvalue()

@@ -17,7 +17,7 @@ from tests.support.fakes import MEMORY, TableModel
 from tests.support.molmo_models import prompt, small_engine
 from tierexp.machine import lacks_memory, machine_trouble
 from tierexp.models.protocol import ModelInputs
-from tierexp.runtime.out_of_memory import FittingParts
+from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore advice")
 
@@ -45,7 +45,7 @@ class Memory:
 @pytest.mark.parametrize("most", range(1, 10))
 def test_every_row_is_answered_once_and_in_order(rows: int, most: int) -> None:
     memory = Memory(most)
-    parts = FittingParts(memory)
+    parts = SplitOnOutOfMemory(memory)
     found = list(parts(batch(rows)))
     assert [row for part, _ in found for row in part] == list(range(rows))
     assert [length for _, answer in found for length in answer or ()] == [
@@ -56,7 +56,7 @@ def test_every_row_is_answered_once_and_in_order(rows: int, most: int) -> None:
 
 def test_what_did_not_fit_once_is_not_tried_again() -> None:
     memory = Memory(3)
-    parts = FittingParts(memory)
+    parts = SplitOnOutOfMemory(memory)
     list(parts(batch(8)))
     assert memory.asked == [8, 4, 2, 2, 4, 2, 2]
     memory.asked.clear()
@@ -66,14 +66,14 @@ def test_what_did_not_fit_once_is_not_tried_again() -> None:
 
 
 def test_a_row_that_does_not_fit_alone_has_no_answer() -> None:
-    parts = FittingParts(Memory(0))
+    parts = SplitOnOutOfMemory(Memory(0))
     assert list(parts(batch(3))) == [(range(n, n + 1), None) for n in range(3)]
 
 
 def test_a_defect_is_no_lack_of_memory() -> None:
     memory = Memory(0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1"):
-        list(FittingParts(memory)(batch(4)))
+        list(SplitOnOutOfMemory(memory)(batch(4)))
     assert memory.asked == [4]
 
 
@@ -99,18 +99,18 @@ def test_memory_is_free_before_the_next_try() -> None:
 
     gc.disable()
     try:
-        assert sum(answer or 0 for _, answer in FittingParts(answer)(batch(4))) == 4
+        assert sum(answer or 0 for _, answer in SplitOnOutOfMemory(answer)(batch(4))) == 4
     finally:
         gc.enable()
     assert len(alive) == 7  # 4, 2, 1, 1, 2, 1, 1
 
 
 def test_it_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    parts = FittingParts(Memory(2))
+    parts = SplitOnOutOfMemory(Memory(2))
     with caplog.at_level(logging.WARNING):
         list(parts(batch(8)))
         list(parts(batch(7)))
-        list(FittingParts(Memory(0))(batch(1)))  # nothing to halve: the caller says what failed
+        list(SplitOnOutOfMemory(Memory(0))(batch(1)))  # nothing to halve
     (message,) = caplog.messages
     assert "a batch of 8 with 2 views each does not fit into memory and is halved" in message
     assert message.endswith("(CUDA out of memory. Tried to allocate 20.00 GiB.)")
@@ -146,7 +146,7 @@ def test_a_molmo_that_runs_out_of_memory_half_way() -> None:
             torch.empty(1 << 60, dtype=torch.uint8)
 
     model.decoder_blocks[1].register_forward_pre_hook(too_large)
-    parts = list(FittingParts(lambda part: model.generate(part, 6))(inputs))
+    parts = list(SplitOnOutOfMemory(lambda part: model.generate(part, 6))(inputs))
     assert [len(part) for part, _ in parts] == [2, 1, 2]
     answers = torch.cat([answer for _, answer in parts if answer is not None])
     assert torch.equal(answers, expected)

@@ -56,7 +56,7 @@ def _helpers() -> list[int]:
     tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     started = [int(number) for task in tasks for number in task.read_text().split()]
     commands = {number: Path(f"/proc/{number}/cmdline").read_bytes() for number in started}
-    return [number for number, command in commands.items() if b"processes.helper" in command]
+    return [number for number, command in commands.items() if b"evaluation.helper" in command]
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -289,7 +289,7 @@ def test_ctrl_c_writes_what_both_have_measured(
             outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (outcome.code, outcome.err) == (130, "interrupted\n")
+    assert (outcome.code, outcome.err[:23]) == (130, "interrupted\nto go on:  ")
     (file,) = (tmp_path / "out").glob("interrupted_*.json")
     measured = {
         sample["sample_id"] for sample in json.loads(file.read_text())["per_sample_results"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -107,4 +108,35 @@ def row_of(inputs: ModelInputs, row: int) -> ModelInputs:
         patch_mask=inputs.patch_mask[inputs.image_index[row]][None],
         image_input_idx=torch.where(positions < 0, positions, positions - padding)[None],
         image_index=torch.zeros(1, dtype=torch.long),
+    )
+
+
+IMAGE_END = 9
+"""Of `prompt`: one token and the image's eight."""
+
+
+def sharing(lengths: list[int], image_index: list[int], before: list[int]) -> ModelInputs:
+    """Prompts of which those about one image begin alike, with `before[i]` more tokens in front of
+    image i.
+    """
+    index = torch.tensor(image_index)
+    extra = torch.tensor(before)[index]
+    lengths = [length + int(more) for length, more in zip(lengths, extra, strict=True)]
+    inputs = prompt(lengths)
+    images = int(index.max()) + 1
+    ids, longest = inputs.input_ids, max(lengths)
+    places = torch.where(
+        inputs.image_input_idx < 0, -100, inputs.image_input_idx + extra[:, None, None]
+    )
+    for row, image in enumerate(image_index):
+        first = image_index.index(image)
+        length, start = IMAGE_END + before[image], longest - lengths[row]
+        of_first = longest - lengths[first]
+        ids[row, start : start + length] = ids[first, of_first : of_first + length]
+    return replace(
+        inputs,
+        crops=inputs.crops[:images],
+        patch_mask=inputs.patch_mask[:images],
+        image_input_idx=places,
+        image_index=index,
     )

@@ -16,7 +16,7 @@ from tierexp.tiers.tier import fixed_tier
     ("fields", "words"),
     [
         ({"min_crops": 9}, ["tier.min_crops=9", "8"]),
-        ({"min_crops": 0}, ["tier.min_crops=0", ">= 1"]),
+        ({"min_crops": 0}, ["tier.min_crops=0", "from 1 to 100"]),
         ({"min_crops": 2.5}, ["tier.min_crops=2.5", "whole number"]),
         ({"preferred_crops": (4, 9)}, ["tier.preferred_crops=9", "4 to 8"]),
         ({"preferred_crops": ()}, ["tier.preferred_crops=[]", "at least one"]),

@@ -22,6 +22,7 @@ from tierexp.cli.arguments import prepare
 from tierexp.cli.overrides import describe_composition_error
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError, TierexpError
+from tierexp.models.checkpoint_files import read_object
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 
@@ -105,6 +106,5 @@ def model_source(model: str | Path, settings: Mapping[str, object]) -> ModelSour
 
 
 def _option_for(folder: Path) -> str:
-    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    kind = content.get("model_type") if isinstance(content, dict) else None
+    kind = read_object(folder / "config.json").get("model_type")
     return _BY_MODEL_TYPE.get(str(kind), "molmo")

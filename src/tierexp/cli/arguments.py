@@ -10,12 +10,13 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, TierexpError
 
 OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
 """How an override begins; what does not is an option of Hydra or the value of one."""
@@ -23,6 +24,9 @@ TOKEN_TARGETS = "vision_tokens_list"
 _HOME = re.compile(r"(?<=[=,\[:])~[^,\[\]{}:'\"]*")
 _PLAIN = re.compile(r"[\w/\-+.$%*@?|\\ ]*")
 """What Hydra takes without quotes."""
+_MOST_DIGITS = 1000
+_DEEPEST = 40
+"""Brackets within brackets; Hydra's parser runs out of stack soon after."""
 _OTHER_NAMES = {
     "limit": "data.max_samples",
     "max-samples": "data.max_samples",
@@ -40,6 +44,20 @@ _OTHER_NAMES = {
 """Options that other programs have, and the key that is meant."""
 
 
+def name_positional(arguments: Sequence[str], key: str) -> list[str]:
+    """Make an override of the first argument, where it is a path and no override or option.
+
+    Args:
+        arguments: Of the command line.
+        key: That the path is the value of.
+    """
+    first, *rest = [*arguments, ""]
+    if not first or first.startswith("-") or OVERRIDE.match(first):
+        return list(arguments)
+    quoted = first.replace("\\", "\\\\").replace("'", "\\'")
+    return [f"{key}='{quoted}'", *rest[:-1]]
+
+
 def prepare(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra is to read them.
 
@@ -53,11 +71,17 @@ def prepare(arguments: Sequence[str]) -> list[str]:
         # Hydra writes its command line down as it is.
         key, _, value = argument.lstrip("+~").partition("=")
         refuse_credentials({key: value})
+        _refuse_unreadable(argument.lstrip("+~"))
+        _refuse_folders(key, value)
     _refuse_unknown_options(arguments)
     _refuse_several_options(arguments)
-    expanded = [expand_home(argument) for argument in spell_out_token_targets(arguments)]
+    # Hydra has no word for the option that a group does not have; it is the default.
+    said = [argument for argument in arguments if argument != "experiment=null"]
+    expanded = [expand_home(argument) for argument in spell_out_token_targets(said)]
     # Hydra's parser takes overrides in one piece only, not on both sides of an option.
-    return sorted(expanded, key=lambda argument: OVERRIDE.match(argument) is None)
+    ordered = sorted(expanded, key=lambda argument: OVERRIDE.match(argument) is None)
+    _refuse_options(ordered)
+    return ordered
 
 
 def expand_home(argument: str) -> str:
@@ -106,6 +130,27 @@ def own_config_dir(arguments: Sequence[str]) -> Path | None:
     return None if given is None else Path(given).absolute()
 
 
+def _refuse_unreadable(argument: str) -> None:
+    """Numbers and lists with which Hydra's parser does not end well."""
+    key, _, value = argument.partition("=")
+    if re.search(rf"\d{{{_MOST_DIGITS + 1}}}", value):
+        raise ConfigError(key, value, f"a number of at most {_MOST_DIGITS} digits")
+    depth = deepest = 0
+    for character in value:
+        depth += (character in "[{(") - (character in ")}]")
+        deepest = max(deepest, depth)
+    if deepest > _DEEPEST:
+        raise ConfigError(key, value, f"brackets nested at most {_DEEPEST} deep")
+
+
+def _refuse_folders(key: str, value: str) -> None:
+    """Hydra takes anything for its folder, and nothing for the current one."""
+    if key == "output_dir" and value.strip("'\" ") in ("", "null", "???"):
+        raise ConfigError(key, value, "a folder; output_dir=. is the current one")
+    if key == "hydra":
+        raise ConfigError(key, value, "a key of Hydra's own, hydra.KEY=VALUE; see --hydra-help")
+
+
 def _refuse_unknown_options(arguments: Sequence[str]) -> None:
     """Hydra's own parser answers with its whole usage."""
     known = [option for action in get_args_parser()._actions for option in action.option_strings]
@@ -120,13 +165,27 @@ def _refuse_unknown_options(arguments: Sequence[str]) -> None:
         raise ConfigError(name, value or None, f"an option of its own{_meant(name, value, known)}")
 
 
+def _refuse_options(arguments: Sequence[str]) -> None:
+    """Options that Hydra has, used in a way that it has not; its parser answers with its usage."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise TierexpError(message)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    folder = parser.parse_args(list(arguments)).config_dir
+    if folder is not None and not Path(folder).is_dir():
+        raise ConfigError("--config-dir", folder, "an existing folder")
+
+
 def _refuse_several_options(arguments: Sequence[str]) -> None:
     """Hydra would merge the options of a list into one."""
     for argument in arguments:
         group, _, value = argument.partition("=")
         if value.startswith("[") and (config_dir() / group).is_dir():
             several = value.strip("[]").replace(" ", "")
-            raise ConfigError(group, value, f"one option; -m {group}={several} runs each of them")
+            allowed = f"one option; -m {group}={several} runs each of them"
+            raise ConfigError(group, value, allowed if several else f"one option, {group}=NAME")
 
 
 def _abbreviates(name: str, known: Sequence[str]) -> bool:

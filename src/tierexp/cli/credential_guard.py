@@ -13,9 +13,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
-from tierexp.cli.refusal import refuse
 from tierexp.config.credentials import refuse_credentials
 from tierexp.errors import ConfigError
+from tierexp.refusal import refuse
 
 
 class RefuseCredentials(Callback):

@@ -9,28 +9,45 @@ and nothing in its interface spares that.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from tierexp.cli.arguments import own_config_dir, prepare
+from tierexp.cli.begin import command
 from tierexp.cli.help import help_text
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
 from tierexp.cli.overrides import describe_composition_error
-from tierexp.cli.refusal import refuse, refusing
+from tierexp.cli.sweep import Check
 from tierexp.config.location import config_dir
-from tierexp.errors import MachineError, TierexpError
+from tierexp.refusal import path_trouble, refuse, refusing
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""
 
+_OF_FOLDER = ("output_dir", "resume", "overwrite")
 
-def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
+_OF_COMPOSITION = (
+    HydraException, OmegaConfBaseException, YAMLError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What a configuration does that cannot be composed."""
+
+
+def launch(
+    task: Task,
+    config_name: str,
+    finish: Finish | None = None,
+    check: Check | None = None,
+    resumes: bool = False,
+) -> None:
     """Compose the configuration from `sys.argv` and run a task on it, once or as a multirun.
 
     Args:
@@ -38,62 +55,92 @@ def launch(task: Task, config_name: str, finish: Finish | None = None) -> None:
             is what a Hydra sweeper optimises.
         config_name: Of a primary configuration in `conf/`.
         finish: Called with the output folders of the runs once all are done.
+        check: Called with the configuration and the folder of each run of a sweep before the first
+            one begins.
+        resumes: Whether resume=true goes on with an interrupted run, wherever it stopped.
 
     Raises:
         SystemExit: With code 2 after one line on stderr for a user's mistake, 1 after one for a
             machine that could not go on, 130 after Ctrl-C.
     """
-    if {"-h", "--help"} & {*sys.argv[1:]}:
-        own = own_config_dir(sys.argv[1:])
+    written = sys.argv[1:]
+    if {"-h", "--help"} & {*written}:
+        own = own_config_dir(written)
         sys.stdout.write(help_text(config_name, [config_dir(), *([] if own is None else [own])]))
         return
-    try:
-        sys.argv[1:] = prepare(sys.argv[1:])
-    except TierexpError as error:
-        refuse(error)
+    with refusing():
+        sys.argv[1:] = prepare(written)
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     accept_plugin_defaults()
     runs = Runs(task)
-    command = hydra.main(
-        version_base="1.3", config_path=str(config_dir()), config_name=config_name
-    )(runs)
-    try:
+    with command(check) as running:
         try:
-            command()
-        except Exception:
-            # A sweeper may have stumbled over a run that ended without a value.
-            _exit_unless_done(runs.collect())
-            raise
-        outcomes = runs.collect()
-        runs.begun = runs.begun or bool(outcomes)
-        _exit_unless_done(outcomes)
-        if runs.unheard_of:
-            refuse(
-                f"no run of this multirun has left word in {runs.unheard_of}: its processes need "
-                "that folder, too; give output_dir an absolute path on a file system they share"
-            )
-        if finish is not None and outcomes:
-            finish([Path(outcome.folder) for outcome in outcomes])
-    except TierexpError as error:
-        refuse(error)
-    except (HydraException, OmegaConfBaseException, TypeError, ValueError) as error:
+            with _explained(runs, config_name):
+                _run(runs, config_name, finish)
+        except KeyboardInterrupt:
+            runs.collect()
+            sys.stderr.write("interrupted\n")
+            if resumes and running.folder is not None:
+                sys.stderr.write(f"to go on:  {_resuming(written, running.folder)}\n")
+            sys.exit(INTERRUPTED)
+
+
+def _run(runs: Runs, config_name: str, finish: Finish | None) -> None:
+    """Hydra's part, and what comes when all runs are done."""
+    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
+    try:
+        main(runs)()
+    except Exception:
+        # A sweeper may have stumbled over a run that ended without a value.
+        _exit_unless_done(runs.collect())
+        raise
+    outcomes = runs.collect()
+    runs.begun = runs.begun or bool(outcomes)
+    _exit_unless_done(outcomes)
+    if runs.unheard_of:
+        refuse(
+            f"no run of this multirun has left word in {runs.unheard_of}: its processes need "
+            "that folder, too; give output_dir an absolute path on a file system they share"
+        )
+    if finish is not None and outcomes:
+        finish([Path(outcome.folder) for outcome in outcomes])
+
+
+@contextmanager
+def _explained(runs: Runs, config_name: str) -> Iterator[None]:
+    """End the process with one line after what a user or a machine has done; a defect passes."""
+    try:
+        # Hydra writes to the output folder before a run begins, a comparison after the last.
+        with refusing():
+            try:
+                yield
+            except FileNotFoundError as error:
+                if runs.begun:
+                    raise
+                refuse(path_trouble(error))  # a folder in which there can be none, as in /proc
+    except _OF_COMPOSITION as error:
         if runs.begun:
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
-    except (MachineError, OSError) as error:
-        # Hydra writes to the output folder before a run begins, a comparison after the last.
-        with refusing():
-            raise error
     except (ImportError, RuntimeError) as error:
         line = describe_launcher_error(error)
         if line is None:
             raise
         refuse(line)
-    except KeyboardInterrupt:
-        runs.collect()
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
+
+
+def _resuming(written: Sequence[str], folder: Path) -> str:
+    """The command that goes on with what this one has left.
+
+    Args:
+        written: Its arguments.
+        folder: Of its run or multirun.
+    """
+    kept = [word for word in written if word.partition("=")[0] not in _OF_FOLDER]
+    script = Path(sys.argv[0])
+    begin = f"python {script.name}" if script.suffix == ".py" else script.name
+    return f"{begin} {shlex.join([*kept, f'output_dir={folder}', 'resume=true'])}"
 
 
 def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:

@@ -9,8 +9,10 @@ nothing but return values back, and those to the sweeper. Does not know which la
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
+import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,21 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from typing_extensions import override
 
+import tierexp.config.names  # noqa: F401  registers its resolvers, elsewhere as well
+from tierexp.cli.begin import begun_multiruns
 from tierexp.cli.launchers import accept_plugin_defaults
-from tierexp.cli.refusal import ending_of, error_line, refusing
+from tierexp.rank import NotRankZero
+from tierexp.refusal import ending_of, error_line, refusing
+from tierexp.runtime.parent_watch import end_with
 
 Task = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-
-_folders: list[Path] = []
-"""Of the multiruns that this process has begun, in their order."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,10 @@ class Outcome:
     message: str = ""
 
 
-class Helped:
-    """What a task returns in a process that has had a part in a run, and is not to speak for it."""
-
-
 class RunError(Exception):
     """A defect in a run that took place in another process; holds the traceback of that process,
     which the exception itself would lose on the way, if it could travel at all.
     """
-
-
-class RememberFolder(Callback):
-    """The callback by which Hydra tells where a multirun goes; `conf/hydra/callbacks`."""
-
-    @override
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Take the folder down."""
-        _folders.append(Path(config.hydra.sweep.dir).absolute())
 
 
 class Runs:
@@ -80,19 +68,24 @@ class Runs:
         self._task = task
         self._elsewhere = False
         self._mailbox = f".outcomes-{secrets.token_hex(8)}"
-        self._multiruns_before = len(_folders)
+        self._multiruns_before = len(begun_multiruns)
         self._outcomes: list[Outcome] = []
         self.begun = False
         """Whether a run has begun in this process."""
 
     def __getstate__(self) -> dict[str, Any]:
         """The task, and where to report to."""
-        return self.__dict__ | {"_elsewhere": True, "_outcomes": []}
+        return self.__dict__ | {"_elsewhere": True, "_outcomes": [], "_launcher": _here()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrive in another process, where Hydra composes the run's configuration once more."""
         self.__dict__ |= state
         accept_plugin_defaults()
+        launcher: _Place = state["_launcher"]
+        # A job of SLURM is its own; whoever is on another machine cannot be watched.
+        if launcher[:2] == _here()[:2] and launcher not in _watched:
+            _watched.add(launcher)
+            end_with(launcher[2])
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the task.
@@ -115,7 +108,7 @@ class Runs:
         # Hydra would keep an exception to itself until the other runs are done.
         with refusing():
             value = self._task(config, Path(folder))
-        if isinstance(value, Helped):
+        if isinstance(value, NotRankZero):
             return None
         self._outcomes.append(Outcome(folder))
         return value
@@ -137,7 +130,7 @@ class Runs:
                 raise RunError(f"{folder}\n{traceback.format_exc()}") from None
             line, code = ending
             outcome = Outcome(folder, code, error_line(line))
-        if isinstance(value, Helped):
+        if isinstance(value, NotRankZero):
             return None
         hydra = HydraConfig.get()
         _post(outcome, Path(hydra.sweep.dir).absolute() / self._mailbox, hydra.job.num)
@@ -146,17 +139,28 @@ class Runs:
     @property
     def unheard_of(self) -> Path | None:
         """The folder of a multirun that is over and of which no run was collected, if there is."""
-        begun = _folders[self._multiruns_before :]
+        begun = begun_multiruns[self._multiruns_before :]
         return begun[-1] if begun and not (self.begun or self._outcomes) else None
 
     def collect(self) -> list[Outcome]:
         """What the runs so far have come to, in their order; the files are removed."""
-        for folder in _folders[self._multiruns_before :]:
+        for folder in begun_multiruns[self._multiruns_before :]:
             mailbox = folder / self._mailbox
             files = sorted(mailbox.glob("*.json"), key=lambda file: int(file.stem))
             self._outcomes += [Outcome(**json.loads(file.read_text("utf-8"))) for file in files]
             shutil.rmtree(mailbox, ignore_errors=True)
         return self._outcomes
+
+
+_Place = tuple[str, str | None, int]
+"""A machine, a job of SLURM, and a process."""
+
+_watched: set[_Place] = set()
+"""Launching processes that this one ends with."""
+
+
+def _here() -> _Place:
+    return socket.gethostname(), os.environ.get("SLURM_JOB_ID"), os.getpid()
 
 
 def _post(outcome: Outcome, mailbox: Path, number: int) -> None:

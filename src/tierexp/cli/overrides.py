@@ -1,31 +1,29 @@
 """What is wrong with the overrides of a command line, said in one line.
 
 In: the exception with which Hydra refused to compose a configuration. Out: the key, the value and
-what is allowed instead. Also knows what was written, for whoever has to refuse it, and makes names
-of it.
+what is allowed instead.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from tierexp.cli.arguments import own_config_dir
 from tierexp.config.build import unknown_key
 from tierexp.config.location import config_dir
+from tierexp.config.written import parsed_overrides
 from tierexp.errors import ConfigError
-
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+from tierexp.refusal import interpolation_trouble
 
 
 def describe_composition_error(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
@@ -46,14 +44,19 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
         group, _, option = error.missing_cfg_file.rpartition("/")
         return str(ConfigError(group, option, f"one of {', '.join(error.options)}"))
     complaint = _complaint(
-        _Composition(config_name, own_config_dir(arguments)), _parsed(arguments),
+        _Composition(config_name, own_config_dir(arguments)), parsed_overrides(arguments),
         multirun=bool({"-m", "--multirun"} & {*arguments}),
     )  # fmt: skip
     if complaint is not None:
         return str(complaint)
     message = str(error)
-    if isinstance(error, OmegaConfBaseException) and error.full_key:
-        return f"{error.full_key}: {message.splitlines()[0]}"
+    if isinstance(error, RecursionError):
+        return "the configuration is nested too deep to be read"
+    if isinstance(error, OmegaConfBaseException):
+        return interpolation_trouble(error)
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
+        return f"{where} is not YAML: {error.problem}"
     # What follows the first paragraph are search paths and advice about Hydra.
     return message.split("\n\n")[0]
 
@@ -79,6 +82,12 @@ class _Composition:
             OmegaConf.set_readonly(config.hydra, None)
         return config
 
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        """The groups that can be chosen."""
+        choices = self.compose(with_hydra=True).hydra.runtime.choices
+        return frozenset(str(group) for group in choices)
+
     def options(self, group: str) -> list[str]:
         """What a group can be set to."""
         folders = (config_dir(), *([] if self.own_dir is None else [self.own_dir]))
@@ -91,7 +100,7 @@ def _complaint(
     """What is wrong with the first override that cannot work."""
     try:
         # Another command's groups cannot be chosen, even where they have the option.
-        groups = composition.compose(with_hydra=True).hydra.runtime.choices
+        groups = composition.groups
     except (HydraException, OmegaConfBaseException):
         return None  # not an override's fault
     for override in overrides:
@@ -105,6 +114,9 @@ def _complaint(
             return complaint
     lines = [f"{o.key_or_group}={o.value()}" for o in chosen if not o.is_delete()]
     for override in overrides:
+        complaint = _refused_merge(override, composition, lines)
+        if complaint is not None:
+            return complaint
         key = override.key_or_group
         if not (key in groups or override.is_add() or override.is_force_add()):
             written = None if override.is_sweep_override() else override.value()
@@ -119,7 +131,7 @@ def _refused_choice(override: Override, composition: _Composition) -> ConfigErro
     key, options = override.key_or_group, composition.options(override.key_or_group)
     if override.is_delete():
         return None
-    if override.is_add():
+    if override.is_add() or override.is_force_add():
         return f"{key} has its value already: change it with {key}=..., without the +"
     value = override.value()
     if value in options or (value is None and key == "experiment"):
@@ -127,58 +139,32 @@ def _refused_choice(override: Override, composition: _Composition) -> ConfigErro
     return ConfigError(key, value, f"one of {', '.join(options)}")
 
 
+def _refused_merge(override: Override, composition: _Composition, chosen: list[str]) -> str | None:
+    """The complaint about a value of another kind than what is there, or about one that is added
+    though it is there; None where it can be set.
+    """
+    key = override.key_or_group
+    if override.is_sweep_override() or override.is_delete() or key in composition.groups:
+        return None
+    config = composition.compose(chosen, with_hydra=key.startswith("hydra"))
+    try:
+        there = OmegaConf.select(config, key, default=None)
+    except OmegaConfBaseException:
+        there = None  # of no key, such as one in a list
+    if override.is_add() and there is not None:
+        return f"{key} has its value already: change it with {key}=..., without the +"
+    value = override.value()
+    for kind, name in ((DictConfig, "a group of keys"), (ListConfig, "a list, such as [4,6]")):
+        given = isinstance(value, dict if kind is DictConfig else list)
+        if isinstance(there, kind) and isinstance(value, dict | list) and not given:
+            return str(ConfigError(key, value, name))
+    return None
+
+
 def _several_values(key: str, value: str, group: bool) -> str:
     """Of a run that is to have two settings at once."""
     line = f"{key}={value} gives several values: -m {key}={value} runs each of them"
     return line if group else f"{line}, a list is [{value}], a text with a comma is quoted twice"
-
-
-_TOLD_IN_NAMES = ("tier", "threshold", "policy", "resize", "model")
-"""Groups whose overrides, beside the choices of data and tier, tell runs of a sweep apart."""
-
-
-def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
-    """A name for people: `tierqa_medium`, and what else was asked for, `_top_k-1`; no paths.
-
-    Args:
-        data: The choice of the group `data`.
-        tier: The choice of the group `tier`.
-        overrides: Of the run.
-    """
-    parts = [data, tier]
-    for key, value in _written(overrides).items():
-        group, _, name = key.partition(".")
-        told = group in _TOLD_IN_NAMES and (name or group not in ("tier", "model"))
-        if told and "/" not in str(value):
-            parts.append(f"{name or group}-{value}".replace(" ", ""))
-    return "_".join(parts)
-
-
-def sweep_group(mode: object, folder: str) -> str | None:
-    """What the runs of a multirun have in common, for loggers that group runs: the name of its
-    folder, with the day where the folder is named by the time; None for a run of its own.
-
-    Args:
-        mode: Hydra's; None while only a configuration is composed.
-        folder: Of the multirun.
-    """
-    if getattr(mode, "name", None) != "MULTIRUN":
-        return None
-    *_, day, name = Path(folder).absolute().parts
-    return f"{day}_{name}" if _DAY.fullmatch(day) else name
-
-
-OmegaConf.register_new_resolver("tierexp.run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("tierexp.sweep_group", sweep_group, replace=True)
-
-
-def written_overrides() -> dict[str, object]:
-    """Keys and values that the user wrote on the command line for the run at hand; a deleted key
-    has the value None, and outside of a run nothing was written.
-    """
-    if not HydraConfig.initialized():
-        return {}
-    return _written(HydraConfig.get().overrides.task)
 
 
 def _refused_key(
@@ -195,6 +181,8 @@ def _refused_key(
     names = [str(name) for name in siblings]  # `in` says no to a value that is missing
     if parts[depth] not in names:
         known = [name for name in names if name != "_target_"]
+        if depth == 0 and len(parts) > 1:
+            return _of_another_command(key, value, known)
         return unknown_key(".".join(parts[: depth + 1]), value, known)
     if depth < len(parts) - 1:
         return ConfigError(key, value, f"{'.'.join(parts[: depth + 1])} has no keys")
@@ -204,21 +192,12 @@ def _refused_key(
     return None
 
 
-def _parsed(arguments: Sequence[str]) -> list[Override]:
-    """The arguments that are overrides."""
-    parser = OverridesParser.create()
-    overrides = []
-    for argument in arguments:
-        try:
-            overrides.append(parser.parse_override(argument))
-        except HydraException:
-            continue
-    return overrides
-
-
-def _written(arguments: Sequence[str]) -> dict[str, object]:
-    """Keys and values of the arguments that are overrides."""
-    return {
-        override.key_or_group: None if override.is_sweep_override() else override.value()
-        for override in _parsed(arguments)
-    }
+def _of_another_command(key: str, value: object, known: Sequence[str]) -> ConfigError:
+    """The complaint about a key of a group that this command does not have."""
+    group = key.partition(".")[0]
+    there = (config_dir() / group).is_dir()
+    scripts = (p for p in config_dir().glob("*.yaml") if f"- {group}: " in p.read_text("utf-8"))
+    users = [f"{script.stem}.py" for script in scripts]
+    if there and users:
+        return ConfigError(key, value, f"no key of this command, but of {' and '.join(users)}")
+    return unknown_key(group, value, known)

@@ -11,6 +11,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
@@ -20,9 +21,10 @@ from typing import Any, cast
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from typing_extensions import get_protocol_members
 
+import tierexp.config.names  # noqa: F401  registers its resolvers
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import own_config_dirs
 from tierexp.errors import ConfigError
@@ -65,12 +67,15 @@ def refuse_unknown_keys(config: DictConfig, known: Iterable[str]) -> None:
         ConfigError: There is another one, or one is missing.
     """
     known = tuple(known)
-    for key, value in config.items_ex(resolve=False):
+    given = dict(config.items_ex(resolve=False))
+    for key, value in given.items():
         if key not in known:
             raise unknown_key(str(key), value, known)
     for key in known:
-        if key not in config:
+        if key not in given:
             raise ConfigError(key, None, "it has been deleted, and nothing runs without it")
+        if OmegaConf.is_missing(config, key):
+            raise ConfigError(key, "???", f"it needs a value, {key}=...")
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -84,15 +89,15 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         key = str(error.full_key)
         raise ConfigError(key, "???", f"it needs a value, {key}=...") from error
-    except InterpolationResolutionError as error:
-        key, reason = str(error.full_key), str(error.msg).splitlines()[0]
+    except OmegaConfBaseException as error:
+        key, reason = str(error.full_key), str(error.msg or error).splitlines()[0]
         raise ConfigError(key, "${...}", reason) from error
     values = cast(dict[str, Any], container)
     refuse_credentials(values)
     return values
 
 
-def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
+def has_target(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     """Whether a group describes an object of one kind, without making it.
 
     Args:
@@ -105,6 +110,61 @@ def describes(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:
     return bool(target == f"{kind.__module__}.{kind.__qualname__}")
 
 
+@dataclass(frozen=True)
+class Blueprint:
+    """A group of the configuration that is read and not built: what it takes to build may be heavy
+    to import, or known only later.
+
+    Args:
+        key: The group.
+        settings: Its keys and values, resolved, `_target_` among them.
+        others: Keys of the group that are settings of something else, for messages.
+    """
+
+    key: str
+    settings: Mapping[str, Any]
+    others: tuple[str, ...] = ()
+
+    def __call__(self, require_offered: bool = False, **offered: Any) -> Any:
+        """The object.
+
+        Args:
+            require_offered: Refuse a target that does not take all that is offered.
+            offered: Arguments that no configuration holds, for a target that takes them.
+
+        Raises:
+            ConfigError: A key that the target does not take, or lacks; a value it refuses.
+            TierexpError: Whatever else of a user's doing the target complains about.
+        """
+        path = self.settings["_target_"]
+        target = target_of(f"{self.key}._target_", path)
+        given = _match_signature(self.key, target, self.settings, offered, self.others)
+        if require_offered and (left := sorted(offered.keys() - given.keys())):
+            allowed = f"something that takes {', '.join(left)}"
+            raise ConfigError(f"{self.key}._target_", path, allowed)
+        # Called here rather than by Hydra, which would wrap its errors and merge arguments as
+        # settings.
+        return _instantiated(self.key, dict(self.settings))(**given)
+
+
+def blueprint(config: DictConfig, key: str, leave_out: Collection[str] = ()) -> Blueprint:
+    """One group of the configuration, to be built later.
+
+    Args:
+        config: The whole configuration.
+        key: The group.
+        leave_out: Keys of the group that are settings of something else.
+
+    Raises:
+        ConfigError: It is no group, has no `_target_`, or a value of it is missing or a secret.
+    """
+    group = config.get(key)
+    if not isinstance(group, DictConfig) or "_target_" not in group:
+        raise ConfigError(key, group, "it has to be a group with a _target_")
+    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
+    return Blueprint(key, settings, tuple(leave_out))
+
+
 def build(
     config: DictConfig,
     key: str,
@@ -113,7 +173,7 @@ def build(
     require_offered: bool = False,
     **offered: Any,
 ) -> Any:
-    """The object that one group of the configuration describes by its `_target_`.
+    """The object that one group of the configuration stands for by its `_target_`.
 
     Args:
         config: The whole configuration.
@@ -127,19 +187,9 @@ def build(
         ConfigError: A key that the target does not take, or lacks; a value it refuses.
         TierexpError: Whatever else of a user's doing the target complains about.
     """
-    group = OmegaConf.select(config, key)
-    if not isinstance(group, DictConfig) or "_target_" not in group:
-        raise ConfigError(key, group, "it has to be a group with a _target_")
-    settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
-    target = target_of(f"{key}._target_", settings["_target_"])
-    given = _match_signature(key, target, settings, offered, leave_out)
-    if require_offered and (left := sorted(offered.keys() - given.keys())):
-        allowed = f"something that takes {', '.join(left)}"
-        raise ConfigError(f"{key}._target_", settings["_target_"], allowed)
-    # Called here rather than by Hydra, which would wrap its errors and merge arguments as settings.
-    made = _instantiated(key, settings)(**given)
+    made = blueprint(config, key, leave_out)(require_offered=require_offered, **offered)
     if kind is not None:
-        require_members(f"{key}._target_", settings["_target_"], made, kind)
+        require_members(f"{key}._target_", config[key]._target_, made, kind)
     return made
 
 
@@ -230,7 +280,11 @@ def _match_signature(
     others: Collection[str],
 ) -> dict[str, Any]:
     """Refuse settings that the target does not take; return what it takes of the offered."""
-    parameters = inspect.signature(target).parameters.values()
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError) as error:
+        allowed = "a class or function that tells what it takes; this one does not"
+        raise ConfigError(f"{key}._target_", settings.get("_target_"), allowed) from error
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name, value in settings.items():

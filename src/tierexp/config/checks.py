@@ -103,3 +103,19 @@ def path(key: str, value: object) -> Path:
     if isinstance(value, Path):
         return value.expanduser()
     return Path(text(key, value)).expanduser()
+
+
+def refuse_overwriting(files: Sequence[Path], overwrite: bool) -> None:
+    """Refuse to write over the results of a command.
+
+    Args:
+        files: That it would write.
+        overwrite: Whether it may.
+
+    Raises:
+        ConfigError: One of them is there, and it may not.
+    """
+    for file in files:
+        if file.exists() and not overwrite:
+            allowed = f"a folder without results ({file.name}): overwrite=true replaces them"
+            raise ConfigError("output_dir", str(file.parent), allowed)

@@ -12,7 +12,7 @@ from typing import Any
 from tierexp.errors import ConfigError
 
 _BESIDE = (
-    "output_dir", "resume", "run_name", "logger", "validate", "data.num_workers",
+    "output_dir", "resume", "overwrite", "run_name", "logger", "validate", "data.num_workers",
     # How many processes; the kind of device is told beside the settings.
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
@@ -22,7 +22,7 @@ _NOTHING = (("logger", "none"), ("latency", "off"), ("reduction", "none"))
 """What just says that there is none."""
 
 
-def measured_by(settings: Mapping[str, Any]) -> dict[str, Any]:
+def resume_key(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that measurements depend on: those a run has to share to go on.
 
     Args:

@@ -12,6 +12,11 @@ from tierexp.config.checks import choice, whole_number
 from tierexp.data.sample import OnError
 from tierexp.errors import ConfigError
 
+MAX_BATCH_SIZE = 4096
+"""Samples of a batch are in memory together with their images."""
+MAX_WORKERS = 256
+"""Every worker is a process."""
+
 
 @dataclass(frozen=True)
 class LoaderSettings:
@@ -24,7 +29,7 @@ class LoaderSettings:
             alone: `skip` counts it as failed, `raise` ends the run.
 
     Raises:
-        ConfigError: A number is too small, or another word.
+        ConfigError: A number is too small or too large, or another word.
     """
 
     batch_size: int
@@ -32,8 +37,8 @@ class LoaderSettings:
     on_error: OnError
 
     def __post_init__(self) -> None:
-        whole_number("data.batch_size", self.batch_size, 1)
-        whole_number("data.num_workers", self.num_workers, 0)
+        whole_number("data.batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
+        whole_number("data.num_workers", self.num_workers, 0, MAX_WORKERS)
         choice("data.on_error", self.on_error, get_args(OnError))
 
     @classmethod

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from time import perf_counter
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from tierexp.data.progress import told
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.views import DatasetView
 from tierexp.errors import ConfigError, ImageDecodeError
@@ -89,12 +91,30 @@ def readable_sizes(
     """The (height, width) of every sample's image by index, and why others cannot be read.
 
     Args:
-        dataset: Asked once for every image, however many samples share it.
+        dataset: Asked once for every image, however many samples share it, and however often its
+            sizes are needed: for the plan, and for the digest of what was measured. Progress is
+            logged where that takes long.
     """
+    try:
+        known = _SIZES.get(dataset)
+    except TypeError:  # somebody's own, which has no hash to be remembered by
+        return _read_sizes(dataset)
+    sizes, unreadable = _SIZES.setdefault(dataset, _read_sizes(dataset)) if known is None else known
+    return dict(sizes), dict(unreadable)
+
+
+_SIZES: WeakKeyDictionary[QuestionDataset, tuple[dict[int, tuple[int, int]], dict[int, str]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _read_sizes(
+    dataset: QuestionDataset,
+) -> tuple[dict[int, tuple[int, int]], dict[int, str]]:
     answers: dict[str, tuple[int, int] | str] = {}
     sizes: dict[int, tuple[int, int]] = {}
     unreadable: dict[int, str] = {}
-    for index in range(len(dataset)):
+    for index in told(range(len(dataset)), len(dataset), "samples' image headers read"):
         key = dataset.image_key(index)
         if key not in answers:
             try:

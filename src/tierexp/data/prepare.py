@@ -11,11 +11,11 @@ from typing import Any
 
 from tierexp.data.batch import FailedSample, PreparedSample
 from tierexp.data.plan import EvaluationPlan
-from tierexp.data.sample import QuestionDataset
+from tierexp.data.sample import QuestionDataset, ScaledDecoding
 from tierexp.errors import ImageDecodeError
 from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.protocol import InputBuilder, PreparedImage
+from tierexp.models.protocol import InputBuilder, PreparedImage, TakesSmallerImages
 from tierexp.tiers.geometry import Tiling
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection
@@ -103,9 +103,18 @@ class SamplePreparer:
         """Questions about one image follow each other, so the last image is worth keeping."""
         key = self._dataset.image_key(index), how.tier, tiling
         if self._last is None or self._last[0] != key:
-            pixels = self._dataset.image(index)
-            self._last = key, self._builder.image(pixels, tiling, how)
+            self._last = key, self._image(index, how, tiling)
         return self._last[1]
+
+    def _image(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
+        dataset, builder = self._dataset, self._builder
+        if isinstance(dataset, ScaledDecoding) and isinstance(builder, TakesSmallerImages):
+            size = self._plan.sizes[index]
+            pixels = dataset.image_at_least(index, builder.needed_size(size, tiling, how))
+            prepared: PreparedImage = builder.smaller_image(pixels, size, tiling, how)
+            return prepared
+        whole: PreparedImage = builder.image(dataset.image(index), tiling, how)
+        return whole
 
 
 def _measured(

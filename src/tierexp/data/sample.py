@@ -7,7 +7,7 @@ known before any image is loaded: batches are made of samples with equal counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,19 @@ class QuestionDataset(Protocol):
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """A sample's image, (height, width, 3) RGB.
+
+        Raises:
+            ImageDecodeError: It cannot be decoded.
+        """
+
+
+@runtime_checkable
+class ScaledDecoding(Protocol):
+    """A data set whose files may be decoded smaller than they are."""
+
+    def image_at_least(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """A sample's image, (height, width, 3) RGB, for something that resizes it to no more than
+        `size`: whole, or at a fraction of its size that is no smaller.
 
         Raises:
             ImageDecodeError: It cannot be decoded.

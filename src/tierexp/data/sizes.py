@@ -8,6 +8,7 @@ read. Knows nothing about tiers.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.config import checks
+from tierexp.data.image_files import find_images
 from tierexp.data.plan import readable_sizes
+from tierexp.data.progress import told
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
-from tierexp.imaging.decode import SUFFIXES, read_image_size
+from tierexp.imaging.decode import read_image_size
+
+_log = logging.getLogger(__name__)
 
 COLUMNS = ("height", "width")
 MAX_SIDE = 2**31 - 1
@@ -51,7 +56,8 @@ def read_sizes(
     """The sizes that a CSV file lists, or those of the images in a folder.
 
     A file begins with a line that names its columns; others than `height` and `width` are ignored,
-    and so are empty lines. A folder is searched with everything below it, in the order of paths.
+    and so are empty lines. A folder is searched with everything below it (`find_images`), in the
+    order of paths; what is passed over is logged, with the reasons.
 
     Args:
         path: Of the file or the folder.
@@ -98,14 +104,16 @@ def sample_sizes(dataset: QuestionDataset) -> ImageSizes:
 
 
 def _of_folder(folder: Path, max_samples: int | None, name: str) -> ImageSizes:
-    images = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir()
-    )
-    if not images:
-        raise DataError(f"{folder}: no images in this folder ({', '.join(SUFFIXES)})")
+    found = find_images(folder)
+    passed_over = found.passed_over_in_words()
+    if not found.images:
+        raise DataError(f"{folder}: no images in this folder" + passed_over)
+    if passed_over:
+        _log.info("%s: %d images%s", folder, len(found.images), passed_over)
+    images = found.images[:max_samples]
     sizes: list[tuple[int, int]] = []
     unreadable: dict[str, str] = {}
-    for image in images[:max_samples]:
+    for image in told(images, len(images), "image headers read"):
         try:
             sizes.append(read_image_size(image))
         except ImageDecodeError as error:

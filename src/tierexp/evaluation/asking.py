@@ -19,7 +19,7 @@ from tierexp.models.confidence import AnswerFacts
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.protocol import BatchInputs, ModelSource, VisionLanguageModel
 from tierexp.results.latency import SampleLatency
-from tierexp.runtime.out_of_memory import FittingParts
+from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 from tierexp.tiers.policy import PointAnswer, Policy
 
 Answers = tuple[Tensor, SampleLatency | None, Sequence[AnswerFacts]]
@@ -79,7 +79,7 @@ class PointAsker:
         self._model = model
         self._device = device
         self._decode = decode
-        self._parts = FittingParts(answer)
+        self._parts = SplitOnOutOfMemory(answer)
         self._turned_to: int | None = None
 
     @property

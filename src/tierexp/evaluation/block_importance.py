@@ -9,21 +9,39 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import resolved
+from tierexp.config.checks import flag, refuse_overwriting
 from tierexp.errors import ConfigError
-from tierexp.evaluation.setup import read_setup
+from tierexp.evaluation.setup import EvaluationSetup, read_setup
 from tierexp.machine import writing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 
+if TYPE_CHECKING:
+    import torch
+
+    from tierexp.models.block_importance import BlockImportance
+    from tierexp.models.protocol import MeasurableModel
+
 log = logging.getLogger(__name__)
 
 FILE_NAME = "block_importance.json"
-KEYS = ("tier", "threshold", "resize", "model", "data", "trainer", "seed", "output_dir")
+KEYS = (
+    "tier",
+    "threshold",
+    "resize",
+    "model",
+    "data",
+    "trainer",
+    "seed",
+    "overwrite",
+    "output_dir",
+)
 """The top-level keys of `conf/block_importance.yaml`."""
 
 
@@ -35,42 +53,26 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
         output_dir: Where the file goes.
 
     Raises:
-        TierexpError: A setting or a data file that cannot work.
+        TierexpError: A setting or a data file that cannot work, or scores that are not to be
+            touched.
         SystemExit: With code 1 where no sample could be prepared.
     """
     setup = read_setup(config, KEYS)
-    source = setup.source
+    source, file = setup.source, output_dir / FILE_NAME
     if not isinstance(source, MolmoCheckpoint | Molmo2Checkpoint):
         raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
+    refuse_overwriting([file], flag("overwrite", config.overwrite))
 
-    from rich.console import Console
-    from rich.table import Table
-
-    from tierexp.data.datamodule import TierDataModule
-    from tierexp.models.block_importance import BlockImportance
     from tierexp.results.provenance import digest_inputs, gather_provenance
     from tierexp.runtime.progress import quiet_lightning
     from tierexp.runtime.trainer import build_trainer
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
-    device = build_trainer(config, logger=False).strategy.root_device
-    data = TierDataModule(
-        setup.dataset, source, setup.preprocessing, **dataclasses.asdict(setup.loader),
-    )  # fmt: skip
-    measured = BlockImportance(source.load(device))
-    prompts = failed = 0
-    for prepared in data.test_dataloader():
-        batch = data.on_before_batch_transfer(prepared, 0)  # data.on_error
-        failed += len(batch.failures)
-        if batch.inputs is not None:
-            measured.update(batch.inputs.to(device))
-            prompts += len(batch.prepared)
-    if not prompts:
-        raise SystemExit(f"error: none of {failed} samples could be prepared")
-
+    device = build_trainer(setup.trainer, logger=False).strategy.root_device
+    measured, prompts, failed = _measured(setup, source.load(device), device)
     inputs = digest_inputs(setup.dataset, source)
-    provenance = gather_provenance(resolved(config), setup.seed, str(device), inputs)
+    provenance = gather_provenance(setup.settings, setup.seed, str(device), inputs)
     content = {
         "schema_version": 1,
         "model": source.name,
@@ -83,20 +85,52 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
         "provenance": dataclasses.asdict(provenance),
     }
     output_dir.mkdir(parents=True, exist_ok=True)
-    file = output_dir / FILE_NAME
     with writing(file):
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    _print_scores(content, file)
 
-    table = Table(
-        title=f"{source.name} · {setup.dataset.name} · tier {setup.preprocessing.tier.name}"
+
+def _measured(
+    setup: EvaluationSetup, model: MeasurableModel, device: torch.device
+) -> tuple[BlockImportance, int, int]:
+    """(scores, prompts, samples that failed) of a data set.
+
+    Raises:
+        SystemExit: With code 1 where no sample could be prepared.
+    """
+    from tierexp.data.datamodule import TierDataModule
+    from tierexp.models.block_importance import BlockImportance
+
+    data = TierDataModule(
+        setup.dataset, setup.source, setup.preprocessing, **dataclasses.asdict(setup.loader)
     )
+    measured = BlockImportance(model)
+    prompts = failed = 0
+    for prepared in data.test_dataloader():
+        batch = data.on_before_batch_transfer(prepared, 0)  # data.on_error
+        failed += len(batch.failures)
+        if batch.inputs is not None:
+            measured.update(batch.inputs.to(device))
+            prompts += len(batch.prepared)
+    if not prompts:
+        raise SystemExit(f"error: none of {failed} samples could be prepared")
+    return measured, prompts, failed
+
+
+def _print_scores(content: Mapping[str, Any], file: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="{model} · {dataset} · tier {tier}".format(**content))
     table.add_column("block", justify="right")
     table.add_column("changes its input by (1 - cosine)", justify="right")
-    for number, score in enumerate(measured.scores):
+    for number, score in enumerate(content["block_importance"]):
         table.add_row(str(number), f"{score:.4f}")
     console = Console()
     console.print(table)
-    console.print(f"{prompts} prompts, {measured.num_tokens} tokens, {failed} failed")
+    console.print(
+        "{num_samples} prompts, {num_tokens} tokens, {num_failed} failed".format(**content)
+    )
     console.print(f"scores  {file}", soft_wrap=True)
     console.print(
         "use     model.num_active_blocks=N model.block_policy=importance "

@@ -7,18 +7,22 @@ could not be read can be read now, the records of a journal that lacks just that
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tierexp.config.settings import measured_by
+from tierexp.config.settings import resume_key
 from tierexp.data.sample import QuestionDataset
 from tierexp.errors import ImageDecodeError
-from tierexp.evaluation.journal import Record
+from tierexp.evaluation.journal import Record, refuse_other_settings
 from tierexp.evaluation.latency_pass import PEAK
 from tierexp.results.codec import encode
+from tierexp.results.contradiction import contradiction_in
 from tierexp.results.files import complete_results, load_results
 from tierexp.results.schema import EvaluationResults
+
+_log = logging.getLogger(__name__)
 
 
 def finished_run(
@@ -29,15 +33,31 @@ def finished_run(
 
     Args:
         depends_on: What measurements depend on, as a journal keeps it.
-        folder: Of the run.
+        folder: Of the run. A file there whose aggregates do not follow from its samples is renamed.
+
+    Raises:
+        ConfigError: The results there are of other settings.
+        DataError: A results file cannot be read.
     """
     wanted = json.loads(json.dumps(depends_on))
+    other: Mapping[str, Any] | None = None
     for path in complete_results(folder):
         results = load_results(path)
+        contradiction = contradiction_in(results)
+        if contradiction is not None:
+            aside = path.with_suffix(".json.untrusted")
+            _log.warning(
+                "%s is set aside as %s and measured again: %s", path, aside.name, contradiction
+            )
+            path.replace(aside)
+            continue
         origin = results.provenance
-        found = measured_by(origin.config) | {"device": origin.device, "inputs": origin.inputs}
-        if results.accuracy is not None and found == wanted:
+        found = resume_key(origin.config) | {"device": origin.device, "inputs": origin.inputs}
+        if found == wanted:
             return results, path
+        other = other or found
+    if other is not None:
+        refuse_other_settings(other, wanted)
     return None
 
 

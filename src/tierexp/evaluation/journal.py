@@ -1,17 +1,20 @@
 """What a run has finished, on disk before the next batch begins.
 
-In: records, one for every batch. Out: the same after a crash. A line holds a checksum and a record;
-a line that a crash or a full disk cut short is the last one, and is dropped. Each process of a run
-has a file of its own. Once the results file is written, the files have served their purpose and are
-removed.
+In: records, one for every batch. Out: the same after a crash. A line holds a checksum, the run that
+it belongs to, and a record; one that is damaged, whatever has happened to it, costs what it held
+and nothing else. Each process of a run has a file of its own. Once the results file is written, the
+files have served their purpose and are removed.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +22,17 @@ from typing import Any, Self
 from tierexp.config.settings import flat
 from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.machine import machine_trouble, writing
+from tierexp.results.versions import version_changes
 
 FILE_NAME = "unfinished.jsonl"
+SCHEMA_VERSION = 2
 Record = Mapping[str, Any]
+
+_log = logging.getLogger(__name__)
+_SIGNED = re.compile(rb"[0-9a-f]{8} \{")
+"""How what a checksum is of begins."""
+_START = re.compile(rb"[0-9a-f]{8} [0-9a-f]{8} \{")
+"""How a line begins."""
 
 
 class Journal:
@@ -30,37 +41,49 @@ class Journal:
 
     Args:
         folder: Of the run.
-        settings: What the records depend on; the first line of the file.
+        settings: What the records depend on; in the first line of the file.
         resume: Go on with the files that are there, whatever number of processes wrote them.
         rank: Of the process; the first is 0 and opens its file before the others do.
+        versions: Of the code, in the first line of the file; others before are said, not refused.
 
     Raises:
         ConfigError: There is a file and `resume` is false, or it belongs to other settings; the
             first process has left no file here.
-        DataError: A line before the last is damaged.
+        DataError: A file is of another schema version.
         MachineError: The file cannot be written.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Any], resume: bool, rank: int = 0
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        resume: bool,
+        rank: int = 0,
+        versions: Mapping[str, str] | None = None,
     ) -> None:
         self._rank = rank
+        self._run = _digest(settings)
         self.path = folder / (FILE_NAME.replace(".", f".rank{rank}.") if rank else FILE_NAME)
         self.records: list[Record] = []
         """Those of the run before, those of each process in their order."""
         self._read_before: dict[Path, int] = {}
         kept = b""
         for path in _files(folder):
-            header, records, content = _read(path)
+            content = _read(path)
             # A run that ended before it measured anything has left nothing to go on with.
-            if header is not None and records:
+            if content.records:
                 if not resume:
-                    allowed = "a folder without an unfinished run; resume=true goes on with it"
+                    allowed = (
+                        "a folder without an unfinished run: resume=true goes on with it, "
+                        "overwrite=true starts anew"
+                    )
                     raise ConfigError("output_dir", str(folder), allowed)
-                _refuse_other_settings(header, settings)
-                self.records += records
-                kept = content if path == self.path else kept
-                self._read_before[path] = len(records)
+                self._refuse_other_run(content, settings)
+                if not rank:
+                    _say(content, path, versions or {})
+                self.records += content.records
+                kept = content.whole_lines if path == self.path else kept
+                self._read_before[path] = len(content.records)
         self._measured = bool(self.records)
         if rank and not (folder / FILE_NAME).exists():
             raise ConfigError("output_dir", str(folder), "a folder that all processes share")
@@ -71,7 +94,13 @@ class Journal:
             self._file.truncate(len(kept))
             self._file.seek(len(kept))
         if not kept:
-            self._write({"settings": settings})
+            self._write(
+                {
+                    "schema_version": SCHEMA_VERSION,
+                    "settings": settings,
+                    "versions": versions or {},
+                }
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +126,14 @@ class Journal:
             kept = f"what was measured is kept: output_dir={self.path.parent} resume=true goes on"
             raise MachineError(f"{trouble}; {kept}" if self._measured else trouble) from error
 
+    def places(self, kind: str) -> set[int]:
+        """Places in the data set of what an earlier run has measured.
+
+        Args:
+            kind: Key of the records that hold them: `samples`, or `timed`.
+        """
+        return {int(index) for record in self.records for index in record.get(kind, {})}
+
     def take_over(self, records: Iterable[Record]) -> None:
         """Count what another journal held as measured, and keep it."""
         for record in records:
@@ -114,7 +151,7 @@ class Journal:
 
     def _write(self, record: Record) -> None:
         with writing(self.path):
-            rest = memoryview(_line(record))
+            rest = memoryview(_line(self._run, record))
             while rest:
                 # On a full disk a part of the line is still written.
                 rest = rest[self._file.write(rest) :]
@@ -123,9 +160,8 @@ class Journal:
     def others(self) -> list[Record]:
         """What other processes have measured since this one opened its file."""
         paths = [path for path in _files(self.path.parent) if path != self.path]
-        return [
-            record for path in paths for record in _read(path)[1][self._read_before.get(path, 0) :]
-        ]
+        before = self._read_before
+        return [record for path in paths for record in _read(path).records[before.get(path, 0) :]]
 
     def close(self) -> None:
         """Leave the file for a later run."""
@@ -134,8 +170,63 @@ class Journal:
     def remove(self) -> None:
         """Close the file and delete it with those beside it: the results are elsewhere."""
         self.close()
-        for path in _files(self.path.parent):
-            path.unlink(missing_ok=True)
+        remove_journals(self.path.parent)
+
+    def _refuse_other_run(self, content: _Content, settings: Mapping[str, Any]) -> None:
+        if content.settings is not None:
+            refuse_other_settings(content.settings, settings)
+        elif content.runs != {self._run}:
+            # The first line, which would say which settings, is the one that is damaged.
+            allowed = "one of a run with these settings; overwrite=true starts anew"
+            raise ConfigError("output_dir", str(self.path.parent), allowed)
+
+
+def remove_journals(folder: Path) -> None:
+    """Delete what unfinished runs have left in a folder."""
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+
+
+def refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with measurements that depend on other settings.
+
+    Args:
+        before: What they depend on.
+        now: What those of this run depend on.
+
+    Raises:
+        ConfigError: A value differs.
+    """
+    # As JSON has them: a tuple comes back as a list.
+    before, now = flat(json.loads(json.dumps(before))), flat(json.loads(json.dumps(now)))
+    for key in {**before, **now}:
+        if before.get(key) != now.get(key):
+            allowed = (
+                f"{before.get(key)!r}, as in the run that resume=true goes on with; "
+                "overwrite=true starts anew"
+            )
+            raise ConfigError(key, now.get(key), allowed)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What is in a file.
+
+    Args:
+        settings: Of its first line, with `versions`; both None where that is damaged.
+        versions: Of the code that began it.
+        records: Of the lines that are whole.
+        runs: That these belong to.
+        damaged: How many lines are not, the last one, which a crash cuts short, left out.
+        whole_lines: The bytes of all lines but one without an end.
+    """
+
+    settings: Mapping[str, Any] | None
+    versions: Mapping[str, str] | None
+    records: list[Record]
+    runs: set[str]
+    damaged: int
+    whole_lines: bytes
 
 
 def _files(folder: Path) -> list[Path]:
@@ -145,34 +236,70 @@ def _files(folder: Path) -> list[Path]:
     return [*([first] if first.exists() else []), *sorted(beside)]
 
 
-def _line(record: Record) -> bytes:
+def _digest(settings: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(settings, sort_keys=True).encode()):08x}"
+
+
+def _line(run: str, record: Record) -> bytes:
     text = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-    return b"%08x %s\n" % (zlib.crc32(text), text)
+    signed = b"%s %s" % (run.encode(), text)
+    return b"%08x %s\n" % (zlib.crc32(signed), signed)
 
 
-def _read(path: Path) -> tuple[Mapping[str, Any] | None, list[Record], bytes]:
-    """(settings, records, the bytes of whole lines) of a file."""
+def _read(path: Path) -> _Content:
+    """What is in a file.
+
+    Raises:
+        DataError: It is of another schema version.
+    """
     content = path.read_bytes()
-    lines = content.splitlines(keepends=True)
+    whole_lines = content[: content.rfind(b"\n") + 1]
+    settings = versions = None
     records: list[Record] = []
-    length = 0
-    for number, line in enumerate(lines, start=1):
-        checksum, _, text = line.rstrip(b"\n").partition(b" ")
-        if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
-            if number == len(lines):
-                break
-            raise DataError(f"{path}: line {number} is damaged; without the file a run starts anew")
-        records.append(json.loads(text))
-        length += len(line)
-    if not records:
-        return None, [], b""
-    return records[0]["settings"], records[1:], content[:length]
+    runs: set[str] = set()
+    damaged = 0
+    for line in whole_lines.split(b"\n")[:-1]:
+        lost, found = _decoded(line)
+        damaged += lost
+        for run, record in found:
+            runs.add(run)
+            if "schema_version" not in record:
+                records.append(record)
+                continue
+            if record["schema_version"] != SCHEMA_VERSION:
+                raise _of_another_version(path, record["schema_version"])
+            settings, versions = record["settings"], record["versions"]
+    if not runs and re.match(rb'[0-9a-f]{8} \{"settings"', content):
+        raise _of_another_version(path, 1)
+    return _Content(settings, versions, records, runs, damaged, whole_lines if runs else b"")
 
 
-def _refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    # As JSON has them: a tuple comes back as a list.
-    before, now = flat(before), flat(json.loads(json.dumps(now)))
-    for key in {**before, **now}:
-        if before.get(key) != now.get(key):
-            allowed = f"{before.get(key)!r}, as in the run that resume=true goes on with"
-            raise ConfigError(key, now.get(key), allowed)
+def _decoded(line: bytes) -> tuple[int, Iterator[tuple[str, Record]]]:
+    """(whether a record is lost, runs and records) of a line: one, or none where it is damaged; or
+    the one behind a line whose end was damaged.
+    """
+    for start in [0, *(match.start() for match in _START.finditer(line, 1))]:
+        checksum, _, signed = line[start:].partition(b" ")
+        if checksum == b"%08x" % zlib.crc32(signed) and _SIGNED.match(signed):
+            run, _, text = signed.partition(b" ")
+            return int(start > 0), iter([(run.decode(), json.loads(text))])
+    return 1, iter(())
+
+
+def _of_another_version(path: Path, version: int) -> DataError:
+    return DataError(
+        f"{path} has schema version {version}, this tierexp goes on with {SCHEMA_VERSION}: "
+        "overwrite=true starts anew"
+    )
+
+
+def _say(content: _Content, path: Path, versions: Mapping[str, str]) -> None:
+    """Tell what a user should know of a run that goes on."""
+    if content.damaged:
+        _log.warning(
+            "%s: %d damaged lines are left out, and what they held is measured again",
+            path, content.damaged,
+        )  # fmt: skip
+    changes = version_changes(content.versions or {}, versions)
+    if content.versions is not None and changes:
+        _log.warning("this run goes on with what other versions have measured: %s", changes)

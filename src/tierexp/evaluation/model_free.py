@@ -6,8 +6,9 @@ printed. Imports no torch: a million sizes take seconds, and so should the rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -15,12 +16,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tierexp.config.build import refuse_unknown_keys, resolved
-from tierexp.config.settings import refuse_unread
+from tierexp.config.settings import refuse_unread, resume_key
 from tierexp.data.family_columns import measure_family
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
-from tierexp.evaluation.setup import KEYS, read_metrics
+from tierexp.evaluation.folder import claimed, results_in
+from tierexp.evaluation.journal import refuse_other_settings
+from tierexp.evaluation.setup import KEYS, read_claim, read_metrics
 from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
@@ -32,12 +35,13 @@ from tierexp.results.model_free import (
     ModelFreeFacts,
     ModelFreeResults,
     aggregate_columns,
+    load_model_free_results,
 )
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange
 
 _UNREAD = (
-    "policy", "reduction", "latency", "validate", "resume", "trainer", "logger", "seed", "run_name",
+    "policy", "reduction", "latency", "validate", "trainer", "logger", "seed", "run_name",
     "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
@@ -74,7 +78,46 @@ def run_model_free(
         TierexpError: A setting or a data file that cannot work, or a setting that nothing reads.
         SystemExit: With code 1 where no image has a size.
     """
-    setup = read_model_free_setup(config, written)
+    with_sizes, settings = read_model_free_parts(config, written), _read_part(config)
+    resume, overwrite = read_claim(config)
+    with claimed(output_dir, resume, overwrite):
+        superseded = results_in(output_dir)
+        finished = _finished(superseded, settings) if resume else None
+        if finished is not None:
+            print_summary(*finished, None, Console())
+            return finished[0]
+        setup = with_sizes(read_image_sizes(config, "measure"))
+        results, sizes = _measured(setup, settings)
+        path = output_dir / results.file_name
+        write_results(results, path)
+        for file in superseded:
+            if file != path:
+                file.unlink()
+    print_summary(results, path, None, Console())
+    require_a_size(sizes)
+    return results
+
+
+def _finished(
+    files: Sequence[Path], settings: Mapping[str, object]
+) -> tuple[ModelFreeResults, Path] | None:
+    """What a run of the same settings has left, and its file.
+
+    Raises:
+        ConfigError: There are results, and they are of other settings.
+        DataError: They are not of a run without a model.
+    """
+    if not files:
+        return None
+    results = load_model_free_results(files[0])
+    refuse_other_settings(resume_key(results.provenance.config), resume_key(settings))
+    return results, files[0]
+
+
+def _measured(
+    setup: ModelFreeSetup, settings: dict[str, object]
+) -> tuple[ModelFreeResults, ImageSizes]:
+    """The results, and the sizes of the images that have some."""
     tier = setup.preprocessing.tier
     started = perf_counter()
     images, sizes = _measure(setup)
@@ -92,13 +135,9 @@ def run_model_free(
             model=setup.model.name,
         ),
         seconds,
-        gather_provenance(_read_part(config), seed=None, device="cpu"),
+        gather_provenance(settings, seed=None, device="cpu"),
     )
-    path = output_dir / results.file_name
-    write_results(results, path)
-    print_summary(results, path, None, Console())
-    require_a_size(sizes)
-    return results
+    return results, sizes
 
 
 def _measure(setup: ModelFreeSetup) -> tuple[ManyImages, ImageSizes]:
@@ -109,17 +148,20 @@ def _measure(setup: ModelFreeSetup) -> tuple[ManyImages, ImageSizes]:
     return measure_family(setup.sizes, how.tier, how.resize, preset)
 
 
-def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> ModelFreeSetup:
-    """Check a configuration and build what it describes; reads the sizes, last of all.
+def read_model_free_parts(
+    config: DictConfig, written: Mapping[str, object]
+) -> Callable[[ImageSizes], ModelFreeSetup]:
+    """Check a configuration and build what it describes, but for the sizes.
 
     Args:
         config: As composed from `conf/eval.yaml`.
         written: Keys and values that the user wrote on the command line.
 
+    Returns:
+        What makes a setup of sizes.
+
     Raises:
         ConfigError: A key that nothing reads, or a value that cannot work.
-        DataError: The data file is malformed or empty, or an image's header cannot be read and
-            `data.on_error` is `raise`.
     """
     refuse_unknown_keys(config, KEYS)
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
@@ -129,14 +171,14 @@ def read_model_free_setup(config: DictConfig, written: Mapping[str, object]) -> 
         reason = "leave it out: with a model.family the least mismatch wins"
         refuse_unread(written, ("threshold",), reason)
     preprocessing = Preprocessing.from_config(config, model.geometry)
-    sizes = read_image_sizes(config, "measure")
-    return ModelFreeSetup(model, preprocessing, sizes, read_metrics(config))
+    return partial(ModelFreeSetup, model, preprocessing, metrics=read_metrics(config))
 
 
 def _read_part(config: DictConfig) -> dict[str, object]:
     """The configuration, resolved, without what nothing reads."""
     everything = resolved(config)
-    part = {key: everything[key] for key in KEYS if key not in _UNREAD}
+    beside = (*_UNREAD, "resume", "overwrite")  # what becomes of a folder says nothing of results
+    part = {key: everything[key] for key in KEYS if key not in beside}
     for name in _UNREAD:
         group, _, key = name.partition(".")
         if key:

@@ -223,7 +223,7 @@ class TierEvaluation(LightningModule):
     @override
     def on_test_epoch_end(self) -> None:
         """Wait for the other processes, and log what all have measured."""
-        self._processes.meet("measured")
+        self._processes.barrier("measured")
         if not self._processes.first:
             return
         self.collect()

@@ -6,19 +6,23 @@ that can be wrong with the configuration is found before torch is imported.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from tierexp.cli.multirun import Helped
-from tierexp.cli.overrides import written_overrides
-from tierexp.config.build import describes
+from tierexp.config.build import has_target
+from tierexp.config.written import written_overrides
+from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
+from tierexp.rank import NotRankZero, is_rank_zero
+
+_log = logging.getLogger(__name__)
 
 
-def evaluate(config: DictConfig, output_dir: Path) -> float | Helped | None:
+def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None:
     """Evaluate one configuration; print a summary and write the results file.
 
     Args:
@@ -26,22 +30,29 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | Helped | None:
         output_dir: Where the results file and the logger's files go.
 
     Returns:
-        The accuracy; None without a model, `Helped` where another process speaks for the run.
+        The accuracy; None without a model, `NotRankZero` where another process speaks for the run.
 
     Raises:
         TierexpError: A setting or a data file that cannot work.
         SystemExit: With code 1 where every sample failed, or another process of the run has ended.
         KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
     """
-    if describes(config, "model", NoModel):
+    if has_target(config, "model", NoModel):
         run_model_free(config, written_overrides(), output_dir)
         return None
     setup = read_setup(config)
+    with claimed(output_dir, setup.resume, setup.overwrite):
+        if is_rank_zero():
+            # Before torch is imported, and weights are read, which may take minutes.
+            _log.info(
+                "%s: %d samples, tier %s, model %s",
+                setup.dataset.name, len(setup.dataset), setup.policy.name,
+                setup.source.name,
+            )  # fmt: skip
+        from tierexp.evaluation.engine import run_evaluation
 
-    from tierexp.evaluation.engine import run_evaluation
-
-    results = run_evaluation(setup, config, output_dir)
+        results = run_evaluation(setup, output_dir)
     if results is None:
-        return Helped()
+        return NotRankZero()
     assert results.accuracy is not None
     return results.accuracy

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from tierexp.config.build import build, describes, refuse_unknown_keys, unknown_key
+from tierexp.config.build import (
+    Blueprint,
+    blueprint,
+    build,
+    has_target,
+    refuse_unknown_keys,
+    resolved,
+    unknown_key,
+)
 from tierexp.config.checks import MAX_SEED, flag, whole_number
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.plan import readable_sizes
@@ -26,14 +35,20 @@ from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
+from tierexp.runtime.trainer_settings import check_trainer
 from tierexp.tiers.policy import Policy, StaticPolicy
 
 KEYS = (
     "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
-    "validate",
-    "trainer", "logger", "seed", "resume", "run_name", "output_dir",
+    "validate", "trainer", "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
+
+
+MAX_NAMES = 180
+"""Bytes of the names of data set and tier in that of a results file. File systems take 255; the
+rest is for what else the name tells, and for that of the file while it is being written.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,8 +63,12 @@ class EvaluationSetup:
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
         seed: Of everything random.
+        settings: The configuration, resolved.
+        trainer: Of Lightning.
+        logger: Takes `save_dir`; None of a command that logs nothing.
         latency: How latency is measured; None where it is not.
-        resume: Whether to go on with an unfinished run in the output folder.
+        resume: Whether to go on with what is in the output folder.
+        overwrite: Whether what is in the output folder may go.
         metrics: The columns of results.
         reduction: Which vision tokens the language model keeps; the source knows it, too.
     """
@@ -61,18 +80,27 @@ class EvaluationSetup:
     dataset: QuestionDataset
     source: ModelSource
     seed: int
+    settings: dict[str, Any]
+    trainer: Blueprint
+    logger: Blueprint | None = None
     latency: LatencySettings | None = None
     resume: bool = False
+    overwrite: bool = False
     metrics: tuple[AnyMetric, ...] = BUILT_IN
     reduction: Reduction = NO_REDUCTION
 
 
-def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetup:
+def read_setup(
+    config: DictConfig,
+    keys: Sequence[str] = KEYS,
+    datasets: dict[str, QuestionDataset] | None = None,
+) -> EvaluationSetup:
     """Check a configuration and build what it describes, the cheapest things first.
 
     Args:
         config: As composed by Hydra from `conf/eval.yaml`.
         keys: The top-level keys that are read, here or elsewhere.
+        datasets: Those of runs before, which are not opened again; this one is added.
 
     Raises:
         ConfigError: A key that nothing reads, or a value that cannot work.
@@ -88,28 +116,22 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     )
     for point in policy.points:
         preprocessing.check(point.tier)
-    if describes(config, "data", read_sizes):
+    if has_target(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
     if "validate" in keys:
         _validation_settings(config)
     latency = build(config, "latency") if "latency" in keys else NoLatency()
+    if "trainer" in keys:
+        check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings):
-        if latency.output_tokens is not None and not getattr(source, "fixes_length", True):
-            allowed = "null with this model, which nobody can tell how long to answer"
-            raise ConfigError("latency.output_tokens", latency.output_tokens, allowed)
+        _refuse_fixed_length(latency, source)
         if latency.passes == "one":
             _refuse_other_answers(latency, loader)
-    dataset = build(
-        config,
-        "data",
-        leave_out=LoaderSettings.names(),
-        kind=QuestionDataset,
-        prompt_format=source.prompt_format,
-    )
-    if len(dataset) == 0:
-        raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    dataset = _dataset(config, source, {} if datasets is None else datasets)
+    _refuse_long_names(dataset.name, policy.name)
+    resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
     reduction = NO_REDUCTION
     if "reduction" in keys:
         reduction = build(config, "reduction")
@@ -118,11 +140,55 @@ def read_setup(config: DictConfig, keys: Sequence[str] = KEYS) -> EvaluationSetu
     return EvaluationSetup(
         preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
         loader, dataset, source, seed,
-        latency if isinstance(latency, LatencySettings) else None,
-        flag("resume", config.resume) if "resume" in keys else False,
-        read_metrics(config) if "metric" in keys else BUILT_IN,
-        reduction,
+        settings=resolved(config),
+        trainer=blueprint(config, "trainer"),
+        logger=blueprint(config, "logger") if "logger" in keys else None,
+        latency=latency if isinstance(latency, LatencySettings) else None,
+        resume=resume, overwrite=overwrite,
+        metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
+        reduction=reduction,
     )  # fmt: skip
+
+
+def _dataset(
+    config: DictConfig, source: ModelSource, known: dict[str, QuestionDataset]
+) -> QuestionDataset:
+    """The samples of a configuration, at least one."""
+    of_loader = LoaderSettings.names()
+    # A family has its own way of asking.
+    which = repr((blueprint(config, "data", of_loader), source.prompt_format))
+    if which not in known:
+        known[which] = build(
+            config, "data", of_loader, kind=QuestionDataset, prompt_format=source.prompt_format
+        )
+    dataset = known[which]
+    if len(dataset) == 0:
+        raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
+    return dataset
+
+
+def _refuse_long_names(dataset: str, tier: str) -> None:
+    """Refuse names with which no file system would take the results file.
+
+    Raises:
+        ConfigError: One of them is too long.
+    """
+    longest = max((("data.name", dataset), ("tier.name", tier)), key=lambda name: len(name[1]))
+    if len(f"{dataset}{tier}".encode()) > MAX_NAMES:
+        allowed = f"at most {MAX_NAMES} bytes with the other name in the results file's"
+        raise ConfigError(*longest, allowed)
+
+
+def read_claim(config: DictConfig) -> tuple[bool, bool]:
+    """(resume, overwrite): what may be done with what is in the output folder.
+
+    Raises:
+        ConfigError: Both, or one of them is no flag.
+    """
+    resume, overwrite = flag("resume", config.resume), flag("overwrite", config.overwrite)
+    if resume and overwrite:
+        raise ConfigError("overwrite", True, "false with resume=true, which keeps what is there")
+    return resume, overwrite
 
 
 def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
@@ -159,6 +225,7 @@ def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
         tier=preprocessing.tier,
         geometry=preprocessing.geometry,
         seed=config.seed,
+        preprocessing=preprocessing,
     )
     if not policy.points:
         raise ConfigError("policy.points", [], "at least one operating point")
@@ -172,6 +239,12 @@ def _validation_settings(config: DictConfig) -> None:
         if key != "strict":
             raise unknown_key(f"validate.{key}", value, ["strict"])
     flag("validate.strict", settings.get("strict"))
+
+
+def _refuse_fixed_length(latency: LatencySettings, source: ModelSource) -> None:
+    if latency.output_tokens is not None and not getattr(source, "fixes_length", True):
+        allowed = "null with this model, which nobody can tell how long to answer"
+        raise ConfigError("latency.output_tokens", latency.output_tokens, allowed)
 
 
 def _refuse_other_answers(latency: LatencySettings, loader: LoaderSettings) -> None:

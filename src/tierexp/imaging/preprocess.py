@@ -8,7 +8,7 @@ its business.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.resample import resample
-from tierexp.imaging.resize import Pixels, Placement, Resize, place
+from tierexp.imaging.resize import Pixels, Placement, Resize, Size, place
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
 
@@ -62,6 +62,7 @@ def preprocess(
     resize: Resize,
     geometry: CropGeometry,
     mask_order: MaskOrder = "aligned",
+    image_size: Size | None = None,
 ) -> PreprocessedImage:
     """Resize an image to the canvas of its tiling and to the global view, and cut the crops.
 
@@ -71,14 +72,16 @@ def preprocess(
         resize: The modes, and whether to compute exactly.
         geometry: The crops the model was trained on.
         mask_order: Which crop a row of the mask belongs to, for this model.
+        image_size: (height, width) of the picture where it was decoded smaller: it is placed as if
+            it had not been. None takes that of `image`.
     """
-    image_size = image.shape[0], image.shape[1]
-    side = geometry.crop_size
-    placement = place(image_size, geometry.canvas_size(tiling), resize.crops)
-    view_placement = place(image_size, (side, side), resize.global_view)
-
+    decoded = image.shape[0], image.shape[1]
+    placement, view_placement = _placements(image_size or decoded, tiling, resize, geometry)
     how = resize.exact, resize.antialias
-    view, canvas = resample(image, view_placement, *how), resample(image, placement, *how)
+    view, canvas = (
+        resample(image, replace(placed, image_size=decoded), *how)
+        for placed in (view_placement, placement)
+    )
     view.flags.writeable = canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)
@@ -90,6 +93,27 @@ def preprocess(
         view_placement=view_placement,
         actual_vision_tokens=crop_tokens + view_tokens,
         actual_crop_tokens=crop_tokens,
+    )
+
+
+def needed_size(image_size: Size, tiling: Tiling, resize: Resize, geometry: CropGeometry) -> Size:
+    """The (height, width) that `preprocess` resizes a picture to, the larger of its two: of a
+    picture decoded smaller than this, pixels would have to be made up.
+    """
+    canvas, view = (placed.scaled_size for placed in _placements(
+        image_size, tiling, resize, geometry
+    ))  # fmt: skip
+    return max(canvas[0], view[0]), max(canvas[1], view[1])
+
+
+def _placements(
+    image_size: Size, tiling: Tiling, resize: Resize, geometry: CropGeometry
+) -> tuple[Placement, Placement]:
+    """Where an image lies on its canvas, and on the global view."""
+    side = geometry.crop_size
+    return (
+        place(image_size, geometry.canvas_size(tiling), resize.crops),
+        place(image_size, (side, side), resize.global_view),
     )
 
 

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from tierexp.imaging.crops import MaskOrder
-from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
+from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_crops
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Size
 from tierexp.models.protocol import CropTokenizer, ModelInputs
 from tierexp.models.token_layout import layout_tokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -54,6 +55,21 @@ class CropInputs:
         """See `InputBuilder`."""
         resize, geometry = preprocessing.resize, preprocessing.geometry
         return preprocess(pixels, tiling, resize, geometry, self._mask_order)
+
+    def needed_size(self, image_size: Size, tiling: Tiling, preprocessing: Preprocessing) -> Size:
+        """See `TakesSmallerImages`."""
+        return needed_size(image_size, tiling, preprocessing.resize, preprocessing.geometry)
+
+    def smaller_image(
+        self,
+        pixels: NDArray[np.uint8],
+        image_size: Size,
+        tiling: Tiling,
+        preprocessing: Preprocessing,
+    ) -> PreprocessedImage:
+        """See `TakesSmallerImages`."""
+        resize, geometry = preprocessing.resize, preprocessing.geometry
+        return preprocess(pixels, tiling, resize, geometry, self._mask_order, image_size)
 
     def row(
         self, image: PreprocessedImage, tiling: Tiling, geometry: CropGeometry, question: str

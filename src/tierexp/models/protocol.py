@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ from tierexp.tiers.geometry import CropGeometry, Tiling
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+
+MAX_NEW_TOKENS = 16384
+"""The longest answer that can be asked for: room is made for all of it before it begins."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,29 @@ class InputBuilder(Protocol):
 
         Args:
             rows: At least one, as `row` gives them, all of the same number of crops.
+        """
+
+
+@runtime_checkable
+class TakesSmallerImages(Protocol):
+    """An `InputBuilder` that a picture may be handed to smaller than it is, since all it does with
+    one is to resize it (`data.decode=scaled`).
+    """
+
+    def needed_size(
+        self, image_size: tuple[int, int], tiling: Tiling, preprocessing: Preprocessing
+    ) -> tuple[int, int]:
+        """The least (height, width) that a picture of `image_size` may be handed over at."""
+
+    def smaller_image(
+        self,
+        pixels: NDArray[np.uint8],
+        image_size: tuple[int, int],
+        tiling: Tiling,
+        preprocessing: Preprocessing,
+    ) -> Any:
+        """As `InputBuilder.image` of the whole picture, figures included; `pixels` are at least of
+        the needed size.
         """
 
 

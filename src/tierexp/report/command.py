@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tierexp.cli.refusal import refuse, refusing
+from tierexp.refusal import refuse, refusing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tierexp.cli.refusal import refusing
 from tierexp.errors import DataError
+from tierexp.refusal import refusing
 from tierexp.report.compared import (
     ComparedRun,
     compared,

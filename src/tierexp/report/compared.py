@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from tierexp.config.settings import flat, measured_by
+from tierexp.config.settings import flat, resume_key
 from tierexp.results.codec import encode
 from tierexp.results.metrics import Metric
 from tierexp.results.model_free import ModelFreeResults
@@ -60,7 +60,7 @@ def compared(results: EvaluationResults) -> ComparedRun:
     return ComparedRun(
         tier=results.tier,
         facts={name: str(getattr(results, name)) for name in FACTS},
-        settings=flat(measured_by(results.provenance.config)),
+        settings=flat(resume_key(results.provenance.config)),
         content=_content(results),
         metrics=results.metrics,
         aggregates=results.aggregates,
@@ -77,7 +77,7 @@ def compared_model_free(results: ModelFreeResults) -> ComparedRun:
     return ComparedRun(
         tier=results.tier,
         facts={"dataset": results.dataset, "model": results.model},
-        settings=flat(measured_by(results.provenance.config)),
+        settings=flat(resume_key(results.provenance.config)),
         content=_content(results),
         metrics=results.metrics,
         aggregates=results.aggregates,

@@ -24,14 +24,18 @@ from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.gallery import StoredRun, answered, disagreements, fitting_pictures
 from tierexp.report.page_tables import (
+    PageTable,
     difference_tables,
     failure_tables,
     model_free_table,
     origin_table,
     runs_table,
     settings_table,
+    table,
     target_tables,
 )
+from tierexp.report.reduction_figure import reduction_curve
+from tierexp.report.reductions import HEAD, rival_rows, rivals
 from tierexp.report.summary import score_text
 from tierexp.report.varying import comparable_results, labels_of
 from tierexp.results.files import complete_results, load_results, model_free_results, runs_in
@@ -114,6 +118,7 @@ def _content(runs: Sequence[StoredRun]) -> tuple[list[Drawing], dict[str, Any]]:
         "runs": runs_table(runs),
         "targets": list(target_tables(runs)),
         "differences": list(difference_tables(runs)),
+        "rivals": _rivals_table(results),
         "galleries": [{"label": run.label, "pictures": fitting_pictures(run)} for run in runs],
         "cases": disagreements(runs, _MOST_CASES) if several else answered(runs[0], _MOST_CASES),
         "cases_title": "Where runs disagree" if several else "Some samples",
@@ -121,6 +126,12 @@ def _content(runs: Sequence[StoredRun]) -> tuple[list[Drawing], dict[str, Any]]:
         "origin": origin_table(results, labels),
         "settings": settings_table(results),
     }
+
+
+def _rivals_table(runs: Runs) -> PageTable | None:
+    """Reduced runs beside tiers; None where there are not both."""
+    rows = rival_rows(runs)
+    return table("Tokens thrown away, and tiers", HEAD, rows) if rows else None
 
 
 def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing], dict[str, Any]]:
@@ -137,7 +148,8 @@ def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing]
         "title": f"{runs[0].dataset}: {_count(len(runs))} without a model",
         "subtitle": f"{_range([run.num_samples for run in runs])} samples each",
         "runs": model_free_table(runs, labels),
-        "targets": [], "differences": [], "galleries": [], "cases": [], "cases_title": "",
+        "targets": [], "differences": [], "rivals": None, "galleries": [],
+        "cases": [], "cases_title": "",
         "failures": list(failure_tables(runs, labels)),
         "origin": origin_table(runs, labels),
         "settings": settings_table(runs),
@@ -203,6 +215,11 @@ def _drawings(runs: Runs) -> Iterator[Drawing]:
         yield Drawing(
             "accuracy_tokens", "Accuracy against the vision tokens that were selected.",
             lambda: accuracy_curve(runs, runs[0].chance),
+        )  # fmt: skip
+    if rivals(runs):
+        yield Drawing(
+            "reductions", "Tiers, and tokens of a tier thrown away or merged.",
+            lambda: reduction_curve(runs),
         )  # fmt: skip
     if any(run.latency is not None for run in runs):
         yield Drawing(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SQUARE
@@ -13,10 +14,12 @@ from rich.text import Text
 from tierexp.report.targets_table import checks_table
 from tierexp.results.latency import LatencyResults
 from tierexp.results.model_free import ModelFreeResults
-from tierexp.results.schema import EvaluationResults, TaskAccuracy
+from tierexp.results.schema import EvaluationResults, Failure, TaskAccuracy
 
 _BAR = 30
 _MOST_REASONS = 5
+_FILE = re.compile(r"^(image|(?:(?!: ).)*(?:[/\\](?:(?!: ).)*|\.\w+)): ")
+_NUMBER = re.compile(r"\d+")
 
 
 def print_summary(
@@ -165,13 +168,27 @@ def _failures(results: EvaluationResults | ModelFreeResults) -> Table:
     )
     table.add_column("n", justify="right")
     table.add_column("reason", overflow="fold")
-    reasons = Counter(failure.reason for failure in results.failures).most_common()
-    for reason, count in reasons[:_MOST_REASONS]:
-        table.add_row(str(count), Text(reason))
-    others = sum(count for _, count in reasons[_MOST_REASONS:])
+    kinds = _by_kind(results.failures)
+    for kind, failures in kinds[:_MOST_REASONS]:
+        alike = len({failure.reason for failure in failures}) == 1
+        example = f"sample {failures[0].sample_id}"
+        reason = failures[0].reason if alike else f"{kind}; the first is {example}"
+        table.add_row(str(len(failures)), Text(reason))
+    others = sum(len(failures) for _, failures in kinds[_MOST_REASONS:])
     if others:
         table.add_row(str(others), "other reasons; all are in the results file")
     return table
+
+
+def _by_kind(failures: Sequence[Failure]) -> list[tuple[str, list[Failure]]]:
+    """Failures whose reasons are the same but for the file and the numbers in them, the commonest
+    kind first: what happened, and to whom.
+    """
+    kinds: dict[str, list[Failure]] = {}
+    for failure in failures:
+        what = _FILE.sub("", failure.reason)
+        kinds.setdefault(_NUMBER.sub("N", what), []).append(failure)
+    return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 
 
 def score_text(name: str) -> str:

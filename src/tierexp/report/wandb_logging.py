@@ -1,29 +1,37 @@
 """Weights & Biases: Lightning's logger, offline unless the user is logged in, never a prompt.
 
 In: what Lightning logs, samples to show, files to keep. Out: a W&B run, on the server or in a local
-folder that `wandb sync` uploads later.
+folder that `wandb sync` uploads later, from wherever it has been moved to.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from netrc import NetrcParseError, netrc
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
-from urllib.parse import urlparse
+from typing import Any
 
 import wandb
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
+from typing_extensions import override
 
-from tierexp.config.checks import whole_number
+from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
+from tierexp.report.wandb_settings import Mode, refuse_run_id, wandb_mode
 from tierexp.results.metrics import Metric
 
-WandbMode = Literal["online", "offline", "disabled"]
-Mode = Literal["auto"] | WandbMode
+_MOST_SAMPLES = 1000
+"""Each is drawn and uploaded."""
+_NO_PROJECT = re.compile(r"[/\\#?%:]")
+_LONGEST_PROJECT = 128
+_LONGEST_TAG = 64
+"""Characters, by W&B's rules."""
 
 
 class TierWandbLogger(WandbLogger, SampleTableLogger):
@@ -34,13 +42,17 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         project: W&B project.
         name: Of the run.
         group: Runs of one sweep share it; None for a run of its own.
-        mode: `auto` follows the environment variable WANDB_MODE where it is set; else it is online
+        mode: `auto` follows WANDB_MODE, `wandb offline` and `wandb disabled`; else it is online
             where the user has logged in and offline elsewhere. `disabled` logs nothing.
         table_samples: How many samples the table `samples` shows.
+        entity: The user or team whose project it is; None for W&B's own default.
+        tags: Of the run, at most 64 characters each; None for W&B's own default.
+        notes: On the run, likewise.
+        job_type: Of the run, such as `eval`, likewise.
 
     Raises:
-        ConfigError: An unknown mode, online without a login or a connection, or a number of
-            samples below 0.
+        ConfigError: An unknown mode, online without a login or a connection, a number of samples
+            below 0, names that W&B does not take, or one run id for all runs of a multirun.
     """
 
     def __init__(
@@ -51,26 +63,41 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         group: str | None = None,
         mode: Mode = "auto",
         table_samples: int = 16,
+        entity: str | None = None,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+        job_type: str | None = None,
     ) -> None:
-        self.table_samples = whole_number("logger.table_samples", table_samples, 0)
+        self.table_samples = whole_number("logger.table_samples", table_samples, 0, _MOST_SAMPLES)
+        _check_project(project)
+        labels = {
+            "name": name, "group": group, "entity": entity, "job_type": job_type, "notes": notes
+        }  # fmt: skip
+        for key, label in labels.items():
+            if label is not None:
+                text(f"logger.{key}", label)
+        checked_tags = _tags(tags)
+        started_in = wandb_mode(mode)
+        if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+            refuse_run_id("in a multirun, whose runs would be written over one another")
         try:
             run = wandb.init(
-                dir=save_dir,
-                project=project,
-                name=name,
-                group=group,
-                mode=wandb_mode(mode),
+                dir=save_dir, project=project, name=name, group=group, entity=entity,
+                job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
                 # Without git: the address of a remote may hold a token. The commit is in the
                 # results file, which is an artifact of the run.
                 settings=wandb.Settings(silent=True, console="off", disable_git=True),
-            )
+            )  # fmt: skip
         except wandb.Error as error:
             raise ConfigError("logger.mode", mode, f"W&B cannot start: {error}") from error
+        self._folder = Path(save_dir).resolve()
+        if run.offline:
+            _keep_movable(run, self._folder)
         super().__init__(save_dir=save_dir, project=project, name=name, experiment=run)
 
     def log_sample_table(self, rows: Sequence[SampleRow], metrics: Sequence[Metric]) -> None:
         """Log the W&B table `samples`."""
-        columns: list[str] = []
+        columns: list[str | int] = []
         data = []
         for row in rows:
             result = row.result
@@ -86,7 +113,16 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             }
             columns = list(cells)
             data.append(list(cells.values()))
-        self.log_table("samples", columns=columns, data=data)
+        self.log_media({"samples": wandb.Table(columns=columns, data=data)})
+
+    def log_media(self, values: Mapping[str, Any]) -> None:
+        """Log tables, pages and pictures; in an offline run all their files lie in its folder.
+
+        Args:
+            values: Name to an object of `wandb.data_types`.
+        """
+        with self._staging():
+            self.experiment.log(dict(values))
 
     def log_file(self, file: Path, kind: str) -> None:
         """Keep a file as a W&B artifact of the run.
@@ -97,8 +133,9 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         """
         name = re.sub(r"[^\w.-]", "-", file.stem, flags=re.ASCII)[:128]
         artifact = wandb.Artifact(name, type=kind)
-        artifact.add_file(str(file), name=file.name)
-        self.experiment.log_artifact(artifact)
+        with self._staging():
+            artifact.add_file(str(file), name=file.name)
+            self.experiment.log_artifact(artifact)
 
     def whereabouts(self) -> str:
         """Where the run is to be found, for the user; to be asked before `finish`."""
@@ -106,52 +143,68 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         if run.disabled:
             return "W&B is disabled"
         if run.offline:
-            return f"W&B, offline; wandb sync {Path(run.dir).parent} uploads it"
+            # The files of an offline run are named from here.
+            place = os.path.relpath(_run_folder(run), self._folder)
+            sync = f"cd {shlex.quote(str(self._folder))} && wandb sync {shlex.quote(place)}"
+            return f"W&B, offline; to upload it: {sync}"
         return f"W&B, {run.url}"
 
+    @override
     def finish(self, exit_code: int) -> None:
         """Write what is left and close the run, so that a next one in this process is its own."""
         self.experiment.finish(exit_code=exit_code)
 
-
-def wandb_mode(mode: Mode) -> WandbMode | None:
-    """The mode to start W&B in; None leaves it to W&B's own settings.
-
-    Args:
-        mode: As configured.
-
-    Raises:
-        ConfigError: WANDB_MODE is unknown, or the mode would be online and nobody has logged in:
-            W&B would ask for a key.
-    """
-    key, asked = "logger.mode", str(mode)
-    if mode == "auto":
-        key, asked = "WANDB_MODE", os.environ.get("WANDB_MODE", "")
-        if not asked:
-            return None if logged_in() else "offline"
-    known: dict[str, WandbMode] = {name: name for name in get_args(WandbMode)}
-    if asked not in known:
-        others = "auto, " if mode != "auto" else ""
-        raise ConfigError(key, asked, f"one of {others}{', '.join(known)}")
-    if asked == "online" and not logged_in():
-        allowed = "after `wandb login` or with WANDB_API_KEY set; offline needs neither"
-        raise ConfigError(key, asked, allowed)
-    return known[asked]
-
-
-def logged_in() -> bool:
-    """Whether W&B finds credentials without asking: in its environment variables, or in the netrc
-    file that `wandb login` writes.
-    """
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-    named = os.environ.get("NETRC")
-    candidates = [Path(named)] if named else [Path("~/.netrc"), Path("~/_netrc")]
-    for candidate in candidates:
+    @contextmanager
+    def _staging(self) -> Iterator[None]:
+        """Where W&B keeps the files of artifacts until they are uploaded: of an offline run in its
+        folder, unless the user says where.
+        """
+        run, name = self.experiment, "WANDB_DATA_DIR"
+        if not run.offline or name in os.environ:
+            yield
+            return
+        os.environ[name] = str(_run_folder(run))
         try:
-            if host is not None and netrc(str(candidate.expanduser())).authenticators(host):
-                return True
-        except (OSError, NetrcParseError):
-            continue
-    return False
+            yield
+        finally:
+            del os.environ[name]
+
+
+def _run_folder(run: wandb.Run) -> Path:
+    return Path(run.dir).resolve().parent
+
+
+def _keep_movable(run: wandb.Run, folder: Path) -> None:
+    """Have an offline run name the files of its artifacts from a folder, not from the root of this
+    machine: `wandb sync` opens them by these names.
+    """
+    log_artifact = run.log_artifact
+
+    def named_from_folder(artifact: wandb.Artifact, *args: Any, **kwargs: Any) -> wandb.Artifact:
+        # A table that is logged comes through here, too.
+        if isinstance(artifact, wandb.Artifact):
+            for entry in artifact.manifest.entries.values():
+                path = None if entry.local_path is None else Path(entry.local_path).resolve()
+                if path is not None and path.is_relative_to(folder):
+                    entry.local_path = str(path.relative_to(folder))
+        return log_artifact(artifact, *args, **kwargs)
+
+    run.log_artifact = named_from_folder  # type: ignore[method-assign,assignment]
+
+
+def _check_project(project: object) -> None:
+    name = text("logger.project", project)
+    if len(name) > _LONGEST_PROJECT or _NO_PROJECT.search(name):
+        allowed = f"at most {_LONGEST_PROJECT} characters, none of them / \\ # ? % :"
+        raise ConfigError("logger.project", name, allowed)
+
+
+def _tags(tags: object) -> list[str] | None:
+    if tags is None:
+        return None
+    if not isinstance(tags, list | tuple):
+        raise ConfigError("logger.tags", tags, "a list of texts, such as [tiers,first]")
+    for tag in tags:
+        if len(text("logger.tags", tag)) > _LONGEST_TAG:
+            raise ConfigError("logger.tags", tag, f"tags of at most {_LONGEST_TAG} characters")
+    return list(tags)

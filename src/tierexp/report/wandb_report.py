@@ -15,6 +15,7 @@ from tierexp.errors import DataError
 from tierexp.report.comparison import FILE_NAME
 from tierexp.report.varying import labels_of
 from tierexp.report.wandb_logging import TierWandbLogger
+from tierexp.report.wandb_settings import refuse_run_id
 from tierexp.results.schema import EvaluationResults
 
 
@@ -32,6 +33,7 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
     settings = runs[0].provenance.config.get("logger", {})
     if not str(settings.get("_target_")).endswith(TierWandbLogger.__name__):
         raise DataError(f"the runs in {page.parent} were not logged to W&B: logger=wandb does that")
+    refuse_run_id("for a report, which would take the place of the run of that id")
     logger = TierWandbLogger(
         save_dir=page.parent,
         project=settings["project"],
@@ -40,7 +42,7 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
         mode=settings.get("mode", "auto"),
     )
     metrics = {m.name: m for run in runs for m in run.metrics if m.tables == "all"}
-    columns = ["run", *(metric.stem for metric in metrics.values())]
+    columns: list[str | int] = ["run", *(metric.stem for metric in metrics.values())]
     columns += ["accuracy", "ci95_low", "ci95_high"]
     rows = [
         [
@@ -51,8 +53,12 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
         ]
         for label, run in zip(labels_of(runs), runs, strict=True)
     ]
-    logger.log_table("runs", columns=columns, data=rows)
-    logger.experiment.log({"report": wandb.Html(str(page), inject=False)})
+    logger.log_media(
+        {
+            "runs": wandb.Table(columns=columns, data=rows),
+            "report": wandb.Html(str(page), inject=False),
+        }
+    )
     logger.log_file(page, "report")
     comparison = page.parent / FILE_NAME
     if comparison.exists():

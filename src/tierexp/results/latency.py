@@ -13,8 +13,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from tierexp.config.checks import choice, optional_whole_number, whole_number
+from tierexp.models.protocol import MAX_NEW_TOKENS
 
 Passes = Literal["one", "two"]
+
+MAX_REPEATS = 1000
+"""Of answers to one sample, and of those before the clock counts."""
 
 TIMES = ("T_vision_total", "T_LLM_prefill", "T_LLM_decode", "T_decode_per_token", "T_total")
 FLOPS = ("flops_vision", "flops_prefill", "flops_decode")
@@ -48,9 +52,9 @@ class LatencySettings:
 
     def __post_init__(self) -> None:
         choice("latency.passes", self.passes, get_args(Passes))
-        whole_number("latency.warmup", self.warmup, 0)
-        whole_number("latency.repeats", self.repeats, 1)
-        optional_whole_number("latency.output_tokens", self.output_tokens, 1)
+        whole_number("latency.warmup", self.warmup, 0, MAX_REPEATS)
+        whole_number("latency.repeats", self.repeats, 1, MAX_REPEATS)
+        optional_whole_number("latency.output_tokens", self.output_tokens, 1, MAX_NEW_TOKENS)
 
 
 @dataclass(frozen=True)

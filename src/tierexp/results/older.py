@@ -12,7 +12,6 @@ model's input, so that they are kept as they are and no utilization is made of t
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tierexp.errors import DataError, TierexpError
+from tierexp.json_text import parse_json
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import TIMES, StageStatistics
 from tierexp.results.metrics import BUILT_IN, Metric, declared
@@ -308,7 +308,7 @@ def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except ValueError as error:

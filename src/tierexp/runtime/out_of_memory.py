@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class FittingParts(Generic[Answer]):
+class SplitOnOutOfMemory(Generic[Answer]):
     """Halves a batch until it fits, and later ones of as many crops without trying them whole.
 
     Args:

@@ -1,6 +1,6 @@
 """Lightning's trainer from the configuration, for evaluation and training alike.
 
-In: the configuration and what the run itself decides. Out: a trainer, or one line about a setting
+In: the group `trainer` and what the run itself decides. Out: a trainer, or one line about a setting
 that cannot work.
 """
 
@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 from typing_extensions import override
 
-from tierexp.config.build import build, resolved
+from tierexp.config.build import Blueprint
 from tierexp.errors import ConfigError
+from tierexp.runtime.trainer_settings import check_trainer
 
 
 class EndedBySigterm(Callback):
@@ -45,11 +45,11 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
         raise
 
 
-def build_trainer(config: DictConfig, several: bool = False, **decided: Any) -> Trainer:
-    """The trainer that the group `trainer` describes.
+def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -> Trainer:
+    """The trainer that the group `trainer` stands for.
 
     Args:
-        config: The whole configuration.
+        blueprint: Of the trainer.
         several: Whether it may have several devices, with a process for each.
         decided: Arguments that are not the configuration's to set.
 
@@ -58,29 +58,24 @@ def build_trainer(config: DictConfig, several: bool = False, **decided: Any) -> 
             another number of them than of processes that SLURM or torchrun have started, a limit on
             the samples, or whatever else Lightning refuses.
     """
-    accelerator = config.trainer.get("accelerator")
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator", accelerator, "cpu or auto: there is no GPU here")
-    for key in ("fast_dev_run", "limit_test_batches", "limit_train_batches", "limit_val_batches"):
-        if key in config.trainer:
-            allowed = "nothing: data.max_samples and recipe.steps make a run shorter"
-            raise ConfigError(f"trainer.{key}", config.trainer[key], allowed)
-    strategy = config.trainer.get("strategy", "auto")
-    if strategy not in ("auto", "ddp"):
-        allowed = "auto or ddp: every process has the whole model"
-        raise ConfigError("trainer.strategy", strategy, allowed)
+    chosen = {key: value for key, value in blueprint.settings.items() if key != "_target_"}
+    check_trainer(blueprint.settings)
+    if chosen.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        allowed = "cpu or auto: there is no GPU here"
+        raise ConfigError("trainer.accelerator", chosen["accelerator"], allowed)
     try:
-        trainer: Trainer = build(config, "trainer", **decided)
+        trainer = blueprint(**decided)
+        if not isinstance(trainer, Trainer):
+            target = blueprint.settings["_target_"]
+            raise ConfigError("trainer._target_", target, "a trainer of Lightning's")
         environment = getattr(trainer.strategy, "cluster_environment", None)
         if environment is not None:
             environment.validate_settings(trainer.num_devices, trainer.num_nodes)
     except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
-        chosen = resolved(config.trainer)
-        del chosen["_target_"]
         raise ConfigError("trainer", chosen, str(error)) from error
     if trainer.world_size != 1 and not several:
-        devices = config.trainer.get("devices")
-        raise ConfigError("trainer.devices", devices, "1: only an evaluation can have several")
+        allowed = "1: only an evaluation can have several"
+        raise ConfigError("trainer.devices", chosen.get("devices"), allowed)
     created = environment is not None and environment.creates_processes_externally
     if trainer.num_nodes != 1 and not created:
         allowed = "1, or processes that srun or torchrun have started: docs/multi_device.md"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 FEWEST_ANSWERS = 4
 """With fewer, three others cannot agree, and not even what all of them say would be right."""
@@ -52,6 +53,7 @@ can never be met after lowering, are not here.
 """
 
 
+@lru_cache(maxsize=1 << 16)  # people answer "yes" a lot
 def normalise_vqa(text: str) -> str:
     """A text as VQA compares it.
 

@@ -15,10 +15,10 @@ from typing import get_args
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.cli.overrides import written_overrides
 from tierexp.config.build import build, refuse_unknown_keys, resolved
-from tierexp.config.checks import choice, text, whole_number
+from tierexp.config.checks import choice, flag, refuse_overwriting, text, whole_number
 from tierexp.config.settings import refuse_unread
+from tierexp.config.written import written_overrides
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.errors import ConfigError
@@ -45,7 +45,8 @@ from tierexp.tiers.threshold import Threshold
 from tierexp.tiers.tier import Tier
 
 KEYS = (
-    "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "output_dir",
+    "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "overwrite",
+    "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/optimize_tiers.yaml`."""
 MOST_CROPS = 20
@@ -90,6 +91,8 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         TierexpError: A setting or a data file that cannot work.
         SystemExit: With code 1 where no image has a size.
     """
+    file = output_dir / "tier_design.json"
+    refuse_overwriting([file], flag("overwrite", config.overwrite))
     setup = read_design_setup(config)
     require_a_size(setup.sizes)
     classes = divide(setup.sizes, setup.counts, setup.objective, setup.threshold, setup.geometry)
@@ -127,7 +130,7 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         failures=tuple(Failure(name, why) for name, why in setup.sizes.unreadable.items()),
         provenance=gather_provenance(_read_part(config), seed=None, device="cpu"),
     )
-    write_results(design, output_dir / "tier_design.json")
+    write_results(design, file)
     write_text(frontier_csv(design), output_dir / "frontier.csv")
     write_text(tier_yaml(tier, _origin(setup)), output_dir / "tier" / f"{tier.name}.yaml")
     steps = [setup.geometry.selected_vision_tokens(crops) for crops in setup.counts]

@@ -18,6 +18,11 @@ from tierexp.errors import ConfigError
 Tiling = tuple[int, int]
 """Rows and columns of crops."""
 
+MAX_CROPS = 100
+"""The most crops a tier can have: 14,544 tokens of Molmo's, more than a released model reads. The
+table of a tier takes seconds to compile from here on.
+"""
+
 
 @dataclass(frozen=True)
 class CropGeometry:

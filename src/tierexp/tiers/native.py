@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tierexp.config.checks import text, whole_number
 from tierexp.tiers.aspects import checked_sides
-from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.geometry import MAX_CROPS, CropGeometry, Tiling
 from tierexp.tiers.table import candidate_tilings
 from tierexp.tiers.threshold import Threshold
 
@@ -37,7 +37,7 @@ class NativeRule:
 
     def __post_init__(self) -> None:
         text("tier.name", self.name)
-        whole_number("tier.max_crops", self.max_crops, 1)
+        whole_number("tier.max_crops", self.max_crops, 1, MAX_CROPS)
 
     @property
     def min_crops(self) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
 from tierexp.tiers.aspects import inner_aspect, inner_aspects
-from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.geometry import MAX_CROPS, CropGeometry, Tiling
 from tierexp.tiers.table import compiled
 from tierexp.tiers.threshold import Threshold
 
@@ -33,7 +33,8 @@ class Tier:
         description: What the tier is for.
 
     Raises:
-        ConfigError: The range is empty or below 1, or a preferred count is missing from it.
+        ConfigError: The range is empty, below 1 or above `MAX_CROPS`, or a preferred count is
+            missing from it.
     """
 
     name: str
@@ -45,8 +46,8 @@ class Tier:
 
     def __post_init__(self) -> None:
         text("tier.name", self.name)
-        whole_number("tier.min_crops", self.min_crops, 1)
-        whole_number("tier.max_crops", self.max_crops, 1)
+        whole_number("tier.min_crops", self.min_crops, 1, MAX_CROPS)
+        whole_number("tier.max_crops", self.max_crops, 1, MAX_CROPS)
         whole_number("tier.typical_vision_tokens", self.typical_vision_tokens, 1)
         if self.min_crops > self.max_crops:
             raise ConfigError(
@@ -109,9 +110,10 @@ def fixed_tier(vision_tokens: int, geometry: CropGeometry = CropGeometry()) -> T
         geometry: What a crop costs.
 
     Raises:
-        ConfigError: The target is not a whole number above 0.
+        ConfigError: The target is not a whole number above 0, or pays for more than `MAX_CROPS`.
     """
-    whole_number("tier.vision_tokens", vision_tokens, 1)
+    most = geometry.selected_vision_tokens(MAX_CROPS)
+    whole_number("tier.vision_tokens", vision_tokens, 1, most)
     crops = geometry.crops_for_tokens(vision_tokens)
     return Tier(
         name=f"fixed_{vision_tokens}",

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build
+from tierexp.config.build import blueprint, build
 from tierexp.config.checks import path
 from tierexp.data.datamodule import TierDataModule
 from tierexp.data.tierqa.dataset import TierQA
@@ -130,7 +130,7 @@ def start_vision_from(model: Molmo, folder: Path) -> None:
 
 def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: Path) -> Trainer:
     return build_trainer(
-        config,
+        blueprint(config, "trainer"),
         max_steps=recipe.steps,
         max_epochs=-1,
         precision="bf16-mixed",

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tierexp.config.checks import number, path, whole_number
+from tierexp.data.loader_settings import MAX_BATCH_SIZE, MAX_WORKERS
 from tierexp.errors import ConfigError
+from tierexp.models.protocol import MAX_NEW_TOKENS
 
 
 @dataclass(frozen=True)
@@ -105,14 +107,14 @@ class Recipe:
         }
 
     def __post_init__(self) -> None:
-        for name, minimum in {
-            "num_workers": 0,
-            "validation_questions": 1,
-            "validation_every": 1,
-            "validation_batch_size": 1,
-            "max_new_tokens": 1,
+        for name, (minimum, maximum) in {
+            "num_workers": (0, MAX_WORKERS),
+            "validation_questions": (1, None),
+            "validation_every": (1, None),
+            "validation_batch_size": (1, MAX_BATCH_SIZE),
+            "max_new_tokens": (1, MAX_NEW_TOKENS),
         }.items():
-            whole_number(f"recipe.{name}", getattr(self, name), minimum)
+            whole_number(f"recipe.{name}", getattr(self, name), minimum, maximum)
         for name in (
             "warmup",
             "matrix_rate",

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.settings import flat
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.errors import CheckpointError, ConfigError
@@ -74,7 +75,18 @@ def train(config: DictConfig, output_dir: Path) -> None:
     log.info("checkpoint written: python eval.py model=molmo model.checkpoint=%s", folder)
 
 
+_WIDEST = 65_536
+_MOST = {
+    "n_layers": 512, "vision_backbone.image_num_layers": 512, "embedding_size": 1_000_000,
+}  # fmt: skip
+"""Sizes of an architecture; what is larger is no model that one trains from nothing."""
+
+
 def _architecture(values: dict[str, Any]) -> MolmoConfig:
+    for key, value in flat(values).items():
+        most = _MOST.get(key, _WIDEST)
+        if isinstance(value, int) and value > most:
+            raise ConfigError(f"architecture.{key}", value, f"at most {most}")
     try:
         architecture = MolmoConfig.from_sizes(values)
     except CheckpointError as error:

@@ -7,41 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.support.molmo_models import KINDS, prompt, row_of, small_engine
+from tests.support.molmo_models import IMAGE_END, KINDS, prompt, row_of, sharing, small_engine
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.prefill import prefill
 from tierexp.models.protocol import ModelInputs
 
 LENGTHS = [14, 10, 12, 14, 11]
-IMAGE_END = 9
-"""Of `prompt`: one token and the image's eight."""
-
-
-def sharing(lengths: list[int], image_index: list[int], before: list[int]) -> ModelInputs:
-    """Prompts of which those about one image begin alike, with `before[i]` more tokens in front of
-    image i.
-    """
-    index = torch.tensor(image_index)
-    extra = torch.tensor(before)[index]
-    lengths = [length + int(more) for length, more in zip(lengths, extra, strict=True)]
-    inputs = prompt(lengths)
-    images = int(index.max()) + 1
-    ids, longest = inputs.input_ids, max(lengths)
-    places = torch.where(
-        inputs.image_input_idx < 0, -100, inputs.image_input_idx + extra[:, None, None]
-    )
-    for row, image in enumerate(image_index):
-        first = image_index.index(image)
-        length, start = IMAGE_END + before[image], longest - lengths[row]
-        of_first = longest - lengths[first]
-        ids[row, start : start + length] = ids[first, of_first : of_first + length]
-    return replace(
-        inputs,
-        crops=inputs.crops[:images],
-        patch_mask=inputs.patch_mask[:images],
-        image_input_idx=places,
-        image_index=index,
-    )
 
 
 @torch.inference_mode()

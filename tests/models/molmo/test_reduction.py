@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.models.molmo.test_prefill import sharing
 from tests.support.flop_counter import Counter
-from tests.support.molmo_models import KINDS, prompt, row_of, small_engine
+from tests.support.molmo_models import KINDS, prompt, row_of, sharing, small_engine
 from tierexp.errors import ConfigError
 from tierexp.models.knobs.reduction import settings
 from tierexp.models.knobs.reduction.settings import DecoderReduction, Reduction

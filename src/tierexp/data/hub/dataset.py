@@ -32,7 +32,7 @@ from tierexp.data.hub.source import Source
 from tierexp.data.hub.subset import fixed_subset
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
-from tierexp.imaging.decode import decode_image, read_image_size
+from tierexp.imaging.decode import DecodeMode, decode_image, read_image_size
 from tierexp.models.prompt_format import PromptFormat, QuestionParts, plain_prompt
 from tierexp.scores.multiple_choice import names_option
 from tierexp.scores.registry import find_score
@@ -66,6 +66,8 @@ class HubDataset:
         score: What accuracy is the mean of: a name, or an import path (`find_score`). With `mme`
             the two questions about an image are kept or left out together.
         prompt_format: How the model is asked (`ModelSource.prompt_format`).
+        decode: Whether a photo that is to be made smaller is decoded `exact`, that is, whole, or
+            `scaled`, at a fraction of its size (`tierexp.imaging.decode`).
 
     Raises:
         ConfigError: A value that cannot work, a folder or split that does not exist, or the
@@ -91,9 +93,12 @@ class HubDataset:
         prompt: Mapping[str, Any] | None = None,
         score: object = "exact_match",
         prompt_format: PromptFormat = plain_prompt,
+        decode: DecodeMode = "exact",
     ) -> None:
         self.score = find_score(score)
         checks.choice("data.answers_are", answers_are, get_args(AnswerKind))
+        checks.choice("data.decode", decode, get_args(DecodeMode))
+        self._scaled = decode == "scaled"
         most = checks.optional_whole_number("data.max_samples", max_samples, 1)
         seed = checks.optional_whole_number("data.subset_seed", subset_seed, 0)
         if checks.flag("data.streaming", streaming):
@@ -155,6 +160,14 @@ class HubDataset:
             ImageDecodeError: There is none, or it cannot be decoded.
         """
         return decode_image(self._file(index))
+
+    def image_at_least(self, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The same, smaller where photos are decoded scaled, but at least of this (height, width).
+
+        Raises:
+            ImageDecodeError: There is none, or it cannot be decoded.
+        """
+        return decode_image(self._file(index), least=size if self._scaled else None)
 
     def _file(self, index: int) -> bytes:
         cell = self._images[index][self._columns.image]

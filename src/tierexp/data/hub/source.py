@@ -7,7 +7,6 @@ but parquet and Arrow is read, so no code of a data set is ever run and nothing 
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tierexp.errors import ConfigError, DataError
+from tierexp.json_text import parse_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -221,7 +221,7 @@ class Source:
 def _refuse_names_of_elsewhere(file: Path) -> None:
     """Refuse a saved split that lists files of another folder: `datasets` would read them."""
     try:
-        listed = [entry["filename"] for entry in json.loads(file.read_bytes())["_data_files"]]
+        listed = [entry["filename"] for entry in parse_json(file.read_bytes())["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{file} does not list the files of a saved data set") from None
     for name in listed:

@@ -18,11 +18,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.cli.overrides import describe_composition_error
-from tierexp.config.build import describes, refuse_unknown_keys, resolved, unknown_key
+from tierexp.config.build import has_target, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.data.hub.prompt import Prompt
+from tierexp.data.loader_settings import MAX_BATCH_SIZE, MAX_WORKERS
 from tierexp.errors import ConfigError, TierexpError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
@@ -126,7 +127,7 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
         ConfigError: A key that nothing reads, or a value that cannot work.
     """
     refuse_unknown_keys(config, KEYS)
-    if describes(config, "model", NoModel):
+    if has_target(config, "model", NoModel):
         raise ConfigError("model", "none", "a model that answers")
     source = read_source(config)
     preprocessing = Preprocessing.from_config(config, source.geometry)
@@ -137,8 +138,8 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
     return AnsweringSetup(
         preprocessing, source,
         Prompt.from_config(data.get("prompt")),
-        whole_number("data.batch_size", data.get("batch_size"), 1),
-        whole_number("data.num_workers", data.get("num_workers"), 0),
+        whole_number("data.batch_size", data.get("batch_size"), 1, MAX_BATCH_SIZE),
+        whole_number("data.num_workers", data.get("num_workers"), 0, MAX_WORKERS),
         path("output_dir", resolved(config)["output_dir"]),
         config,
     )  # fmt: skip

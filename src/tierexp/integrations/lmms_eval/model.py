@@ -14,8 +14,7 @@ from lmms_eval.api.model import lmms
 from rich.console import Console
 from typing_extensions import override
 
-from tierexp.cli.refusal import refuse, refusing
-from tierexp.config.build import resolved
+from tierexp.config.build import blueprint, resolved
 from tierexp.integrations.lmms_eval.answering import Answered, answer_questions
 from tierexp.integrations.lmms_eval.arguments import AnsweringSetup, read_arguments
 from tierexp.integrations.lmms_eval.questions import Request, read_request
@@ -29,6 +28,7 @@ from tierexp.integrations.lmms_eval.results import (
     task_figures,
 )
 from tierexp.models.protocol import VisionLanguageModel
+from tierexp.refusal import refuse, refusing
 from tierexp.results.files import write_results
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import TierRange, whole
@@ -54,7 +54,7 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         super().__init__()
         quiet_lightning()
         # Only the choice of the device is the trainer's.
-        trainer = build_trainer(setup.config, logger=False)
+        trainer = build_trainer(blueprint(setup.config, "trainer"), logger=False)
         self._setup = setup
         self._device = trainer.strategy.root_device
         self._answered: list[Answered] = []

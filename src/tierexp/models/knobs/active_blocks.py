@@ -6,7 +6,6 @@ is read from a file that `python block_importance.py` writes.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from tierexp.config.checks import choice, optional_whole_number, path
 from tierexp.errors import ConfigError, DataError
+from tierexp.json_text import parse_json
 from tierexp.models.knobs.knob import Knob, ModelFacts, Undo
 
 BlockPolicy = Literal["first", "last_skipped", "uniform", "importance"]
@@ -143,7 +143,7 @@ def read_importance(file: Path, num_blocks: int) -> tuple[float, ...]:
         DataError: It holds something else.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         allowed = f"a file that block_importance.py wrote ({error.strerror})"
         raise ConfigError("model.block_importance", str(file), allowed) from None

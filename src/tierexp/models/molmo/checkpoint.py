@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import choice, number, path, whole_number
+from tierexp.config.checks import choice, number, path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
@@ -30,6 +30,7 @@ from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, what_to_have_instead
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
+from tierexp.models.protocol import MAX_NEW_TOKENS
 from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
 
@@ -89,8 +90,9 @@ class MolmoCheckpoint(KnobbedSource):
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "config", config)
         self._refuse_another_model()
+        text("model.name", self.name)
         self.check_knobs()
-        whole_number("model.max_new_tokens", self.max_new_tokens, 1)
+        whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
         check_compile(self.compile)
         number("model.remember_gib", self.remember_gib, 0)

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import path, whole_number
+from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
@@ -21,6 +21,7 @@ from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
+from tierexp.models.protocol import MAX_NEW_TOKENS
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class Molmo2Checkpoint(KnobbedSource):
                 "model.checkpoint", self.checkpoint, f"a folder with a Molmo2 checkpoint ({error})"
             ) from None
         object.__setattr__(self, "settings", settings)
+        text("model.name", self.name)
         self.check_knobs()
-        whole_number("model.max_new_tokens", self.max_new_tokens, 1)
+        whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
 
     @property

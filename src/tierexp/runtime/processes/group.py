@@ -44,12 +44,12 @@ class Processes:
         """Whether this process speaks for the run: it decides, logs, writes and prints."""
         return self.rank == 0
 
-    def begin(self, decided: Mapping[str, Any] | None) -> None:
+    def broadcast(self, decided: Mapping[str, Any] | None) -> None:
         """Say, in the first process, what the others are to do; None is nothing."""
         if self._store is not None:
             self._store.set("decided", json.dumps(decided))
 
-    def decided(self) -> Mapping[str, Any] | None:
+    def receive(self) -> Mapping[str, Any] | None:
         """What the first process says, once it does.
 
         Raises:
@@ -59,7 +59,7 @@ class Processes:
         self._wait("decided")
         return cast("Mapping[str, Any] | None", json.loads(self._store.get("decided")))
 
-    def meet(self, stage: str) -> None:
+    def barrier(self, stage: str) -> None:
         """Wait until all processes have come to the same place.
 
         Args:
@@ -93,7 +93,7 @@ class Processes:
     def end(self) -> None:
         """Send the other processes home, where this one started them."""
 
-    def fail(self, error: BaseException) -> None:
+    def abort(self, error: BaseException) -> None:
         """Tell the others that this process ends; the first to do so is heard."""
         if self._store is None:
             return

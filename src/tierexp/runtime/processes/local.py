@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 from torch.distributed import PrefixStore, TCPStore
 from typing_extensions import override
 
-from tierexp.cli.refusal import error_line
+from tierexp.refusal import error_line
 from tierexp.runtime.processes.group import ProcessEndedError, Processes
 
 _EVERY = 0.2
@@ -33,33 +34,46 @@ _PATIENCE = 60.0
 """Seconds in which the first process has to take note of another one's death."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """What the other processes of a run execute.
+
+    Args:
+        module: Run as `python -m`.
+        told: Written to its standard input as one line of JSON; when that ends, it has to end.
+    """
+
+    module: str
+    told: Mapping[str, Any]
+
+
 class LocalProcesses(Processes):
     """The first process of a run, and the others, which it starts.
 
     Args:
         store: Kept by this process.
         size: How many there are, this one included.
-        task: What `helper` is told.
+        program: Of the others.
     """
 
-    def __init__(self, store: TCPStore, size: int, task: Mapping[str, Any]) -> None:
+    def __init__(self, store: TCPStore, size: int, program: Program) -> None:
         super().__init__(PrefixStore("tierexp/0", store), 0, size)
-        self._task = json.dumps(task).encode() + b"\n"
+        self._program = program
         self._others: list[subprocess.Popen[bytes]] = []
         self._dead: ProcessEndedError | None = None
         self._noted = threading.Event()
         """That it is over: all is done, or a death has been heard of."""
 
     @override
-    def begin(self, decided: Mapping[str, Any] | None) -> None:
+    def broadcast(self, decided: Mapping[str, Any] | None) -> None:
         """Start the other processes, unless there is nothing for them to do."""
         if decided is not None:
             for rank in range(1, self.size):
-                self._others.append(_start(rank, self._task))
+                self._others.append(_start(rank, self._program))
             threading.Thread(target=self._watch, daemon=True).start()
         else:
             self.size = 1  # nobody else will come
-        super().begin(decided)
+        super().broadcast(decided)
 
     @override
     def check(self) -> None:
@@ -103,16 +117,16 @@ class LocalProcesses(Processes):
 
 
 @contextmanager
-def local_processes(size: int, task: Mapping[str, Any]) -> Iterator[LocalProcesses]:
+def local_processes(size: int, program: Program) -> Iterator[LocalProcesses]:
     """The processes of this machine, as the first of them sees them.
 
     Args:
         size: How many, this one included.
-        task: What `helper` is told.
+        program: Of the others.
     """
     # A port of its own, which nobody can take in between.
     store = TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, multi_tenant=True)
-    processes = LocalProcesses(store, size, task)
+    processes = LocalProcesses(store, size, program)
     variables = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "LOCAL_RANK": "0"}
     threads = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
@@ -128,18 +142,18 @@ def local_processes(size: int, task: Mapping[str, Any]) -> Iterator[LocalProcess
                 torch.distributed.destroy_process_group()
 
 
-def _start(rank: int, task: bytes) -> subprocess.Popen[bytes]:
+def _start(rank: int, program: Program) -> subprocess.Popen[bytes]:
     # Not by multiprocessing, which joblib's processes have a dialect of.
     modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tierexp.runtime.processes.helper"],
+        [sys.executable, "-P", "-m", program.module],
         stdin=subprocess.PIPE,
         env={**os.environ, "LOCAL_RANK": str(rank), "PYTHONPATH": modules},
         process_group=0,  # Ctrl-C is for the first process
     )
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it is dead already, and being watched
-        process.stdin.write(task)
+        process.stdin.write(json.dumps(program.told).encode() + b"\n")
         process.stdin.flush()
     return process
 

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import count
-from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed import DistError, PrefixStore, Store, rendezvous
 
-from tierexp.cli.refusal import MACHINE_ERROR, USER_ERROR
 from tierexp.errors import MachineError, TierexpError
+from tierexp.refusal import MACHINE_ERROR, USER_ERROR
 from tierexp.runtime.processes.group import ProcessEndedError, Processes
-from tierexp.runtime.processes.local import local_processes
+from tierexp.runtime.processes.local import Program, local_processes
 
 
 @contextmanager
-def processes_of(trainer: Trainer, task: Mapping[str, Any]) -> Iterator[Processes]:
+def processes_of(trainer: Trainer, program: Program) -> Iterator[Processes]:
     """The processes of a run, from before anything is decided until all of them are done.
 
     Args:
         trainer: As configured; where it has several devices and nobody else starts the processes
-            for them, they are started here, once `begin` is called.
-        task: What `helper`, the program of those, is told.
+            for them, they are started here, once `broadcast` is called.
+        program: Of those.
 
     Raises:
         TierexpError: The processes that somebody else was to start are not there.
@@ -51,7 +50,7 @@ def processes_of(trainer: Trainer, task: Mapping[str, Any]) -> Iterator[Processe
         with _ending_together(processes):
             yield processes
     else:
-        with local_processes(trainer.world_size, task) as processes, _ending_together(processes):
+        with local_processes(trainer.world_size, program) as processes, _ending_together(processes):
             yield processes
 
 
@@ -61,13 +60,13 @@ def _ending_together(processes: Processes) -> Iterator[None]:
     try:
         try:
             yield
-            processes.meet("end")
+            processes.barrier("end")
         except BaseException as error:
             # What looks like Ctrl-C or a broken connection may have a cause elsewhere.
             if isinstance(error, RuntimeError):
                 time.sleep(_NEWS)
             processes.check()
-            processes.fail(error)
+            processes.abort(error)
             raise
     except ProcessEndedError as error:
         kept = "what was measured is kept, resume=true goes on"

@@ -143,7 +143,7 @@ def with_reduction(source: Any, reduction: Reduction) -> Any:
     if "reduction" in getattr(source, "__dataclass_fields__", {}):
         return replace(source, reduction=reduction)
     if reduction.method != "none":
-        allowed = f"none: model={source.name} gives its vision tokens to the language model unseen"
+        allowed = f"none: model={source.name} hands its vision tokens on in one step"
         raise ConfigError("reduction", reduction.method, allowed)
     return source
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
 import os
 import select
 import sys
@@ -17,9 +16,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from tierexp.cli.refusal import refusing
 from tierexp.evaluation.engine import run_evaluation
 from tierexp.evaluation.setup import read_setup
+from tierexp.refusal import refusing
+from tierexp.runtime.parent_watch import end_now
 
 _EVERY = 0.2
 """Seconds between two looks at whether the first process lives."""
@@ -29,17 +29,15 @@ def _end_with(first: int) -> None:
     # Its data workers keep the other end of the input open for a while after its death.
     while os.getppid() == first and not select.select([sys.stdin], [], [], _EVERY)[0]:
         pass
-    for worker in multiprocessing.active_children():
-        worker.kill()
-    os._exit(1)
+    end_now()
 
 
 if __name__ == "__main__":
     first = os.getppid()
     # Unbuffered: the end that comes after the line is for the other thread to see.
     with io.FileIO(sys.stdin.fileno(), closefd=False) as line:
-        task = json.loads(line.readline())
+        told = json.loads(line.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
-    config = OmegaConf.create(task["settings"])
+    config = OmegaConf.create(told["settings"])
     with refusing():
-        run_evaluation(read_setup(config), config, Path(task["output_dir"]))
+        run_evaluation(read_setup(config), Path(told["output_dir"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -9,17 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
 from tierexp.config.credentials import without_credentials
-from tierexp.errors import TierexpError
+from tierexp.errors import ConfigError, TierexpError, shortened
 from tierexp.machine import machine_trouble
+from tierexp.rank import is_rank_zero
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""
 MACHINE_ERROR = 1
 """Exit code where the machine could not go on."""
 
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Where torchrun and srun tell a process its number."""
+_LONGEST_LINE = 2000
+"""Characters; whatever a library repeats of what it was given."""
+
+_NOT_THERE = frozenset(
+    {
+        errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+        errno.ELOOP, errno.EINVAL, errno.ENOTEMPTY,
+    }
+)  # fmt: skip
+"""What the system says of paths that the user should not have named."""
+
 _PRECEDENCE = 10.0
 """Seconds in which the end of the first process can end the others."""
 
@@ -28,7 +41,8 @@ def error_line(message: object) -> str:
     """What the terminal shows of a mistake of the user, or of a machine that could not go on;
     secrets in it are hidden.
     """
-    return f"error: {without_credentials(' '.join(str(message).split()))}"
+    line = shortened(" ".join(str(message).split()), _LONGEST_LINE)
+    return f"error: {without_credentials(line)}"
 
 
 def ending_of(error: Exception) -> tuple[str, int] | None:
@@ -37,8 +51,23 @@ def ending_of(error: Exception) -> tuple[str, int] | None:
     """
     if isinstance(error, TierexpError):
         return str(error), USER_ERROR
+    if isinstance(error, InterpolationResolutionError):
+        return interpolation_trouble(error), USER_ERROR
+    if isinstance(error, OSError) and error.errno in _NOT_THERE and error.filename is not None:
+        return path_trouble(error), USER_ERROR
     trouble = machine_trouble(error)
     return None if trouble is None else (trouble, MACHINE_ERROR)
+
+
+def interpolation_trouble(error: OmegaConfBaseException) -> str:
+    """One line about a value of a configuration that leads nowhere, or is none at all."""
+    reason = str(error.msg or error).strip().splitlines()[0]
+    return str(ConfigError(str(error.full_key), "${...}", reason)) if error.full_key else reason
+
+
+def path_trouble(error: OSError) -> str:
+    """One line about a path that cannot be what the user takes it for."""
+    return f"{shortened(os.fsdecode(error.filename))}: {error.strerror}"
 
 
 @contextmanager
@@ -65,7 +94,7 @@ def refuse(message: object, code: int = USER_ERROR) -> NoReturn:
         message: What is wrong, or the error that says it.
         code: The exit code.
     """
-    if any(os.environ.get(name, "0") != "0" for name in _RANKS):
+    if not is_rank_zero():
         time.sleep(_PRECEDENCE)
     sys.stderr.write(f"{error_line(message)}\n")
     sys.exit(code)

@@ -1,0 +1,211 @@
+"""The chance of a right answer: gradient-boosted trees, stored as numbers, calibrated.
+
+In: features of questions at points. Out: probabilities. The fitting is scikit-learn's; what is
+stored are the trees' own numbers, and `ChanceModel` evaluates them without scikit-learn. Friedman,
+"Greedy Function Approximation" (2001); Platt, "Probabilistic Outputs" (1999), for the calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import GradientBoostingClassifier
+
+Floats = NDArray[np.float64]
+FOLDS = 5
+_LEAF = -1
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A regression tree; node 0 is its root.
+
+    Args:
+        feature: Of every node the column it asks about; -1 in a leaf.
+        threshold: The left child takes what is at most this, in float32 as the trees were grown.
+        left: Number of the left child.
+        right: Number of the right child.
+        value: What a leaf says.
+    """
+
+    feature: tuple[int, ...]
+    threshold: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    value: tuple[float, ...]
+
+    def predict(self, rows: NDArray[np.float32]) -> Floats:
+        """(M,) of (M, F)."""
+        feature, threshold = np.array(self.feature), np.array(self.threshold)
+        left, right = np.array(self.left), np.array(self.right)
+        node = np.zeros(len(rows), dtype=np.int64)
+        every = np.arange(len(rows))
+        while True:
+            asked = feature[node]
+            inner = asked != _LEAF
+            if not inner.any():
+                values: Floats = np.array(self.value)[node]
+                return values
+            goes_left = rows[every, np.maximum(asked, 0)] <= threshold[node]
+            node = np.where(inner, np.where(goes_left, left[node], right[node]), node)
+
+
+@dataclass(frozen=True)
+class ChanceModel:
+    """Boosted trees and a calibration.
+
+    Args:
+        start: Logit before the first tree.
+        rate: Share of each tree that counts.
+        trees: In order.
+        slope: Of the calibration: the calibrated logit is slope * logit + shift.
+        shift: See `slope`.
+    """
+
+    start: float
+    rate: float
+    trees: tuple[Tree, ...]
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def logits(self, rows: Floats) -> Floats:
+        """(M,) of (M, F), before calibration."""
+        narrow = rows.astype(np.float32)
+        total = np.full(len(rows), self.start)
+        for tree in self.trees:
+            total += self.rate * tree.predict(narrow)
+        return total
+
+    def predict(self, rows: Floats) -> Floats:
+        """(M,) calibrated probabilities of a right answer, of (M, F)."""
+        return sigmoid(self.slope * self.logits(rows) + self.shift)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Logits to probabilities, without overflow."""
+    probabilities: Floats = np.exp(-np.logaddexp(0.0, -logits))
+    return probabilities
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """How trees are grown.
+
+    Args:
+        trees: How many.
+        depth: Of each.
+        rate: Share of each that counts.
+        sample_share: Of the rows that each sees.
+        feature_share: Of the features that each split may choose from.
+        leaf_rows: Fewest rows in a leaf.
+        forests: How many are grown, from one seed each; their logits are averaged.
+        seed: Of what the first draws; each further one has the next.
+    """
+
+    trees: int = 120
+    depth: int = 4
+    rate: float = 0.08
+    sample_share: float = 0.6
+    feature_share: float = 0.5
+    leaf_rows: int = 20
+    forests: int = 1
+    seed: int = 0
+
+
+def fit_chance(
+    table: Floats, accuracy: Floats, images: Sequence[str], boosting: Boosting
+) -> tuple[ChanceModel, Floats]:
+    """Fit, and calibrate on what each fold's model says of images that it has not seen.
+
+    Args:
+        table: (N, P, F) features.
+        accuracy: (N, P) scores in [0, 1]; a score between counts as right and wrong in part.
+        images: (N) keys; an image's questions are in one fold.
+        boosting: How.
+
+    Returns:
+        The model of all rows, and (N, P) calibrated chances from the folds, for honest estimates.
+
+    Raises:
+        ConfigError: Fewer images than folds, or answers that are all right or all wrong.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+
+    count, points, width = table.shape
+    rows, scores = table.reshape(-1, width), accuracy.reshape(-1)
+    groups = np.repeat(np.asarray(images), points)
+    if len(set(images)) < FOLDS:
+        raise ConfigError("results", len(set(images)), f"{FOLDS} images or more to fit on")
+    held_out = np.empty(len(rows))
+    for seen, unseen in GroupKFold(FOLDS).split(rows, groups=groups):
+        held_out[unseen] = _grow(rows[seen], scores[seen], boosting).logits(rows[unseen])
+    doubled, right, weights = _weighted(held_out[:, None], scores)
+    calibration = LogisticRegression(C=1e6).fit(doubled, right, weights)
+    slope, shift = float(calibration.coef_[0, 0]), float(calibration.intercept_[0])
+    whole = _grow(rows, scores, boosting)
+    model = ChanceModel(whole.start, whole.rate, whole.trees, slope, shift)
+    return model, sigmoid(slope * held_out + shift).reshape(count, points)
+
+
+def stored(classifier: GradientBoostingClassifier) -> ChanceModel:
+    """The trees of a fitted two-class classifier with log loss and its default start."""
+    prior = float(classifier.init_.class_prior_[1])
+    trees = []
+    for (regressor,) in classifier.estimators_:
+        tree: Any = regressor.tree_
+        trees.append(
+            Tree(
+                feature=tuple(int(f) if f >= 0 else _LEAF for f in tree.feature),
+                threshold=tuple(map(float, tree.threshold)),
+                left=tuple(max(int(n), 0) for n in tree.children_left),
+                right=tuple(max(int(n), 0) for n in tree.children_right),
+                value=tuple(map(float, tree.value[:, 0, 0])),
+            )
+        )
+    start = float(np.log(prior / (1 - prior)))
+    return ChanceModel(start, float(classifier.learning_rate), tuple(trees))
+
+
+def _grow(rows: Floats, scores: Floats, boosting: Boosting) -> ChanceModel:
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    doubled, right, weights = _weighted(rows, scores)
+    if len(set(right)) < 2:
+        word = "right" if right[0] else "wrong"
+        raise ConfigError("results", word, "answers of both kinds; these are all of one")
+    grown = [
+        stored(
+            GradientBoostingClassifier(
+                n_estimators=boosting.trees,
+                max_depth=boosting.depth,
+                learning_rate=boosting.rate,
+                subsample=boosting.sample_share,
+                max_features=boosting.feature_share,
+                min_samples_leaf=boosting.leaf_rows,
+                random_state=boosting.seed + number,
+            ).fit(doubled, right, weights)
+        )
+        for number in range(boosting.forests)
+    ]
+    # All start from the same logit: the mean of their sums is the sum of a share of every tree.
+    trees = tuple(tree for model in grown for tree in model.trees)
+    return ChanceModel(grown[0].start, grown[0].rate / len(grown), trees)
+
+
+def _weighted(rows: Floats, scores: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Rows once as right and once as wrong, as far as they are either."""
+    right, wrong = scores > 0, scores < 1
+    return (
+        np.concatenate([rows[right], rows[wrong]]),
+        np.concatenate([np.ones(right.sum(), np.int64), np.zeros(wrong.sum(), np.int64)]),
+        np.concatenate([scores[right], 1 - scores[wrong]]),
+    )

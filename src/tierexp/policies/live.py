@@ -1,0 +1,276 @@
+"""Policies at work: what decides while an evaluation runs, as `tierexp.tiers.policy` asks for it.
+
+In: samples as a policy may see them. Out: the number of the point of each, and whether another one
+is asked after an answer. Each option of `conf/policy` is a function here; fitting and replaying
+read its settings, an evaluation lets it decide. Decides as the replay does, sample by sample.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tierexp.errors import ConfigError, ImageDecodeError
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.policies.cascade import Cascade, Chain
+from tierexp.policies.costs import Unit, parse_budget
+from tierexp.policies.detail import HUES, Regions, regions, thumbnail_side
+from tierexp.policies.features import GROUPS, Group
+from tierexp.policies.policy_file import PolicyFile, policy_from, read_policy
+from tierexp.policies.questions import Questions
+from tierexp.policies.replay import check_budget_between
+from tierexp.policies.router import Router
+from tierexp.policies.settings import (
+    CascadeSettings,
+    FittedSettings,
+    LookupSettings,
+    MixtureSettings,
+    OracleSettings,
+    PolicySettings,
+    RouterSettings,
+)
+from tierexp.policies.static import Lookup, Mixture
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.policy import OperatingPoint, PointAnswer, SampleView
+from tierexp.tiers.selection import select_crops_many
+
+_NOTHING: Regions = dict.fromkeys(HUES, ())
+
+
+@dataclass(frozen=True)
+class LivePolicy:
+    """An option of `conf/policy`.
+
+    Args:
+        settings: Of the option.
+        preprocessing: Of the evaluation that it decides in; None where it is fitted or replayed.
+    """
+
+    settings: PolicySettings
+    preprocessing: Preprocessing | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the option."""
+        return self.settings.name
+
+    @cached_property
+    def file(self) -> PolicyFile:
+        """That was fitted.
+
+        Raises:
+            ConfigError: None is named, or it holds another policy or other points.
+            DataError: It cannot be read.
+        """
+        if not isinstance(self.settings, FittedSettings):
+            allowed = "one that does not know the answers beforehand; the oracle is for replay.py"
+            raise ConfigError("policy", self.name, allowed)
+        file = read_policy(self.settings.path)
+        if file.policy != self.name:
+            allowed = f"the file holds a policy {file.policy}: policy={file.policy}"
+            raise ConfigError("policy.file", self.name, allowed)
+        if self.settings.points is not None and set(self.settings.points) != set(file.points):
+            allowed = f"the points it was fitted for, {', '.join(file.points)}"
+            raise ConfigError("policy.points", list(self.settings.points), allowed)
+        return file
+
+    @cached_property
+    def points(self) -> tuple[OperatingPoint, ...]:
+        """Those that it was fitted for, the cheapest first.
+
+        Raises:
+            ConfigError: A cascade by hand without points, or with another number of thresholds.
+        """
+        if self._by_hand is None:
+            return tuple(operating_point(name) for name in self.file.points)
+        names, thresholds = self.settings.points, self._by_hand
+        if names is None:
+            raise ConfigError("policy.points", None, "a list, with policy.thresholds beside it")
+        if len(thresholds) != len(names) - 1:
+            allowed = f"{len(names) - 1} of them, one fewer than the points"
+            raise ConfigError("policy.thresholds", list(thresholds), allowed)
+        return tuple(operating_point(name) for name in names)
+
+    @property
+    def _by_hand(self) -> Sequence[float] | None:
+        """Thresholds that need no file."""
+        return self.settings.thresholds if isinstance(self.settings, CascadeSettings) else None
+
+    @cached_property
+    def _chain(self) -> Chain | None:
+        if self._by_hand is not None:
+            return Chain(tuple(range(len(self.points))), tuple(self._by_hand))
+        policy = policy_from(self.file, None)
+        if not isinstance(policy, Cascade):
+            return None
+        unit, means = self.settings.unit, self._means()
+        budget = parse_budget(self.settings.budget, max(means))
+        check_budget_between(budget, self.settings.budget, self.file.points, means, unit)
+        return policy.chain_within(unit, budget)
+
+    def choose(self, samples: Sequence[SampleView]) -> Sequence[int]:
+        """The number of the first point of every sample, see `tierexp.tiers.policy.Policy`.
+
+        Raises:
+            ConfigError: A budget below the cheapest point's mean cost, or above the dearest's.
+        """
+        if not samples:
+            return []
+        if self._chain is not None:
+            return [self._chain.points[0]] * len(samples)
+        asked = self._questions(samples)
+        unit = self.settings.unit
+        looks = self.file.router is not None and "detail" in self.file.router.space.groups
+        policy = policy_from(self.file, _look(samples) if looks else None, self._seed)
+        if isinstance(policy, Router):
+            means = [float(m) for m in policy.planned_cost(asked, unit).mean(axis=0)]
+        else:
+            means = self._means()
+        budget = parse_budget(self.settings.budget, max(means))
+        check_budget_between(budget, self.settings.budget, self.file.points, means, unit)
+        if isinstance(policy, Router | Lookup | Mixture):
+            return [int(point) for point in policy.chooser(asked, unit)(budget)]
+        raise ConfigError("policy", self.name, "one that chooses before it asks")
+
+    def again(self, sample: SampleView, answers: Sequence[PointAnswer]) -> int | None:  # noqa: ARG002
+        """The number of the point to ask next, see `tierexp.tiers.policy.Policy`.
+
+        Raises:
+            ConfigError: The model does not tell how sure it is.
+        """
+        chain = self._chain
+        if chain is None:
+            return None
+        step, confidence = len(answers) - 1, answers[-1].confidence
+        if step >= len(chain.thresholds):
+            return None
+        if confidence is None:
+            raise ConfigError("policy", self.name, "with a model that tells its confidence")
+        return chain.points[step + 1] if confidence < chain.thresholds[step] else None
+
+    @property
+    def _seed(self) -> int:
+        return self.settings.random_state if isinstance(self.settings, MixtureSettings) else 0
+
+    def _means(self) -> list[float]:
+        """Mean cost of every point on the questions of the fitting."""
+        unit = self.settings.unit
+        for figures in self.file.figures:
+            if unit not in figures.mean_cost:
+                allowed = f"the policy was fitted on results with {', '.join(figures.mean_cost)}"
+                raise ConfigError("policy.unit", unit, allowed)
+        return [figures.mean_cost[unit] for figures in self.file.figures]
+
+    def _questions(self, samples: Sequence[SampleView]) -> Questions:
+        """What is known of samples before anything is encoded."""
+        if self.preprocessing is None:
+            raise ValueError("a policy decides in an evaluation alone")
+        geometry, threshold = self.preprocessing.geometry, self.preprocessing.threshold
+        heights, widths = np.array([sample.image_size for sample in samples]).T
+        chosen = [
+            select_crops_many(point.tier, heights, widths, geometry, threshold)
+            for point in self.points
+        ]
+        tokens = [
+            [geometry.llm_vision_tokens((int(down), int(across))) for down, across in c.tilings]
+            for c in chosen
+        ]
+        selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
+        knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
+        return Questions(
+            texts=tuple(sample.question for sample in samples),
+            images=tuple(sample.image_key for sample in samples),
+            sizes=np.stack([heights, widths], axis=1).astype(np.float64),
+            tilings=np.stack([c.tilings for c in chosen], axis=1).astype(np.float64),
+            mismatch=np.stack([c.mismatch for c in chosen], axis=1),
+            llm_vision_tokens=np.array(tokens, dtype=np.float64).T,
+            selected_vision_tokens=np.array(selected, dtype=np.float64).T,
+            top_k=knobs[:, 0],
+            num_active_blocks=knobs[:, 1],
+        )
+
+
+def operating_point(name: str) -> OperatingPoint:
+    """A point by its name in a sweep: `low`, or `low top_k=1`.
+
+    Raises:
+        ConfigError: There is no such tier.
+    """
+    tier, *settings = name.split()
+    knobs: dict[str, object] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        knobs[key] = None if value == "None" else int(value)
+    return OperatingPoint(name, load_tier(tier), knobs)
+
+
+def _look(samples: Sequence[SampleView]) -> Mapping[str, Regions]:
+    """Regions by image; none of an image that cannot be decoded, whose samples fail later."""
+    found: dict[str, Regions] = {}
+    for sample in samples:
+        if sample.image_key in found:
+            continue
+        size = sample.image_size
+        try:
+            found[sample.image_key] = regions(sample.thumbnail(thumbnail_side(*size)), size)
+        except ImageDecodeError:
+            found[sample.image_key] = _NOTHING
+    return found
+
+
+def lookup(
+    points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
+    file: str | None = None, preprocessing: Preprocessing | None = None,
+) -> LivePolicy:  # fmt: skip
+    """The option of that name, see `LookupSettings`."""
+    return _made(LookupSettings(points, budget, unit, file), preprocessing)
+
+
+def mixture(
+    points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
+    file: str | None = None, random_state: int = 0, preprocessing: Preprocessing | None = None,
+) -> LivePolicy:  # fmt: skip
+    """The option of that name, see `MixtureSettings`."""
+    return _made(MixtureSettings(points, budget, unit, file, random_state), preprocessing)
+
+
+def router(
+    points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
+    file: str | None = None, features: Sequence[Group] = GROUPS, trees: int = 120, depth: int = 4,
+    rate: float = 0.08, random_state: int = 0,
+    preprocessing: Preprocessing | None = None,
+) -> LivePolicy:  # fmt: skip
+    """The option of that name, see `RouterSettings`."""
+    settings = RouterSettings(
+        points, budget, unit, file, features, trees, depth, rate, random_state
+    )
+    return _made(settings, preprocessing)
+
+
+def cascade(
+    points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
+    file: str | None = None, thresholds: Sequence[float] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> LivePolicy:  # fmt: skip
+    """The option of that name, see `CascadeSettings`."""
+    return _made(CascadeSettings(points, budget, unit, file, thresholds), preprocessing)
+
+
+def oracle(
+    points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
+    preprocessing: Preprocessing | None = None,
+) -> LivePolicy:  # fmt: skip
+    """The option of that name, see `OracleSettings`."""
+    return _made(OracleSettings(points, budget, unit), preprocessing)
+
+
+def _made(settings: PolicySettings, preprocessing: Preprocessing | None) -> LivePolicy:
+    policy = LivePolicy(settings, preprocessing)
+    if preprocessing is not None:
+        _ = policy.points  # what cannot work is said before anything runs
+    return policy

@@ -1,0 +1,223 @@
+"""A fitted policy on disk: JSON, with what it was fitted on.
+
+In: what fitting found. Out: a file, and from it the policy again, without scikit-learn. Says where
+it meets other weights, points or data than it was fitted for. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tierexp.errors import ConfigError, DataError
+from tierexp.policies.cascade import Cascade, Chain
+from tierexp.policies.decision import Policy
+from tierexp.policies.detail import Regions
+from tierexp.policies.images import look_at
+from tierexp.policies.latency_model import CostModelError
+from tierexp.policies.router import Router, RouterParameters
+from tierexp.policies.static import Lookup, Mixture, PointFigures
+from tierexp.policies.sweep import Sweep
+from tierexp.results.files import read_results, write_results
+
+SCHEMA_VERSION = 1
+KIND = "policy"
+FittedName = Literal["lookup", "mixture", "router", "cascade"]
+_NOT_THE_SAMPLES = ("split", "max_samples", "batch_size", "num_workers", "on_error")
+"""Keys of `data` in which two sweeps of one data set may differ."""
+
+
+@dataclass(frozen=True)
+class FittedOn:
+    """What a policy was fitted on.
+
+    Args:
+        dataset: Name of the data set, its split included.
+        data: The settings of `data` that say which data set it is, whatever the split.
+        model: Name of the model; None where older results do not say.
+        inputs: By point: digests of weights and samples.
+        num_samples: Questions.
+        num_images: That they are about.
+        versions: Of the packages that fitted it.
+        git_commit: Of the checkout; None for an installed package.
+    """
+
+    dataset: str
+    data: dict[str, str]
+    model: str | None
+    inputs: dict[str, dict[str, str]]
+    num_samples: int
+    num_images: int
+    versions: dict[str, str]
+    git_commit: str | None
+
+
+@dataclass(frozen=True)
+class PointKnobs:
+    """Of one point.
+
+    Args:
+        top_k: Experts per token; 1 for a dense model.
+        num_active_blocks: Decoder blocks that run.
+    """
+
+    top_k: int
+    num_active_blocks: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the policy reaches by cross-validation within the questions of the fitting.
+
+    Args:
+        budget: Mean cost.
+        accuracy: Of the policy.
+        mixture: Of the random mixture of the points, at that cost.
+    """
+
+    budget: float
+    accuracy: float
+    mixture: float
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """The file.
+
+    Args:
+        schema_version: Of these fields.
+        kind: `policy`.
+        policy: Its name.
+        points: In the order of their cost.
+        figures: Of the points, on the questions of the fitting.
+        fitted_on: See `FittedOn`.
+        estimates: By unit; empty where a policy has no cross-validation.
+        cost_model_errors: By unit: of the latency model, point by point held out.
+        knobs: Of the points, in their order.
+        router: Of a router.
+        chains: Of a cascade, by unit.
+    """
+
+    schema_version: int
+    kind: str
+    policy: str
+    points: tuple[str, ...]
+    figures: tuple[PointFigures, ...]
+    fitted_on: FittedOn
+    estimates: dict[str, tuple[Estimate, ...]]
+    cost_model_errors: dict[str, tuple[CostModelError, ...]]
+    knobs: tuple[PointKnobs, ...]
+    router: RouterParameters | None = None
+    chains: dict[str, tuple[Chain, ...]] | None = None
+
+
+def read_policy(path: Path) -> PolicyFile:
+    """Read what `write_policy` wrote.
+
+    Raises:
+        DataError: It is missing, or no policy of this version.
+    """
+    file = read_results(PolicyFile, SCHEMA_VERSION, path)
+    if file.kind != KIND:
+        raise DataError(f"{path} is not a policy file: its kind is {file.kind!r}")
+    return file
+
+
+def write_policy(file: PolicyFile, path: Path) -> None:
+    """Write a policy.
+
+    Raises:
+        MachineError: It cannot be written.
+    """
+    write_results(file, path)
+
+
+def data_identity(config: Mapping[str, Any] | None, dataset: str) -> dict[str, str]:
+    """What says which data set results are about, whatever the split.
+
+    Args:
+        config: Resolved, as results keep it; None of older ones.
+        dataset: Its name there.
+    """
+    if config is None:
+        return {"dataset": dataset}
+    return {k: str(v) for k, v in config["data"].items() if k not in _NOT_THE_SAMPLES}
+
+
+def matched(file: PolicyFile, name: str, sweep: Sweep, key: str, anyway: bool) -> tuple[str, ...]:
+    """Refuse a policy that belongs elsewhere; say where it was fitted on something else.
+
+    Args:
+        file: The policy.
+        name: That it was asked for by.
+        sweep: It is to decide on.
+        key: Of the configuration that named the file.
+        anyway: Go on where the model or the data set is another.
+
+    Returns:
+        Lines to say; none where everything is as in the fitting.
+
+    Raises:
+        ConfigError: It is another policy, of other points, or another model's or data set's and
+            `anyway` is false.
+    """
+    on = file.fitted_on
+    if file.policy != name:
+        raise ConfigError(key, name, f"the file holds a policy {file.policy}: policy={file.policy}")
+    if file.points != sweep.points:
+        allowed = f"the points it was fitted for, {', '.join(file.points)}: policy.points=[...]"
+        raise ConfigError(key, ", ".join(sweep.points), allowed)
+    said = []
+    identity = data_identity(sweep.config, sweep.dataset)
+    if on.model != sweep.model:
+        said.append(f"fitted for the model {on.model}, these results are of {sweep.model}")
+    if on.data != identity:
+        said.append(f"fitted on the data set {on.dataset}, these results are of {sweep.dataset}")
+    if said and not anyway:
+        raise ConfigError(key, name, f"{said[0]}; other_data=true goes on all the same")
+    digests = {p: on.inputs.get(p, {}).get("weights") for p in sweep.points}
+    here = {p: sweep.inputs[p].get("weights") for p in sweep.points}
+    if digests != here:
+        said.append(
+            "fitted for weights of another digest: other files, or the same at another place"
+        )
+    samples = {on.inputs.get(p, {}).get("samples") for p in sweep.points}
+    if samples == {sweep.inputs[p].get("samples") for p in sweep.points} and None not in samples:
+        said.append("fitted on these very questions: its figures say little about others")
+    return tuple(said)
+
+
+def policy_of(file: PolicyFile, sweep: Sweep, seed: int = 0) -> Policy:
+    """The policy in a file, ready for a sweep; the images are opened where it looks at them.
+
+    Raises:
+        DataError: The images are not to be had.
+    """
+    looks = file.router is not None and "detail" in file.router.space.groups
+    return policy_from(file, look_at(sweep).regions() if looks else None, seed)
+
+
+def policy_from(
+    file: PolicyFile, images: Mapping[str, Regions] | None, seed: int = 0
+) -> Lookup | Mixture | Cascade | Router:
+    """The policy in a file.
+
+    Args:
+        file: See `read_policy`.
+        images: Regions by image key, for a router that looks at them.
+        seed: Of a mixture.
+
+    Raises:
+        DataError: The file holds nothing of its policy.
+    """
+    if file.policy == "lookup":
+        return Lookup(file.figures)
+    if file.policy == "mixture":
+        return Mixture(file.figures, seed)
+    if file.chains is not None:
+        return Cascade(file.chains)
+    if file.router is None:
+        raise DataError(f"the file holds nothing of its policy {file.policy}")
+    return Router(file.router, images)

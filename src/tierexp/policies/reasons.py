@@ -1,0 +1,116 @@
+"""Why a router sent a question where it did.
+
+In: a router and what it decided. Out: a few questions, and for each the features that decided most:
+those without which, put to what is usual at every point, the dearest point would have looked least
+(or most) worth its cost. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.policies.features import feature_table
+from tierexp.policies.router import Router
+from tierexp.policies.sweep import Sweep
+
+EACH = 3
+"""Questions that are shown as sent up, and as sent down."""
+REASONS = 2
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One feature.
+
+    Args:
+        feature: Its name.
+        value: Of this question at the point it was sent to.
+        usual: The median over all questions at that point.
+        effect: By how much it raises the chance that the dearest point gains over the cheapest.
+    """
+
+    feature: str
+    value: float
+    usual: float
+    effect: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question.
+
+    Args:
+        sample_id: Its name.
+        question: Its words.
+        point: It was sent to.
+        chances: Of a right answer, by point.
+        reasons: The strongest first.
+    """
+
+    sample_id: str
+    question: str
+    point: str
+    chances: dict[str, float]
+    reasons: tuple[Reason, ...]
+
+
+def routed_examples(router: Router, sweep: Sweep, final: NDArray[np.int64]) -> tuple[Example, ...]:
+    """Of the questions sent to the dearest point those with the most to gain there, of those sent
+    to the cheapest those with the least.
+
+    Args:
+        router: That decided.
+        sweep: The questions.
+        final: (N,) the points it decided on.
+    """
+    chances = router.chances(sweep.asked)
+    gain = chances[:, -1] - chances[:, 0]
+    dearest, cheapest = len(sweep.points) - 1, 0
+    up = [n for n in np.argsort(-gain, kind="stable") if final[n] == dearest][:EACH]
+    down = [n for n in np.argsort(gain, kind="stable") if final[n] == cheapest][:EACH]
+    p = router.parameters
+    table = feature_table(p.space, sweep.asked, router.images, p.resize)
+    usual = np.median(table, axis=0)  # (P, F)
+    examples = []
+    for row in (*up, *down):
+        upwards = 1 if final[row] == dearest else -1
+        reasons = sorted(
+            _reasons(router, table[row], usual, float(gain[row]), int(final[row])),
+            key=lambda reason: -upwards * reason.effect,
+        )
+        examples.append(
+            Example(
+                sweep.sample_ids[row],
+                sweep.questions[row],
+                sweep.points[int(final[row])],
+                {name: float(c) for name, c in zip(sweep.points, chances[row], strict=True)},
+                tuple(reasons[:REASONS]),
+            )
+        )
+    return tuple(examples)
+
+
+def _reasons(
+    router: Router,
+    features: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    gain: float,
+    point: int,
+) -> list[Reason]:
+    """Of every feature but the point's number; `features` and `usual` are (P, F)."""
+    names = router.parameters.space.names
+    found = []
+    for column, name in enumerate(names):
+        if name == "point" or np.array_equal(features[:, column], usual[:, column]):
+            continue
+        without = features.copy()
+        without[:, column] = usual[:, column]
+        chances = router.parameters.chance.predict(without)
+        effect = gain - float(chances[-1] - chances[0])
+        found.append(
+            Reason(name, float(features[point, column]), float(usual[point, column]), effect)
+        )
+    return found

@@ -1,0 +1,158 @@
+"""The settings of the group `policy`, one class an option; `conf/policy` holds their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tierexp.config.checks import MAX_SEED, number, path, text, whole_number
+from tierexp.errors import ConfigError
+from tierexp.policies.chance import Boosting
+from tierexp.policies.costs import Unit, check_unit, parse_budget
+from tierexp.policies.features import Group, check_groups
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """What all policies have.
+
+    Args:
+        points: To choose from, by name; None takes all that the results hold.
+        budget: Mean cost per question, a number or a share such as `0.6x` of the dearest point's.
+        unit: Of the cost.
+
+    Raises:
+        ConfigError: A value that cannot work, as of every class here.
+    """
+
+    points: Sequence[str] | None = None
+    budget: Any = "0.6x"
+    unit: Unit = "llm_vision_tokens"
+    name: ClassVar[str]
+    fitted: ClassVar[bool] = True
+    """Whether `fit_policy.py` makes it, so that `file` is needed."""
+
+    def __post_init__(self) -> None:
+        check_unit(self.unit)
+        parse_budget(self.budget, 1.0)
+        if self.points is not None:
+            if isinstance(self.points, str) or len(set(self.points)) < 2:
+                allowed = "a list of two points or more, such as [low,medium,high]"
+                raise ConfigError("policy.points", self.points, allowed)
+            for point in self.points:
+                text("policy.points", point)
+
+
+@dataclass(frozen=True)
+class FittedSettings(PolicySettings):
+    """What those have that are fitted.
+
+    Args:
+        file: That `fit_policy.py` wrote.
+    """
+
+    file: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Of the file.
+
+        Raises:
+            ConfigError: None is named.
+        """
+        if self.file is None:
+            allowed = f"the file of: python fit_policy.py policy={self.name} results=DIR"
+            raise ConfigError("policy.file", None, allowed)
+        return path("policy.file", self.file)
+
+
+@dataclass(frozen=True)
+class LookupSettings(FittedSettings):
+    """The best point for the budget in earlier results."""
+
+    name = "lookup"
+
+
+@dataclass(frozen=True)
+class MixtureSettings(FittedSettings):
+    """A random mixture of two points.
+
+    Args:
+        random_state: Of the draw.
+    """
+
+    random_state: int = 0
+    name = "mixture"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number("policy.random_state", self.random_state, 0, MAX_SEED)
+
+
+@dataclass(frozen=True)
+class RouterSettings(FittedSettings):
+    """Predicted chances, the budget spent best.
+
+    Args:
+        features: Groups of `tierexp.policies.features`; read when fitting.
+        trees: How many; when fitting.
+        depth: Of each tree; when fitting.
+        rate: Share of each tree that counts; when fitting.
+        random_state: Of the fitting.
+    """
+
+    features: Sequence[Group] = field(default=("words", "sizes", "points", "detail"))
+    trees: int = 120
+    depth: int = 4
+    rate: float = 0.08
+    random_state: int = 0
+    name = "router"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_groups(self.features)
+        whole_number("policy.trees", self.trees, 1)
+        whole_number("policy.depth", self.depth, 1, 12)
+        if number("policy.rate", self.rate, 0) == 0:
+            raise ConfigError("policy.rate", self.rate, "a number above 0")
+        whole_number("policy.random_state", self.random_state, 0, MAX_SEED)
+
+    @property
+    def boosting(self) -> Boosting:
+        """How its trees are grown."""
+        return Boosting(trees=self.trees, depth=self.depth, rate=self.rate, seed=self.random_state)
+
+
+@dataclass(frozen=True)
+class CascadeSettings(FittedSettings):
+    """Cheap first, on while in doubt.
+
+    Args:
+        thresholds: Of the mean log-probability, one fewer than points; None takes those of the
+            file that fit the budget.
+    """
+
+    thresholds: Sequence[float] | None = None
+    name = "cascade"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given: object = self.thresholds
+        if given is None:
+            return
+        numbers = (
+            list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [""]
+        )
+        if not all(type(threshold) in (int, float) for threshold in numbers):
+            allowed = "a list of mean log-probabilities, such as [-0.1,-0.05]"
+            raise ConfigError("policy.thresholds", given, allowed)
+
+
+@dataclass(frozen=True)
+class OracleSettings(PolicySettings):
+    """The bound."""
+
+    name = "oracle"
+    fitted = False

@@ -1,0 +1,73 @@
+"""`eval.py policy=...` for real: every sample gets the points and score that its replay says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.command_line import Outcome, assert_refused, run_command, run_eval
+from tierexp.policies.commands import fit
+from tierexp.policies.policy_file import policy_of, read_policy
+from tierexp.policies.replay import replay
+from tierexp.policies.sweep import read_sweep
+from tierexp.results.files import load_results
+
+UNIT = "llm_vision_tokens"
+QUIET = ("data.max_samples=70", "data.num_workers=0", "logger=none", "trainer=cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A static sweep over ten pictures and the policies that fit it."""
+    folder = tmp_path_factory.mktemp("live")
+    swept = run_eval("-m", "tier=fixed_288,medium", *QUIET, f"output_dir={folder / 'sweep'}")
+    assert swept.code == 0, swept.err
+    for policy in ("router", "cascade", "mixture"):
+        fast = ("policy.trees=40",) if policy == "router" else ()
+        fitted = run_command(
+            fit, "fit_policy", f"policy={policy}", *fast, f"results={folder / 'sweep'}",
+            f"output_dir={folder}",
+        )  # fmt: skip
+        assert fitted.code == 0, fitted.err
+    return folder
+
+
+def evaluated(folder: Path, policy: str, *arguments: str) -> Outcome:
+    return run_eval(
+        f"policy={policy}", f"policy.file={folder / f'{policy}.json'}", *QUIET,
+        f"output_dir={folder / policy}", *arguments,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("policy", ["router", "cascade", "mixture"])
+def test_a_run_and_its_replay_agree_sample_by_sample(folder: Path, policy: str) -> None:
+    sweep = read_sweep(folder / "sweep")
+    decided = replay(policy_of(read_policy(folder / f"{policy}.json"), sweep), sweep, UNIT)
+    low, high = sweep.cost(UNIT).mean(axis=0)
+    budget = round(float(low + 0.8 * (high - low)), 3)
+    decision = decided.plan(budget)
+    assert len(set(decision.final)) == 2  # else there is nothing to agree on
+    outcome = evaluated(folder, policy, f"policy.budget={budget}")
+    assert outcome.code == 0, outcome.err
+    (file,) = (folder / policy).glob("*_tier-*.json")
+    samples = {sample.sample_id: sample for sample in load_results(file).per_sample_results}
+    assert set(samples) == set(sweep.sample_ids)
+    for row, name in enumerate(sweep.sample_ids):
+        sample = samples[name]
+        assert sample.point == sweep.points[decision.final[row]]
+        run = [*(one.point for one in sample.earlier_passes), sample.point]
+        assert run == [sweep.points[n] for n in np.flatnonzero(decision.passes[row])]
+        assert sample.accuracy == sweep.accuracy[row, decision.final[row]]
+        paid = sum(one.llm_vision_tokens for one in sample.earlier_passes)
+        spent = decision.cost(sweep, UNIT)[row]
+        assert paid + sample.number("llm_vision_tokens") == spent
+
+
+def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
+    assert_refused(evaluated(folder, "router", "policy.budget=5000"), ["policy.budget", "medium"])
+    assert_refused(run_eval("policy=router", *QUIET), ["policy.file", "fit_policy.py"])
+    assert_refused(run_eval("policy=oracle", *QUIET), ["policy", "replay.py"])
+    other = run_eval("policy=router", f"policy.file={folder / 'cascade.json'}", *QUIET)
+    assert_refused(other, ["policy=cascade"])

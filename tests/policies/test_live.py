@@ -1,0 +1,157 @@
+"""A policy at work decides what its replay decided, sample by sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.policy_sweeps import POINTS, sweep
+from tierexp.data.tierqa import TierQA
+from tierexp.errors import ConfigError, ImageDecodeError
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.policies import live
+from tierexp.policies.chance import Boosting
+from tierexp.policies.features import GROUPS
+from tierexp.policies.fitting import fit_policy
+from tierexp.policies.images import scaled_down
+from tierexp.policies.policy_file import policy_of, read_policy, write_policy
+from tierexp.policies.replay import replay
+from tierexp.policies.sweep import Sweep
+from tierexp.tiers.files import load_tier
+from tierexp.tiers.policy import PointAnswer, Policy
+
+UNIT = "llm_vision_tokens"
+IMAGES = 12
+PREPROCESSING = Preprocessing(tier=load_tier("medium"))
+
+
+class View:
+    """What an evaluation shows of a sample."""
+
+    def __init__(self, dataset: TierQA, index: int) -> None:
+        self._dataset, self._index = dataset, index
+        self.question = dataset[index].question
+        self.image_key = dataset.image_key(index)
+        self.image_size = dataset.image_size(index)
+
+    def thumbnail(self, side: int) -> NDArray[np.uint8]:
+        return scaled_down(self._dataset.image(self._index), side)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fitted")
+    fitting = sweep(images=25)
+    for name in ("lookup", "mixture", "router", "cascade"):
+        file, _ = fit_policy(name, fitting, GROUPS, Boosting(trees=25))  # type: ignore[arg-type]
+        write_policy(file, folder / f"{name}.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unseen() -> Sweep:
+    return sweep(split="test", images=IMAGES)
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    dataset = TierQA("test", max_samples=7 * IMAGES)
+    return [View(dataset, index) for index in range(len(dataset))]
+
+
+def working(name: str, files: Path, **settings: Any) -> Policy:
+    made: Policy = getattr(live, name)(
+        file=str(files / f"{name}.json"), preprocessing=PREPROCESSING, **settings
+    )
+    return made
+
+
+def ask(policy: Policy, views: list[View], answered: Sweep) -> list[list[int]]:
+    """The points that are run for every sample, in order, with the sweep's own answers."""
+    runs = []
+    for row, first in enumerate(policy.choose(views)):
+        passes = [first]
+        while True:
+            answers = [
+                PointAnswer(point, "", float(answered.confidence[row, point]), None)
+                for point in passes
+            ]
+            point = policy.again(views[row], answers)
+            if point is None:
+                break
+            passes.append(point)
+        runs.append(passes)
+    return runs
+
+
+@pytest.mark.parametrize("name", ["lookup", "mixture", "router", "cascade"])
+@pytest.mark.parametrize("budget", [450, "0.6x", 1000])
+def test_it_runs_what_the_replay_ran(
+    name: str, budget: object, files: Path, unseen: Sweep, views: list[View]
+) -> None:
+    policy = working(name, files, budget=budget)
+    file = read_policy(files / f"{name}.json")
+    if name in ("router",):
+        dearest = float(unseen.cost(UNIT).mean(axis=0).max())
+    else:
+        dearest = max(figures.mean_cost[UNIT] for figures in file.figures)
+    amount = 0.6 * dearest if budget == "0.6x" else float(str(budget))
+    decision = replay(policy_of(file, unseen), unseen, UNIT).plan(amount)
+    runs = ask(policy, views, unseen)
+    assert [passes[-1] for passes in runs] == decision.final.tolist()
+    for passes, expected in zip(runs, decision.passes, strict=True):
+        assert sorted(passes) == np.flatnonzero(expected).tolist()
+
+
+def test_the_points_are_tiers(files: Path) -> None:
+    policy = working("router", files)
+    assert [point.name for point in policy.points] == list(POINTS)
+    assert [point.tier for point in policy.points] == [load_tier(name) for name in POINTS]
+    point = live.operating_point("low top_k=1 num_active_blocks=3")
+    assert point.knobs == {"top_k": 1, "num_active_blocks": 3}
+
+
+def test_a_cascade_by_hand_needs_no_file(views: list[View], unseen: Sweep) -> None:
+    policy = live.cascade(points=["low", "high"], thresholds=[-0.03], preprocessing=PREPROCESSING)
+    assert set(policy.choose(views)) == {0}
+    sure, unsure = (PointAnswer(0, "", c, None) for c in (-0.03, -0.031))
+    assert policy.again(views[0], [sure]) is None
+    assert policy.again(views[0], [unsure]) == 1
+    assert policy.again(views[0], [unsure, PointAnswer(1, "", -9.0, None)]) is None
+    with pytest.raises(ConfigError, match="tells its confidence"):
+        policy.again(views[0], [PointAnswer(0, "", None, None)])
+
+
+def test_an_image_that_cannot_be_decoded_does_not_end_the_run(
+    files: Path, views: list[View]
+) -> None:
+    class Broken(View):
+        def thumbnail(self, side: int) -> NDArray[np.uint8]:
+            raise ImageDecodeError("broken")
+
+    dataset = TierQA("test", max_samples=7 * IMAGES)
+    broken = [Broken(dataset, index) for index in range(7)]
+    assert len(working("router", files).choose([*broken, *views[7:]])) == len(views)
+
+
+def test_what_cannot_work_is_said_before_anything_runs(files: Path, views: list[View]) -> None:
+    with pytest.raises(ConfigError, match=r"replay\.py"):
+        live.oracle(preprocessing=PREPROCESSING)
+    with pytest.raises(ConfigError, match=r"policy\.file=None"):
+        live.router(preprocessing=PREPROCESSING)
+    with pytest.raises(ConfigError, match="policy=cascade"):
+        live.router(file=str(files / "cascade.json"), preprocessing=PREPROCESSING)
+    with pytest.raises(ConfigError, match="fitted for, low, medium, high"):
+        working("router", files, points=["low", "high"])
+    with pytest.raises(ConfigError, match=r"policy\.points=None"):
+        live.cascade(thresholds=[-1.0], preprocessing=PREPROCESSING)
+    for budget in (10, 5000):
+        for name in ("router", "lookup", "cascade"):
+            with pytest.raises(ConfigError, match="of low, to"):
+                working(name, files, budget=budget).choose(views)
+    with pytest.raises(ConfigError, match="latency_ms"):
+        working("lookup", files, unit="latency_ms").choose(views)

@@ -1,0 +1,131 @@
+"""The house: imports flow down the floors, without a circle, and every test stays on its own."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "tierexp"
+FLOORS = (
+    ("errors",),
+    ("machine", "rank", "json_text"),
+    ("config",),
+    ("refusal",),
+    ("tiers",),
+    ("scores",),
+    ("imaging",),
+    ("models",),
+    ("data",),
+    ("runtime",),
+    ("results",),
+    ("policies",),
+    ("report",),
+    ("evaluation",),
+    ("cli",),
+    ("training", "tier_design", "integrations"),
+    ("api",),
+    ("commands",),
+)
+"""From the ground up. A module imports from its own floor's folder and from those below."""
+HEIGHT = {folder: height for height, floor in enumerate(FLOORS) for folder in floor}
+MOST_LINES = 50
+"""Of code in a function: neither its docstring, nor comments, nor blank lines."""
+
+
+def modules() -> dict[str, ast.Module]:
+    """Dotted name to parsed source, of everything in the package."""
+    found = {}
+    for file in sorted(SOURCE.rglob("*.py")):
+        parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(file.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str, tree: ast.Module) -> Iterator[str]:
+    """The package's modules that a module imports, wherever in it, for type checkers too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            below = [f"{node.module}.{alias.name}" for alias in node.names]
+            wanted = [path if path in MODULES else node.module for path in below]
+        else:
+            continue
+        yield from (path for path in wanted if path in MODULES and path != name)
+
+
+GRAPH = {name: sorted({*imports(name, tree)}) for name, tree in MODULES.items()}
+
+
+def folder_of(name: str) -> str:
+    """The room on its floor: the first part below the package."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_every_folder_has_a_floor() -> None:
+    assert {folder_of(name) for name in MODULES} - {""} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if folder_of(name)])
+def test_imports_flow_down(name: str) -> None:
+    here = folder_of(name)
+    for other in GRAPH[name]:
+        there = folder_of(other)
+        # The package's face holds no code that a floor could need; the version is its own.
+        down = (
+            there == here
+            or (name, there) == ("tierexp.commands", "")
+            or (there != "" and HEIGHT[there] < HEIGHT[here])
+        )
+        assert down, f"{name} imports {other}"
+
+
+def test_there_is_no_circle() -> None:
+    left = {name: set(others) for name, others in GRAPH.items()}
+    while free := [name for name, others in left.items() if not others & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"imports go in circles among {', '.join(sorted(left))}"
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines that hold a statement or a part of one."""
+    body = function.body
+    if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]  # the docstring
+    lines = ast.unparse(ast.Module(body, [])).splitlines()  # no comments, no blank lines
+    written = {
+        line
+        for statement in body
+        for node in ast.walk(statement)
+        if hasattr(node, "lineno")
+        for line in (node.lineno, node.end_lineno)
+    }
+    return max(len(lines), len(written))
+
+
+def test_functions_fit_on_a_screen() -> None:
+    long = {
+        f"{name}.{node.name}": code_lines(node)
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and code_lines(node) > MOST_LINES
+    }
+    assert not long
+
+
+def test_no_test_module_imports_another() -> None:
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+                taken = (node.module or "").split(".")
+                assert "support" in taken or taken == ["tests"], f"{file} imports {node.module}"
