@@ -120,4 +120,6 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
             for results in (one, other)
         ]
         assert sure[0] == pytest.approx(sure[1], abs=1e-4)
+        means = [results.pop(f"{key}_mean") for results in (one, other)]
+        assert means[0] == pytest.approx(means[1], abs=1e-4)
     assert one == other

@@ -152,13 +152,13 @@ def blueprint(config: DictConfig, key: str, leave_out: Collection[str] = ()) -> 
 
     Args:
         config: The whole configuration.
-        key: The group.
+        key: The group; `a.b` is one within a group.
         leave_out: Keys of the group that are settings of something else.
 
     Raises:
         ConfigError: It is no group, has no `_target_`, or a value of it is missing or a secret.
     """
-    group = config.get(key)
+    group = OmegaConf.select(config, key)
     if not isinstance(group, DictConfig) or "_target_" not in group:
         raise ConfigError(key, group, "it has to be a group with a _target_")
     settings = {name: value for name, value in resolved(group).items() if name not in leave_out}
@@ -189,7 +189,7 @@ def build(
     """
     made = blueprint(config, key, leave_out)(require_offered=require_offered, **offered)
     if kind is not None:
-        require_members(f"{key}._target_", config[key]._target_, made, kind)
+        require_members(f"{key}._target_", OmegaConf.select(config, key)._target_, made, kind)
     return made
 
 

@@ -28,10 +28,9 @@ def contradiction_in(results: EvaluationResults) -> str | None:
     expected = aggregate(
         results.per_sample_results, results.failures, facts, None, results.provenance
     )
-    found, wanted = _aggregates(results), _aggregates(expected)
-    for name, value in wanted.items():
-        if not _same(found[name], value):
-            return f"its {name} is {found[name]}, its samples give {value}"
+    different = _difference("", _aggregates(results), _aggregates(expected))
+    if different is not None:
+        return different
     latency, timed = results.latency, [s.latency is not None for s in results.per_sample_results]
     if latency is not None and latency.num_samples != sum(timed):
         return f"its latency is of {latency.num_samples} samples, {sum(timed)} were timed"
@@ -41,6 +40,16 @@ def contradiction_in(results: EvaluationResults) -> str | None:
 def _aggregates(results: EvaluationResults) -> dict[str, Any]:
     values = dataclasses.asdict(results)
     return {name: value for name, value in values.items() if name not in _NOT_OF_SAMPLES}
+
+
+def _difference(name: str, found: Any, expected: Any) -> str | None:
+    """The first value that differs, and how; None where none does."""
+    if isinstance(found, dict) and isinstance(expected, dict) and found.keys() == expected.keys():
+        below = (_difference(str(key), found[key], expected[key]) for key in expected)
+        return next((different for different in below if different is not None), None)
+    if _same(found, expected):
+        return None
+    return f"its {name} is {found}, its samples give {expected}"
 
 
 def _same(one: Any, other: Any) -> bool:
