@@ -18,7 +18,6 @@ from typing_extensions import override
 from tierexp.config.build import build
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Resize, Size, place
 from tierexp.models.plans.plan import FamilyGeometry, Grid, Preset
 from tierexp.models.plans.token_tiers import (
@@ -157,6 +156,8 @@ class FamilyPreprocessing(Preprocessing):
         if choice is None:
             own = self.geometry_of_family.plan(*size)
             return SizedImage(pixels, (), own.vision_tokens, own.marks, 1.0)
+        from tierexp.imaging.resample import resample  # needs torch; nothing else here does
+
         placement = place(size, choice.size, self.resize.crops)
         brought = cast("NDArray[np.uint8]", resample(pixels, placement, False, True))
         settings = tuple(sorted(choice.settings.items()))
