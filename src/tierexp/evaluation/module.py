@@ -12,12 +12,13 @@ from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
 
+import torch
 from lightning import LightningModule
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
-from tierexp.errors import MachineError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.asking import Answers, Pass, PointAsker
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.journal import Record as JournalRecord
@@ -25,7 +26,7 @@ from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.imaging.measurements import OneImage
-from tierexp.models.confidence import Confidence, ConfidenceMeter
+from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
 from tierexp.results.codec import decode_many, encode
@@ -173,6 +174,7 @@ class TierEvaluation(LightningModule):
         device = self.trainer.strategy.root_device
         self.model: VisionLanguageModel = load_once(self._setup.source, device)
         self.loaded = True
+        self._refuse_policy()
         self._asker = PointAsker(
             self._setup.policy, self._setup.point_sources, self._data, self.model, device,
             self._answer, self._tokenizer.decode,
@@ -180,6 +182,18 @@ class TierEvaluation(LightningModule):
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
             self.meter = LatencyMeter(settings, self.model, device, peak_before(self._journal))
+
+    def _refuse_policy(self) -> None:
+        """Refuse a policy that asks for what the loaded model does not tell.
+
+        Raises:
+            ConfigError: It needs confidences, and the model tells none.
+        """
+        policy = self._setup.policy
+        needs = getattr(policy, "needs_confidence", False)
+        if needs and not getattr(self.model, "tells_confidence", True):
+            allowed = "with a model that tells its confidence: this server sends no logprobs"
+            raise ConfigError("policy", policy.name, allowed)
 
     @override
     def on_test_start(self) -> None:
@@ -198,8 +212,7 @@ class TierEvaluation(LightningModule):
             for outcome in outcomes:
                 match outcome:
                     case FailedSample():
-                        name = outcome.sample.sample_id
-                        failures[outcome.index] = Failure(name, outcome.reason)
+                        failures[outcome.index] = self._failed(outcome)
                     case PreparedSample():
                         failures[outcome.index] = self._too_large(outcome)
                     case _:
@@ -256,15 +269,18 @@ class TierEvaluation(LightningModule):
         self._restore(self._journal.others())
 
     def _answer(self, inputs: BatchInputs) -> Answers:
-        """The answers, (B, L), what they took where they are timed, and how sure each is."""
+        """The answers, (B, L), what they took where they are timed, and what is known of each."""
         limit = self._setup.source.max_new_tokens
         observer = ConfidenceMeter()
         latency = None
         if self.meter is None:
             tokens = self.model.generate(inputs, limit, observer=observer)
         else:
-            tokens, latency = self.meter.measure(inputs, limit, observer)
-        return tokens, latency, observer.answers or [Confidence(None, None)] * len(tokens)
+            try:
+                tokens, latency = self.meter.measure(inputs, limit, observer)
+            except UnansweredError as error:
+                return torch.empty(1, 0, dtype=torch.long), None, [AnswerFacts(failure=str(error))]
+        return tokens, latency, observer.facts(len(tokens))
 
     def _record(self, passes: Sequence[Pass]) -> SampleResult:
         """What was measured of a sample; its last answer counts."""
@@ -276,9 +292,9 @@ class TierEvaluation(LightningModule):
         target_height, target_width = prepared.target_resolution
         timed = [one.latency for one in passes if one.latency is not None]
         score = self._score(last.text, sample.answers, sample.options)
-        sure = last.confidence
+        sure, billed = last.facts.confidence, last.facts.billed_tokens
         answer = Answer(
-            last.text, sample.answers, score, sure.mean_log_probability, sure.first_margin
+            last.text, sample.answers, score, sure.mean_log_probability, sure.first_margin, billed
         )
         return SampleResult(
             sample_id=sample.sample_id,
@@ -329,10 +345,21 @@ class TierEvaluation(LightningModule):
             selected_vision_tokens=prepared.measured.selected_vision_tokens,
             llm_vision_tokens=prepared.measured.llm_vision_tokens,
             prediction=one.text,
-            confidence=one.confidence.mean_log_probability,
-            first_margin=one.confidence.first_margin,
+            confidence=one.facts.confidence.mean_log_probability,
+            first_margin=one.facts.confidence.first_margin,
             latency=one.latency,
         )
+
+    def _failed(self, failed: FailedSample) -> Failure:
+        """Of a sample whose image cannot be read, or that the model could not answer.
+
+        Raises:
+            DataError: `data.on_error` is `raise`.
+        """
+        name = failed.sample.sample_id
+        if self._setup.loader.on_error == "raise":
+            raise DataError(f"sample {name}: {failed.reason}")
+        return Failure(name, failed.reason)
 
     def _too_large(self, prepared: PreparedSample) -> Failure:
         """Of a sample that does not fit into memory alone.
