@@ -10,7 +10,7 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
 from tierexp.policies.chance import Boosting, ChanceModel, fit_chance, sigmoid, stored
 from tierexp.results.codec import decode
 
@@ -79,7 +79,7 @@ def test_an_image_is_in_one_fold() -> None:
 def test_what_cannot_be_fitted_is_said() -> None:
     with pytest.raises(ConfigError, match="all of one"):
         fit_chance(np.zeros((10, 1, 1)), np.ones((10, 1)), list("abcdefghij"), Boosting())
-    with pytest.raises(ConfigError, match="5 images or more"):
+    with pytest.raises(DataError, match="4 images: a router is fitted on 5 or more"):
         fit_chance(np.zeros((10, 1, 1)), np.ones((10, 1)), list("abcdabcdab"), Boosting())
 
 

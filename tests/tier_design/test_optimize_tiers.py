@@ -84,7 +84,7 @@ def test_the_tier_it_writes_keeps_its_promise(tmp_path: Path, arguments: list[st
 def test_shipped_tiers_stand_beside_it_and_none_is_better(tmp_path: Path) -> None:
     data = ["data=sizes", f"data.path={size_file(tmp_path)}"]
     found, outcome = design(tmp_path / "out", *data, "max_crops=15")
-    assert {figures.tier for figures in found.shipped} == set(shipped_tiers())
+    assert {figures.tier for figures in found.shipped} == set(shipped_tiers()) - {"fixed"}
     for figures in found.shipped:
         assert figures.best is not None
         if figures.tier != "native":  # by a rule of its own, it is no tier
@@ -207,7 +207,7 @@ def test_help_explains_every_key_and_option() -> None:
     assert outcome.code == 0
     assert max(len(line) for line in outcome.out.splitlines()) <= 80
     for key in KEYS:
-        assert re.search(rf"^ *{key}[:=]", outcome.out, re.MULTILINE), key
+        assert re.search(rf"^ *{key}[=\n ]", outcome.out, re.MULTILINE), key
     for group in ("threshold", "data"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert re.search(rf"^ +([a-z0-9_]+, )*{path.stem}[ ,\n]", outcome.out, re.MULTILINE), (

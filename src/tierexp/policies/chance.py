@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from sklearn.ensemble import GradientBoostingClassifier
@@ -135,7 +135,8 @@ def fit_chance(
         The model of all rows, and (N, P) calibrated chances from the folds, for honest estimates.
 
     Raises:
-        ConfigError: Fewer images than folds, or answers that are all right or all wrong.
+        DataError: Fewer images than folds.
+        ConfigError: Answers that are all right or all wrong.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
@@ -144,7 +145,8 @@ def fit_chance(
     rows, scores = table.reshape(-1, width), accuracy.reshape(-1)
     groups = np.repeat(np.asarray(images), points)
     if len(set(images)) < FOLDS:
-        raise ConfigError("results", len(set(images)), f"{FOLDS} images or more to fit on")
+        found = len(set(images))
+        raise DataError(f"results of {found} images: a router is fitted on {FOLDS} or more")
     held_out = np.empty(len(rows))
     for seen, unseen in GroupKFold(FOLDS).split(rows, groups=groups):
         held_out[unseen] = _grow(rows[seen], scores[seen], boosting).logits(rows[unseen])

@@ -23,6 +23,7 @@ from tierexp.policies.features import check_groups
 from tierexp.policies.fitting import fit_policy
 from tierexp.policies.live import LivePolicy
 from tierexp.policies.oracle import Oracle
+from tierexp.policies.packages import FITTING, require
 from tierexp.policies.policy_file import (
     FittedName,
     PolicyFile,
@@ -78,7 +79,7 @@ def fit(config: DictConfig, output_dir: Path) -> None:
     if not isinstance(settings, FittedSettings):
         names = ", ".join(get_args(FittedName))
         raise ConfigError("policy", settings.name, f"one that is fitted: {names}")
-    _require_packages()
+    require(FITTING, settings.name)
     sweep = read_sweep(path("results", resolved(config)["results"])).choose(settings.points)
     sweep.cost(settings.unit)
     router = settings if isinstance(settings, RouterSettings) else RouterSettings()
@@ -230,12 +231,3 @@ def _figure(results: ReplayResults, output_dir: Path) -> Path | None:
             raise
         return None
     return write_figure(results, output_dir / "frontier.png")
-
-
-def _require_packages() -> None:
-    from importlib.util import find_spec
-
-    for module, package in (("sklearn", "scikit-learn"), ("scipy", "scipy")):
-        if find_spec(module) is None:
-            allowed = f"with {package}: pip install 'tierexp[policies]'"
-            raise ConfigError("policy", "fitting", allowed)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 VERSION = 1
 """Of what is looked for; a change of it is a new one."""
@@ -87,6 +86,8 @@ def regions(thumbnail: NDArray[np.uint8], size: tuple[int, int]) -> Regions:
         thumbnail: (h, w, 3) RGB, of any size.
         size: (height, width) of the image, in pixels.
     """
+    from scipy import ndimage  # of the extra `policies`; only a fit policy needs it
+
     down, across = size[0] / thumbnail.shape[0], size[1] / thumbnail.shape[1]
     hsv = np.asarray(Image.fromarray(thumbnail).convert("HSV"))
     hue = hsv[..., 0].astype(np.int32) * 360 // 255

@@ -21,6 +21,7 @@ from tierexp.policies.cascade import Cascade, Chain
 from tierexp.policies.costs import Unit, parse_budget
 from tierexp.policies.detail import HUES, Regions, regions, thumbnail_side
 from tierexp.policies.features import GROUPS, Group
+from tierexp.policies.packages import DECIDING, require
 from tierexp.policies.policy_file import PolicyFile, policy_from, read_policy
 from tierexp.policies.questions import Questions
 from tierexp.policies.replay import check_budget_between
@@ -246,6 +247,8 @@ def router(
     preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `RouterSettings`."""
+    if preprocessing is not None:
+        require(DECIDING, "router")
     settings = RouterSettings(
         points, budget, unit, file, features, trees, depth, rate, random_state
     )

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _runs(path: Path) -> Iterator[ComparedRun]:
+    if not path.exists():
+        raise DataError(f"{path} is no file and no folder")
     if not path.is_dir():
         if not path.match("*_tier-*.json"):
             yield compared_older(read_older_results(path))

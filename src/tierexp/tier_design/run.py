@@ -113,7 +113,9 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
     point = _best_within(frontier, setup.budget)
     assert point is not None  # the fewest crops alone are a tier, and the budget pays for them
     tier = _as_tier(point, setup)
-    shipped = [_figures(load_tier(name), setup, frontier) for name in shipped_tiers()]
+    shipped = [
+        _figures(load_tier(name), setup, frontier) for name in shipped_tiers() if name != "fixed"
+    ]
     design = TierDesign(
         kind=KIND,
         schema_version=SCHEMA_VERSION,
