@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from tierexp.api.composition import composed
-from tierexp.cli.arguments import prepare
+from tierexp.cli.arguments import own_config_dir, prepare
 from tierexp.data.tierqa import TierQA
 
 ROOT = Path(__file__).parents[1]
@@ -76,21 +76,27 @@ def test_a_command_is_read_by_bash_and_hydra(typed: Path, page: str, line: str) 
     assert Path(script).stem in COMMANDS
     if Path(script).stem not in HYDRA or {"--help", "--cfg"} & {*arguments}:
         return
+    own = []
+    if (folder := own_config_dir(arguments)) is not None:
+        for argument in arguments:
+            if argument.startswith("tier="):
+                write_own_tier(folder, argument.removeprefix("tier="))  # by an earlier command
+        own = [f"hydra.searchpath=['{folder.as_uri()}']"]
     parsed = get_args_parser().parse_args(prepare(arguments))
     overrides = OverridesParser.create().parse_overrides(parsed.overrides)
-    own = []
-    if parsed.config_dir is not None:
-        folder = Path(parsed.config_dir).absolute()
-        for override in overrides:
-            if override.key_or_group == "tier":
-                write_own_tier(folder, str(override.value()))  # by an earlier command
-        own = [f"hydra.searchpath=['{folder.as_uri()}']"]
     several = parsed.multirun or any(o.key_or_group == "experiment" for o in overrides)
     assert several or not any(override.is_sweep_override() for override in overrides)
     for batch in BasicSweeper.split_arguments(overrides, max_batch_size=None):
         for run in batch:
             with composed(Path(script).stem, [*own, *run]):
                 pass
+
+
+class NoServer:
+    """W&B's client, of a server without runs."""
+
+    def runs(self, project: str, filters: dict[str, str], order: str) -> list[object]:
+        return []
 
 
 PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python")]
@@ -101,6 +107,7 @@ def test_a_python_snippet_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, block: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wandb.Api", NoServer)
     Image.fromarray(TierQA("test", 7).image(0)).save("photo.jpg")
     if "outputs/tiers" in block:
         from tierexp import evaluate

@@ -102,14 +102,14 @@ def test_a_mistake_elsewhere_is_one_line(tmp_path: Path) -> None:
     assert_nothing_left_behind(tmp_path / "out")
 
 
-def test_a_mistake_in_one_run_leaves_the_others_whole(tmp_path: Path) -> None:
+def test_a_mistake_in_one_run_ends_the_sweep_before_its_first(tmp_path: Path) -> None:
     outcome = run_on_fakes(
         tmp_path, SAMPLES, TABLE, *JOBLIB[2:], "-m", "tier=low", "threshold.value=0.3,-1"
     )
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert "threshold.value=-1" in outcome.err
-    assert list(figures(tmp_path / "out")) == ["0_tier-low"]
+    assert list(figures(tmp_path / "out")) == []
 
 
 def test_a_run_without_any_sample_ends_the_command(tmp_path: Path) -> None:

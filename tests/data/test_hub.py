@@ -259,8 +259,9 @@ def test_mme_from_the_command_line_to_its_official_score(tmp_path: Path) -> None
     results = load_results(file)
     assert results.accuracy == 0.5
     assert results.mme == MmeTotals({"OCR": 50.0}, None, None, 3)
-    assert run_eval("model=none", *data).code == 0
-    (sizes,) = (tmp_path / "out").glob("mme_*_model-none.json")
+    none = ["model=none", *data[:2], f"output_dir={tmp_path / 'none'}"]
+    assert run_eval(*none).code == 0
+    (sizes,) = (tmp_path / "none").glob("mme_*_model-none.json")
     assert json.loads(sizes.read_text())["num_samples"] == 6
 
 

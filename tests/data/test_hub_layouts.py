@@ -336,7 +336,8 @@ def test_a_run_asks_as_its_model_was_trained(tmp_path: Path) -> None:
     layout = LAYOUTS["a_okvqa"]
     write(tmp_path / layout.file, layout.features, [layout.row | {"image": picture()}])
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("eval", ["data=a_okvqa", f"data.path={tmp_path}", "model=tiny"])
+        overrides = ["data=a_okvqa", f"data.path={tmp_path}", "model=tiny", "logger=none"]
+        config = compose("eval", overrides)
     assert read_setup(config).dataset[0].question == layout.question
 
 

@@ -66,7 +66,8 @@ def test_a_run_and_its_replay_agree_sample_by_sample(folder: Path, policy: str) 
 
 
 def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
-    assert_refused(evaluated(folder, "router", "policy.budget=5000"), ["policy.budget", "medium"])
+    dear = evaluated(folder, "router", "policy.budget=5000", "overwrite=true")
+    assert_refused(dear, ["policy.budget", "medium"])
     assert_refused(run_eval("policy=router", *QUIET), ["policy.file", "fit_policy.py"])
     assert_refused(run_eval("policy=oracle", *QUIET), ["policy", "replay.py"])
     other = run_eval("policy=router", f"policy.file={folder / 'cascade.json'}", *QUIET)

@@ -57,7 +57,7 @@ def test_an_earlier_sweep_of_the_folder_is_not_this_one(tmp_path: Path) -> None:
     (tmp_path / "out" / "comparison.json").unlink()
     outcome = run_eval(
         *FAKES[:2], "model=none", "data=plain", f"data.path={tmp_path / 'samples.json'}",
-        f"output_dir={tmp_path / 'out'}", *sweep,
+        f"output_dir={tmp_path / 'out'}", "overwrite=true", *sweep,
     )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
@@ -143,7 +143,7 @@ def test_knobs_are_swept_with_one_model(tmp_path: Path, monkeypatch: pytest.Monk
     assert sorted((run["top_k"], run["num_active_blocks"]) for run in runs) == [
         (1, 3), (1, 4), (2, 3), (2, 4),
     ]  # fmt: skip
-    assert (tmp_path / "0_model.num_active_blocks-3_model.top_k-1_tier-fixed_288").is_dir()
+    assert (tmp_path / "0_model.num_active_blocks-3_model.top_k-1").is_dir()
 
 
 def test_a_model_is_loaded_anew_where_its_weights_differ(

@@ -122,7 +122,7 @@ def test_statistics_stand_in_for_samples(tmp_path: Path) -> None:
         (CONTENT, "coco_visiontoken720_topk8_blocks14.json", "target_vision_tokens=720"),
         (CONTENT, "coco_visiontoken1008_topk4_blocks14.json", "top_k=4"),
         (CONTENT, "coco_visiontoken1008_topk8_blocks16.json", "num_active_blocks=16"),
-        ({"accuracy": 0.5}, "coco_visiontoken0_topk8_blocks14.json", "whole number >= 1"),
+        ({"accuracy": 0.5}, "coco_visiontoken0_topk8_blocks14.json", "a whole number from 1"),
         ([], NAME, "no JSON object"),
         ({}, NAME, "no accuracy and no latency"),
         ({"something": "else"}, NAME, "no accuracy and no latency"),
@@ -205,7 +205,7 @@ def test_what_the_command_refuses(
     for arguments, words in (
         ([tmp_path / "notes.json", older], "is not named as"),
         ([tmp_path / "empty", older], "no results files"),
-        ([tmp_path / "nowhere", older], "is not named as"),
+        ([tmp_path / "nowhere", older], "is no file and no folder"),
         ([older], "1 results file"),
         ([older, sweep, "--output", tmp_path / "no" / "x.json"], "is not a folder"),
     ):

@@ -41,14 +41,32 @@ def figures(folder: Path) -> dict[str, Any]:
     (file,) = folder.glob("*_tier-*.json")
     content: dict[str, Any] = json.loads(file.read_text())
     del content["samples_per_second"], content["provenance"]["config"]
-    return {"file": file.name} | content
+    return {"file": file.name} | rounded(content)
+
+
+SURE = {"confidence", "first_margin", "confidence_mean", "first_margin_mean"}
+
+
+def rounded(content: Any) -> Any:
+    """Log-probabilities differ in the last digits with the shape of a batch: five are the same."""
+    if isinstance(content, list):
+        return [rounded(part) for part in content]
+    if isinstance(content, dict):
+        return {
+            key: round(float(value), 5)
+            if key.removeprefix("test/") in SURE and value not in (None, "")
+            else rounded(value)
+            for key, value in content.items()
+        }
+    return content
 
 
 def metrics(folder: Path) -> dict[str, str]:
     """What was logged, but for the speed."""
     with (folder / "csv" / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
-    return {name: value for name, value in row.items() if name != "test/samples_per_second"}
+    kept = {name: value for name, value in row.items() if name != "test/samples_per_second"}
+    return rounded(kept)  # type: ignore[no-any-return]
 
 
 def _helpers() -> list[int]:
@@ -410,7 +428,7 @@ def test_workers_of_torchrun_share_a_multirun(
             ("trainer.devices=2", "+trainer.strategy=ddp_spawn"),
             ["trainer.strategy=", "auto or ddp"],
         ),
-        (("trainer.devices=0",), ["trainer="]),
+        (("trainer.devices=0",), ["trainer.devices=0"]),
     ],
 )
 def test_what_cannot_work_is_refused(

@@ -207,7 +207,7 @@ def test_help_explains_every_key_and_option() -> None:
     assert outcome.code == 0
     assert max(len(line) for line in outcome.out.splitlines()) <= 80
     for key in KEYS:
-        assert re.search(rf"^ *{key}[=\n ]", outcome.out, re.MULTILINE), key
+        assert re.search(rf"^ *{key}[:=\n ]", outcome.out, re.MULTILINE), key
     for group in ("threshold", "data"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert re.search(rf"^ +([a-z0-9_]+, )*{path.stem}[ ,\n]", outcome.out, re.MULTILINE), (
