@@ -105,7 +105,7 @@ def test_an_interrupted_run_makes_good_for_it_as_well(
     content = image.read_bytes()
     rows = answered(monkeypatch, image.unlink)
     with monkeypatch.context() as patched:
-        patched.setattr("tierexp.evaluation.engine.write_results", _power_cut)
+        patched.setattr("tierexp.evaluation.lead.write_results", _power_cut)
         with pytest.raises(KeyError):
             run(folder)
     image.write_bytes(content)
@@ -206,15 +206,15 @@ def test_an_image_that_vanishes_before_it_is_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W&B's table of samples is drawn once the results are written."""
-    from tierexp.evaluation import engine
+    from tierexp.evaluation import lead
 
-    write = engine.write_results
+    write = lead.write_results
 
     def and_lose_it(*arguments: Any) -> None:
         write(*arguments)
         (folder / LAST).unlink()
 
-    monkeypatch.setattr(engine, "write_results", and_lose_it)
+    monkeypatch.setattr(lead, "write_results", and_lose_it)
     outcome = run(folder, "logger=wandb", "logger.mode=disabled")
     assert (outcome.code, outcome.err) == (0, "")
     assert f"sample n5 is not shown: {folder / LAST}: no such file" in outcome.out
@@ -232,7 +232,7 @@ def test_the_data_file_itself(
     content = file.read_bytes()
     rows = answered(monkeypatch, file.unlink)
     with monkeypatch.context() as patched:
-        patched.setattr("tierexp.evaluation.engine.write_results", _power_cut)
+        patched.setattr("tierexp.evaluation.lead.write_results", _power_cut)
         with pytest.raises(KeyError):
             run(folder, form=form)
     assert sum(rows) == 6
