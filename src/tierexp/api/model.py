@@ -18,11 +18,11 @@ from tierexp.api.images import AskedQuestions, ImageLike
 from tierexp.config.checks import whole_number
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError
+from tierexp.evaluation.asking import answered
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, ResizeMode
-from tierexp.models.confidence import Confidence, ConfidenceMeter
-from tierexp.models.protocol import ModelInputs, ModelSource, VisionLanguageModel
+from tierexp.models.protocol import ModelSource, VisionLanguageModel
 from tierexp.results.latency import LatencySettings, SampleLatency
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.rule import CropRule
@@ -143,8 +143,7 @@ class Model:
             whole = data.on_before_batch_transfer(batch, 0)  # refuses an image that is broken
             assert whole.inputs is not None
             inputs = whole.inputs.to(self.device)
-            tokens, confidences = self._generated(inputs, limit)
-            timed = None if meter is None else meter.measure(inputs, limit)[-1]
+            tokens, timed, confidences = answered(self._model, inputs, limit, meter)
             rows = zip(whole.prepared, tokens.tolist(), confidences, strict=True)
             for prepared, row, sure in rows:
                 found[prepared.index] = Answer(
@@ -158,13 +157,6 @@ class Model:
                     latency=timed,
                 )
         return [found[index] for index in sorted(found)]
-
-    def _generated(self, inputs: ModelInputs, limit: int) -> tuple[torch.Tensor, list[Confidence]]:
-        """Ids, (B, L), and how sure the model was of each row."""
-        meter = ConfidenceMeter()
-        tokens = self._model.generate(inputs, limit, observer=meter)
-        unknown = [Confidence(None, None)] * len(tokens)
-        return tokens, unknown if meter.answers is None else meter.answers
 
 
 def load_model(

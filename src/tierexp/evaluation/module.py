@@ -18,14 +18,13 @@ from typing_extensions import override
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import MachineError
-from tierexp.evaluation.asking import Answers, Pass, PointAsker
+from tierexp.evaluation.asking import Answers, Pass, PointAsker, answered
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.journal import Record as JournalRecord
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.imaging.measurements import OneImage
-from tierexp.models.confidence import Confidence, ConfidenceMeter
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
 from tierexp.results.codec import decode_many, encode
@@ -256,15 +255,7 @@ class TierEvaluation(LightningModule):
         self._restore(self._journal.others())
 
     def _answer(self, inputs: BatchInputs) -> Answers:
-        """The answers, (B, L), what they took where they are timed, and how sure each is."""
-        limit = self._setup.source.max_new_tokens
-        observer = ConfidenceMeter()
-        latency = None
-        if self.meter is None:
-            tokens = self.model.generate(inputs, limit, observer=observer)
-        else:
-            tokens, latency = self.meter.measure(inputs, limit, observer)
-        return tokens, latency, observer.answers or [Confidence(None, None)] * len(tokens)
+        return answered(self.model, inputs, self._setup.source.max_new_tokens, self.meter)
 
     def _record(self, passes: Sequence[Pass]) -> SampleResult:
         """What was measured of a sample; its last answer counts."""
