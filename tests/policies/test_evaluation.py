@@ -65,6 +65,25 @@ def test_a_run_and_its_replay_agree_sample_by_sample(folder: Path, policy: str) 
         assert paid + sample.number("llm_vision_tokens") == spent
 
 
+def test_earlier_passes_count_what_a_reduction_leaves(tmp_path: Path) -> None:
+    def tokens(name: str, *arguments: str) -> list[tuple[int, float]]:
+        outcome = run_eval(
+            "policy=cascade", "policy.points=[low,medium]", "policy.thresholds=[0.0]", *QUIET,
+            "data.max_samples=7", f"output_dir={tmp_path / name}", *arguments,
+        )  # fmt: skip
+        assert outcome.code == 0, outcome.err
+        (file,) = (tmp_path / name).glob("*_tier-*.json")
+        return [
+            (sample.earlier_passes[0].llm_vision_tokens, sample.number("llm_vision_tokens"))
+            for sample in load_results(file).per_sample_results
+        ]
+
+    whole = tokens("whole")
+    assert len(whole) == 7
+    halves = tokens("half", "reduction=stride", "reduction.keep=0.5")
+    assert halves == [(int(low / 2 + 0.5), int(medium / 2 + 0.5)) for low, medium in whole]
+
+
 def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
     assert_refused(evaluated(folder, "router", "policy.budget=5000"), ["policy.budget", "medium"])
     assert_refused(run_eval("policy=router", *QUIET), ["policy.file", "fit_policy.py"])

@@ -318,7 +318,7 @@ class TierEvaluation(LightningModule):
             point=self._setup.policy.points[prepared.point].name,
             selected_crops=prepared.selection.crops,
             selected_vision_tokens=prepared.measured.selected_vision_tokens,
-            llm_vision_tokens=prepared.measured.llm_vision_tokens,
+            llm_vision_tokens=self._reduced(prepared).llm_vision_tokens,
             prediction=one.text,
             confidence=one.confidence.mean_log_probability,
             first_margin=one.confidence.first_margin,
