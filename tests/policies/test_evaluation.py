@@ -85,7 +85,10 @@ def test_earlier_passes_count_what_a_reduction_leaves(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
-    assert_refused(evaluated(folder, "router", "policy.budget=5000"), ["policy.budget", "medium"])
+    assert_refused(
+        evaluated(folder, "router", "policy.budget=5000", f"output_dir={folder}/refused"),
+        ["policy.budget", "medium"],
+    )
     assert_refused(run_eval("policy=router", *QUIET), ["policy.file", "fit_policy.py"])
     assert_refused(run_eval("policy=oracle", *QUIET), ["policy", "replay.py"])
     other = run_eval("policy=router", f"policy.file={folder / 'cascade.json'}", *QUIET)
