@@ -26,7 +26,13 @@ from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.imaging.measurements import OneImage
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
-from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
+from tierexp.results.aggregate import (
+    aggregates_of,
+    mme_totals,
+    num_unparsed,
+    task_accuracies,
+    task_accuracy,
+)
 from tierexp.results.codec import decode_many, encode
 from tierexp.results.latency import (
     LatencyResults,
@@ -237,11 +243,8 @@ class TierEvaluation(LightningModule):
         figures = {
             "accuracy": overall.accuracy, "accuracy_ci95_low": low, "accuracy_ci95_high": high,
         }  # fmt: skip
-        by_task: dict[str, list[SampleResult]] = {}
-        for sample in samples:
-            by_task.setdefault(sample.task, []).append(sample)
-        for task, of_task in by_task.items():
-            figures[f"accuracy_{task}"] = task_accuracy(of_task).accuracy
+        for task, of_task in task_accuracies(samples).items():
+            figures[f"accuracy_{task}"] = of_task.accuracy
         unparsed = num_unparsed(samples)
         figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
         if self._score.name == "mme":
