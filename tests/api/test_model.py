@@ -11,6 +11,7 @@ import tierexp
 from tierexp.api.model import Model
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ImageDecodeError, TierexpError
+from tierexp.models.confidence import AnswerFacts, UnansweredError
 
 QUESTIONS = TierQA("test", 21)
 """Seven about each of three pictures."""
@@ -110,6 +111,20 @@ def test_what_cannot_be_asked_is_refused(model: Model, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_text("no picture")
     with pytest.raises((ImageDecodeError, TierexpError), match=r"no\.png|sample 0"):
         model.answer(tmp_path / "no.png", "What?")
+
+
+@pytest.mark.parametrize("latency", [False, True])
+def test_a_question_that_a_server_does_not_answer_is_said(model: Model, latency: bool) -> None:
+    class Server:
+        def generate(self, inputs, max_new_tokens, *, observer, **_):
+            if latency:
+                raise UnansweredError("the server is busy")
+            observer.answered([AnswerFacts(failure="the server is busy")])
+            return inputs.input_ids.new_zeros(1, 1)
+
+    asked = Model(model.source, Server(), model.device)
+    with pytest.raises(TierexpError, match="question 0: the server is busy"):
+        asked.answer(QUESTIONS.image(0), "What?", tier="low", latency=latency)
 
 
 def test_evaluate_gives_a_table_on_wish(tmp_path: Path) -> None:

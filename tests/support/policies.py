@@ -51,3 +51,15 @@ class NoPolicy:
     """Lacks almost everything."""
 
     name = "none"
+
+
+class Unsure(Doubt):
+    """Asks again where the model is not sure."""
+
+    name = "unsure"
+    needs_confidence = True
+
+    def again(self, sample: SampleView, answers: Sequence[PointAnswer]) -> int | None:
+        (*_, last) = answers
+        assert last.confidence is not None
+        return 1 if last.point == 0 and last.confidence < -0.5 else None

@@ -18,7 +18,7 @@ from tierexp.data.views import DatasetView
 from tierexp.errors import DataError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.protocol import ModelSource
-from tierexp.tiers.policy import Policy, StaticPolicy
+from tierexp.tiers.policy import Policy
 
 
 class TierDataModule(LightningDataModule):
@@ -60,7 +60,6 @@ class TierDataModule(LightningDataModule):
         if on_error == "raise" and self.plan.unreadable:
             index, reason = next(iter(self.plan.unreadable.items()))
             raise _broken(dataset[index], reason)
-        self._policy: Policy = StaticPolicy(preprocessing.tier) if policy is None else policy
         self._batch_size = batch_size
         self._source = source
         self._preprocessing = preprocessing
@@ -94,8 +93,7 @@ class TierDataModule(LightningDataModule):
             indices: Of samples of the plan.
             point: Number of the point.
         """
-        tier = self._policy.points[point].tier
-        items = [self._preparer.at(index, point, tier) for index in indices]
+        items = [self._preparer.at(index, point) for index in indices]
         groups: dict[int, list[PreparedRow | FailedSample]] = {}
         for item in items:
             crops = item.prepared.selection.crops if isinstance(item, PreparedRow) else 0

@@ -37,6 +37,7 @@ class EvaluationPlan:
         sizes: (height, width) of the image, by index in the data set.
         unreadable: Why the header of an image cannot be read, by index in the data set.
         points: Number of the policy's operating point, by index in the data set.
+        rules: For tilings, by number of the operating point.
         choosing_seconds: What choosing the points took, all samples together.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
@@ -46,6 +47,7 @@ class EvaluationPlan:
     sizes: Mapping[int, tuple[int, int]]
     unreadable: Mapping[int, str]
     points: Mapping[int, int]
+    rules: tuple[CropRule, ...]
     choosing_seconds: float
     batches: tuple[tuple[int, ...], ...]
 
@@ -153,7 +155,8 @@ def plan_evaluation(
     started = perf_counter()
     points = _chosen(dataset, sizes, policy)
     seconds = perf_counter() - started
-    selections = _selections(sizes, points, [point.tier for point in policy.points], preprocessing)
+    rules = tuple(point.tier for point in policy.points)
+    selections = _selections(sizes, points, rules, preprocessing)
     groups: dict[tuple[int, int], list[int]] = {}
     for index, selection in selections.items():
         groups.setdefault((points[index], selection.crops), []).append(index)
@@ -165,7 +168,8 @@ def plan_evaluation(
 
     def length(index: int) -> tuple[int, int, int]:
         image = dataset.image_key(index)
-        tokens = preprocessing.geometry.llm_vision_tokens(selections[index].tiling)
+        how = replace(preprocessing, tier=rules[points[index]])
+        tokens = how.llm_vision_tokens(selections[index], sizes[index])
         # Questions about one image stay together.
         return tokens, longest[image].bit_length(), first[image]
 
@@ -175,7 +179,7 @@ def plan_evaluation(
         for indices in ([*alike, list(unreadable)] if unreadable else alike)
         for batch in _batches(indices, dataset, batch_size)
     ]
-    return EvaluationPlan(selections, sizes, unreadable, points, seconds, tuple(batches))
+    return EvaluationPlan(selections, sizes, unreadable, points, rules, seconds, tuple(batches))
 
 
 def _chosen(
@@ -210,7 +214,8 @@ def _selections(
         many = replace(preprocessing, tier=rule).select_many(heights, widths)
         for row, index in enumerate(members):
             rows, cols = many.tilings[row].tolist()
-            selections[index] = Selection(rows * cols, (rows, cols), float(many.mismatch[row]))
+            crops = int(many.crops[row])
+            selections[index] = Selection(crops, (rows, cols), float(many.mismatch[row]))
     return {index: selections[index] for index in sizes}
 
 

@@ -55,7 +55,7 @@ class SamplePreparer:
         self._plan = plan
         self._preprocessing = preprocessing
         self._builder = builder
-        self._last: tuple[tuple[str, Tiling], PreparedImage] | None = None
+        self._last: tuple[tuple[str, CropRule, Tiling], PreparedImage] | None = None
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -63,67 +63,51 @@ class SamplePreparer:
     def __getitem__(self, index: int) -> PreparedRow | FailedSample:
         if index in self._plan.unreadable:
             return FailedSample(index, self._dataset[index], self._plan.unreadable[index])
-        return self._prepared(index, self._plan.points[index], self._plan.selections[index])
+        point = self._plan.points[index]
+        return self._prepared(index, point, self._how(point), self._plan.selections[index])
 
-    def at(self, index: int, point: int, tier: CropRule) -> PreparedRow | FailedSample:
+    def at(self, index: int, point: int) -> PreparedRow | FailedSample:
         """A sample at another operating point than the plan's, or why its image cannot be read.
 
         Args:
             index: Of a sample whose image has a size.
             point: Number of the point.
-            tier: The point's rule.
         """
-        how = replace(self._preprocessing, tier=tier)
-        return self._prepared(index, point, how.select(*self._plan.sizes[index]))
+        how = self._how(point)
+        return self._prepared(index, point, how, how.select(*self._plan.sizes[index]))
 
-    def _prepared(self, index: int, point: int, selection: Selection) -> PreparedRow | FailedSample:
-        sample, geometry = self._dataset[index], self._preprocessing.geometry
+    def _how(self, point: int) -> Preprocessing:
+        return replace(self._preprocessing, tier=self._plan.rules[point])
+
+    def _prepared(
+        self, index: int, point: int, how: Preprocessing, selection: Selection
+    ) -> PreparedRow | FailedSample:
+        sample, size = self._dataset[index], self._plan.sizes[index]
         try:
-            image = self._preprocessed(index, selection.tiling)
+            image = self._preprocessed(index, how, selection.tiling)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
         prepared = PreparedSample(
             index=index,
             point=point,
             sample=sample,
-            image_size=self._plan.sizes[index],
+            image_size=size,
             selection=selection,
-            target_resolution=geometry.window_resolution(selection.tiling),
-            measured=self._measured(index, selection, image),
+            target_resolution=how.target_resolution(selection, size),
+            measured=_measured(how, size, selection, image),
         )
-        row = self._builder.row(image, selection.tiling, geometry, sample.question)
+        row = self._builder.row(image, selection.tiling, how.geometry, sample.question)
         return PreparedRow(row, prepared)
 
-    def _measured(self, index: int, selection: Selection, image: PreparedImage) -> OneImage:
-        geometry = self._preprocessing.geometry
-        height, width = self._plan.sizes[index]
-        rows, cols = selection.tiling
-        return ImageMeasurements(
-            height=height,
-            width=width,
-            rows=rows,
-            cols=cols,
-            crops=selection.crops,
-            mismatch=selection.mismatch,
-            selected_vision_tokens=geometry.selected_vision_tokens(selection.crops),
-            selected_crop_tokens=selection.crops * geometry.tokens_per_crop,
-            actual_vision_tokens=image.actual_vision_tokens,
-            actual_crop_tokens=image.actual_crop_tokens,
-            llm_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
-            unreduced_vision_tokens=geometry.llm_vision_tokens(selection.tiling),
-            content_kept=image.content_kept,
-            padding_fraction=image.padding_fraction,
-        )
-
-    def _preprocessed(self, index: int, tiling: Tiling) -> PreparedImage:
+    def _preprocessed(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
         """Questions about one image follow each other, so the last image is worth keeping."""
-        key = self._dataset.image_key(index), tiling
+        key = self._dataset.image_key(index), how.tier, tiling
         if self._last is None or self._last[0] != key:
-            self._last = key, self._image(index, tiling)
+            self._last = key, self._image(index, how, tiling)
         return self._last[1]
 
-    def _image(self, index: int, tiling: Tiling) -> PreparedImage:
-        dataset, builder, how = self._dataset, self._builder, self._preprocessing
+    def _image(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
+        dataset, builder = self._dataset, self._builder
         if isinstance(dataset, ScaledDecoding) and isinstance(builder, TakesSmallerImages):
             size = self._plan.sizes[index]
             pixels = dataset.image_at_least(index, builder.needed_size(size, tiling, how))
@@ -131,3 +115,27 @@ class SamplePreparer:
             return prepared
         whole: PreparedImage = builder.image(dataset.image(index), tiling, how)
         return whole
+
+
+def _measured(
+    how: Preprocessing, size: tuple[int, int], selection: Selection, image: PreparedImage
+) -> OneImage:
+    """What results record of an image of (height, width) `size`."""
+    rows, cols = selection.tiling
+    read = how.llm_vision_tokens(selection, size)
+    return ImageMeasurements(
+        height=size[0],
+        width=size[1],
+        rows=rows,
+        cols=cols,
+        crops=selection.crops,
+        mismatch=selection.mismatch,
+        selected_vision_tokens=how.selected_vision_tokens(selection, size),
+        selected_crop_tokens=how.selected_crop_tokens(selection, size),
+        actual_vision_tokens=image.actual_vision_tokens,
+        actual_crop_tokens=image.actual_crop_tokens,
+        llm_vision_tokens=read,
+        unreduced_vision_tokens=read,
+        content_kept=image.content_kept,
+        padding_fraction=image.padding_fraction,
+    )

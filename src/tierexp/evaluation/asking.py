@@ -16,15 +16,15 @@ from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError
 from tierexp.evaluation.latency_meter import LatencyMeter
-from tierexp.models.confidence import Confidence, ConfidenceMeter
+from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.protocol import BatchInputs, ModelSource, VisionLanguageModel
 from tierexp.results.latency import SampleLatency
 from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 from tierexp.tiers.policy import PointAnswer, Policy
 
-Answers = tuple[Tensor, SampleLatency | None, Sequence[Confidence]]
-"""Of a batch: ids (B, L), what they took where they are timed, and how sure each is."""
+Answers = tuple[Tensor, SampleLatency | None, Sequence[AnswerFacts]]
+"""Of a batch: ids (B, L), what they took where they are timed, and what is known of each."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,21 @@ class Pass:
     Args:
         prepared: The sample, as it was prepared for the pass's point.
         text: The answer.
-        confidence: How sure the model is of it.
+        facts: What is known of it.
         latency: What it took; None where it was not timed.
         knobs: What they came to, by name.
     """
 
     prepared: PreparedSample
     text: str
-    confidence: Confidence
+    facts: AnswerFacts
     latency: SampleLatency | None
     knobs: Mapping[str, KnobValue]
 
 
 Outcome = tuple[Pass, ...] | FailedSample | PreparedSample
-"""A sample's passes, at least one; or why its image cannot be read, or the sample itself where it
-does not fit into memory alone."""
+"""A sample's passes, at least one; or why its image cannot be read or its question is not answered,
+or the sample itself where it does not fit into memory alone."""
 
 
 def answered(
@@ -66,8 +66,11 @@ def answered(
     if meter is None:
         tokens = model.generate(inputs, max_new_tokens, observer=observer)
     else:
-        tokens, latency = meter.measure(inputs, max_new_tokens, observer)
-    return tokens, latency, observer.answers or [Confidence(None, None)] * len(tokens)
+        try:
+            tokens, latency = meter.measure(inputs, max_new_tokens, observer)
+        except UnansweredError as error:
+            return torch.empty(1, 0, dtype=torch.long), None, [AnswerFacts(failure=str(error))]
+    return tokens, latency, observer.facts(len(tokens))
 
 
 class PointAsker:
@@ -127,7 +130,7 @@ class PointAsker:
                 yield list(some.failures)
             again: dict[int, list[int]] = {}
             for part in self._passes(some):
-                if isinstance(part, PreparedSample):
+                if isinstance(part, PreparedSample | FailedSample):
                     yield [part]
                     continue
                 done: list[Outcome] = []
@@ -144,7 +147,9 @@ class PointAsker:
             for point, indices in again.items():
                 waiting += [more.to(self._device) for more in self._data.at(indices, point)]
 
-    def _passes(self, batch: EvaluationBatch) -> Iterator[list[Pass] | PreparedSample]:
+    def _passes(
+        self, batch: EvaluationBatch
+    ) -> Iterator[list[Pass] | PreparedSample | FailedSample]:
         """One pass over a batch, in parts that fit into memory."""
         if batch.inputs is None:
             return
@@ -154,14 +159,15 @@ class PointAsker:
             if answers is None:
                 yield part[0]
                 continue
-            tokens, latency, confidences = answers
+            tokens, latency, known = answers
             knobs = self._sources[batch.prepared[0].point].knob_values
-            yield [
-                Pass(prepared, self._decode(row), confidence, latency, knobs)
-                for prepared, row, confidence in zip(
-                    part, tokens.tolist(), confidences, strict=True
-                )
-            ]
+            answered = []
+            for prepared, row, facts in zip(part, tokens.tolist(), known, strict=True):
+                if facts.failure is not None:
+                    yield FailedSample(prepared.index, prepared.sample, facts.failure)
+                else:
+                    answered.append(Pass(prepared, self._decode(row), facts, latency, knobs))
+            yield answered
 
     def _next(self, passes: Sequence[Pass]) -> int | None:
         """The point to ask next; None where the last answer counts.
@@ -173,8 +179,8 @@ class PointAsker:
             PointAnswer(
                 one.prepared.point,
                 one.text,
-                one.confidence.mean_log_probability,
-                one.confidence.first_margin,
+                one.facts.confidence.mean_log_probability,
+                one.facts.confidence.first_margin,
             )
             for one in passes
         ]

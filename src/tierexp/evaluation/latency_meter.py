@@ -21,6 +21,8 @@ from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.models.stages import Stage
 from tierexp.results.latency import LatencySettings, SampleLatency
 
+_STAGES: tuple[Stage, ...] = ("vision", "prefill", "decode")
+
 
 class StageTimes:
     """A `StageClock` that adds up what each stage takes.
@@ -31,14 +33,27 @@ class StageTimes:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self.seconds: dict[Stage, float] = {"vision": 0.0, "prefill": 0.0, "decode": 0.0}
+        self.seconds: dict[Stage, float] = {}
+        """Of the stages that the model tells apart."""
+        self.tokens: int | None = None
+        """Of the answer; None where its row has one for each."""
+        self.started = self.now()
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
         """Time a stage."""
         start = self.now()
         yield
-        self.seconds[name] += self.now() - start
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.now() - start
+
+    def restart(self) -> None:
+        """Forget what was timed."""
+        self.seconds.clear()
+        self.started = self.now()
+
+    def generated(self, tokens: int) -> None:
+        """Take down how many tokens the answer has."""
+        self.tokens = tokens
 
     def now(self) -> float:
         """Seconds, once the device has done all that it was told."""
@@ -101,6 +116,9 @@ class LatencyMeter:
         settings, views = self._settings, inputs.views
         fixed = settings.output_tokens is not None
         length = max_new_tokens if settings.output_tokens is None else settings.output_tokens
+        prepare = getattr(self._model, "before_timing", None)
+        if prepare is not None:
+            prepare(inputs)
         if views not in self._warm:
             self._warm.add(views)
             for _ in range(settings.warmup):
@@ -109,20 +127,18 @@ class LatencyMeter:
         for repeat in range(settings.repeats):
             told = observer if repeat == settings.repeats - 1 else UNOBSERVED
             times = StageTimes(self._device)
-            start = times.now()
             tokens = self._model.generate(
                 inputs, length, clock=times, fixed_length=fixed, observer=told
             )
-            spent = times.seconds
-            total = times.now() - start
-            runs.append((spent["vision"], spent["prefill"], spent["decode"], total))
+            spent, total = times.seconds, times.now() - times.started
+            runs.append([*(spent.get(stage, 0.0) for stage in _STAGES), total])
         vision, prefill, decode, total = (1e3 * median(stage) for stage in zip(*runs, strict=True))
-        new_tokens = tokens.shape[1]
+        new_tokens = tokens.shape[1] if times.tokens is None else times.tokens
         # A model of one's own need not know what it costs.
         known = getattr(self._model, "stage_flops", None)
         flops = None if known is None else known(inputs, new_tokens)
         return tokens, SampleLatency(
-            T_vision_total=vision,
+            T_vision_total=vision if "vision" in spent else None,
             T_LLM_prefill=prefill,
             T_LLM_decode=decode,
             T_decode_per_token=decode / (new_tokens - 1) if new_tokens > 1 else None,

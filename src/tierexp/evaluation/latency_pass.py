@@ -17,7 +17,8 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.data.datamodule import TierDataModule
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_meter import LatencyMeter
-from tierexp.models.protocol import VisionLanguageModel
+from tierexp.models.confidence import UnansweredError
+from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.latency import (
     LatencyResults,
     LatencySettings,
@@ -101,18 +102,13 @@ class LatencyPass(LightningModule):
         if batch.inputs is None or self.meter is None:
             return
         (prepared,) = batch.prepared
-        first, *later = self._points[prepared.index]
-        self._turn_to(first)
-        passes = [self.meter.measure(batch.inputs, self._max_new_tokens)[1]]
-        for point in later:
-            self._turn_to(point)
-            (more,) = self._data.at([prepared.index], point)
-            if more.inputs is None:
-                _log.warning("sample %s is not timed: %s", *_why(more))
-                return
-            inputs = more.inputs.to(self.device)
-            passes.append(self.meter.measure(inputs, self._max_new_tokens)[1])
-        timed = together(passes) if later else passes[0]
+        try:
+            timed = self._timed(prepared.index, batch.inputs)
+        except UnansweredError as error:
+            _log.warning("sample %s is not timed: %s", prepared.sample.sample_id, error)
+            return
+        if timed is None:
+            return
         self.samples[prepared.index] = timed
         self._journal.append(
             {
@@ -120,6 +116,22 @@ class LatencyPass(LightningModule):
                 PEAK: self.meter.peak_memory_bytes,
             }
         )
+
+    def _timed(self, index: int, inputs: BatchInputs) -> SampleLatency | None:
+        """What all passes over a sample took; None where its image cannot be read any more."""
+        assert self.meter is not None
+        first, *later = self._points[index]
+        self._turn_to(first)
+        passes = [self.meter.measure(inputs, self._max_new_tokens)[1]]
+        for point in later:
+            self._turn_to(point)
+            (more,) = self._data.at([index], point)
+            if more.inputs is None:
+                _log.warning("sample %s is not timed: %s", *_why(more))
+                return None
+            moved = more.inputs.to(self.device)
+            passes.append(self.meter.measure(moved, self._max_new_tokens)[1])
+        return together(passes) if later else passes[0]
 
     @override
     def on_test_epoch_end(self) -> None:

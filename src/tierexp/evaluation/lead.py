@@ -150,7 +150,9 @@ def _written(
         measured.failures,
         measured.facts,
         measured.seconds,
-        dataclasses.replace(provenance, halved_batches=measured.halved_batches),
+        dataclasses.replace(
+            provenance, halved_batches=measured.halved_batches, server=dict(measured.server)
+        ),
         measured.latency,
     )
     path = run.folder / (("interrupted_" if measured.interrupted else "") + results.file_name)

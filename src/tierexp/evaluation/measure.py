@@ -7,9 +7,10 @@ collected from all. Knows nothing of results files, loggers or consoles.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lightning import LightningModule, Trainer, seed_everything
 
@@ -54,6 +55,7 @@ class Measured:
         latency: Statistics of the samples; None where nothing was timed.
         seconds: The answers took; None where that says nothing of the model's speed.
         halved_batches: How many batches did not fit into memory.
+        server: What was found out about the server that answered; empty without one.
         interrupted: Whether Ctrl-C ended it.
     """
 
@@ -63,6 +65,7 @@ class Measured:
     latency: LatencyResults | None
     seconds: float | None
     halved_batches: int
+    server: Mapping[str, Any]
     interrupted: bool
 
 
@@ -120,6 +123,7 @@ def measure(run: Run, journal: Journal, data: TierDataModule) -> Measured:
         # Answers that are timed are given several times: their speed is not the evaluation's.
         seconds=module.seconds if module.meter is None else None,
         halved_batches=module.halved_batches,
+        server=getattr(module.model, "facts", {}) if module.loaded else {},
         interrupted=interrupted,
     )
     if setup.latency is None or setup.latency.passes == "one" or interrupted:

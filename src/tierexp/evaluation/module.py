@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
-from tierexp.errors import MachineError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.asking import Answers, Pass, PointAsker, answered
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.journal import Record as JournalRecord
@@ -178,6 +178,7 @@ class TierEvaluation(LightningModule):
         device = self.trainer.strategy.root_device
         self.model: VisionLanguageModel = load_once(self._setup.source, device)
         self.loaded = True
+        self._refuse_policy()
         self._asker = PointAsker(
             self._setup.policy, self._setup.point_sources, self._data, self.model, device,
             self._answer, self._tokenizer.decode,
@@ -185,6 +186,18 @@ class TierEvaluation(LightningModule):
         settings = self._setup.latency
         if settings is not None and settings.passes == "one":
             self.meter = LatencyMeter(settings, self.model, device, peak_before(self._journal))
+
+    def _refuse_policy(self) -> None:
+        """Refuse a policy that asks for what the loaded model does not tell.
+
+        Raises:
+            ConfigError: It needs confidences, and the model tells none.
+        """
+        policy = self._setup.policy
+        needs = getattr(policy, "needs_confidence", False)
+        if needs and not getattr(self.model, "tells_confidence", True):
+            allowed = "with a model that tells its confidence: this server sends no logprobs"
+            raise ConfigError("policy", policy.name, allowed)
 
     @override
     def on_test_start(self) -> None:
@@ -203,8 +216,7 @@ class TierEvaluation(LightningModule):
             for outcome in outcomes:
                 match outcome:
                     case FailedSample():
-                        name = outcome.sample.sample_id
-                        failures[outcome.index] = Failure(name, outcome.reason)
+                        failures[outcome.index] = self._failed(outcome)
                     case PreparedSample():
                         failures[outcome.index] = self._too_large(outcome)
                     case _:
@@ -270,9 +282,9 @@ class TierEvaluation(LightningModule):
         target_height, target_width = prepared.target_resolution
         timed = [one.latency for one in passes if one.latency is not None]
         score = self._score(last.text, sample.answers, sample.options)
-        sure = last.confidence
+        sure, billed = last.facts.confidence, last.facts.billed_tokens
         answer = Answer(
-            last.text, sample.answers, score, sure.mean_log_probability, sure.first_margin
+            last.text, sample.answers, score, sure.mean_log_probability, sure.first_margin, billed
         )
         return SampleResult(
             sample_id=sample.sample_id,
@@ -323,10 +335,21 @@ class TierEvaluation(LightningModule):
             selected_vision_tokens=prepared.measured.selected_vision_tokens,
             llm_vision_tokens=self._reduced(prepared).llm_vision_tokens,
             prediction=one.text,
-            confidence=one.confidence.mean_log_probability,
-            first_margin=one.confidence.first_margin,
+            confidence=one.facts.confidence.mean_log_probability,
+            first_margin=one.facts.confidence.first_margin,
             latency=one.latency,
         )
+
+    def _failed(self, failed: FailedSample) -> Failure:
+        """Of a sample whose image cannot be read, or that the model could not answer.
+
+        Raises:
+            DataError: `data.on_error` is `raise`.
+        """
+        name = failed.sample.sample_id
+        if self._setup.loader.on_error == "raise":
+            raise DataError(f"sample {name}: {failed.reason}")
+        return Failure(name, failed.reason)
 
     def _too_large(self, prepared: PreparedSample) -> Failure:
         """Of a sample that does not fit into memory alone.

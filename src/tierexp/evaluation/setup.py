@@ -30,6 +30,7 @@ from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
+from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
@@ -108,10 +109,12 @@ def read_setup(
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     source = read_source(config, kind=ModelSource)
-    preprocessing = Preprocessing.from_config(config, source.geometry)
+    preprocessing = preprocessing_of(config, source)
     policy = (
         _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
     )
+    for point in policy.points:
+        preprocessing.check(point.tier)
     if has_target(config, "data", read_sizes):
         allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
         raise ConfigError("data", "sizes", allowed)
@@ -121,8 +124,10 @@ def read_setup(
     if "trainer" in keys:
         check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)
-    if isinstance(latency, LatencySettings) and latency.passes == "one":
-        _refuse_other_answers(latency, loader)
+    if isinstance(latency, LatencySettings):
+        _refuse_fixed_length(latency, source)
+        if latency.passes == "one":
+            _refuse_other_answers(latency, loader)
     dataset = _dataset(config, source, {} if datasets is None else datasets)
     _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
@@ -199,7 +204,7 @@ def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
         return combined([])
     if not isinstance(own, DictConfig):
         raise ConfigError("metric", own, "names of metrics, each with a _target_")
-    return combined(build(config, f"metric.{name}") for name in own)
+    return combined(build(config, f"metric.{name}") for name in map(str, own))
 
 
 def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:
@@ -225,6 +230,12 @@ def _validation_settings(config: DictConfig) -> None:
         if key != "strict":
             raise unknown_key(f"validate.{key}", value, ["strict"])
     flag("validate.strict", settings.get("strict"))
+
+
+def _refuse_fixed_length(latency: LatencySettings, source: ModelSource) -> None:
+    if latency.output_tokens is not None and not getattr(source, "fixes_length", True):
+        allowed = "null with this model, which nobody can tell how long to answer"
+        raise ConfigError("latency.output_tokens", latency.output_tokens, allowed)
 
 
 def _refuse_other_answers(latency: LatencySettings, loader: LoaderSettings) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from omegaconf import DictConfig
 
 from tierexp.config.build import build
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.resize import Resize, Size
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection, SelectionArrays, select_crops, select_crops_many
@@ -57,6 +57,37 @@ class Preprocessing:
     def fills(self) -> bool:
         """Whether images fill their canvases (`resize_to_fill` of results)."""
         return self.resize.crops == "fill"
+
+    def check(self, rule: CropRule) -> None:
+        """Refuse a rule that cannot be followed; crops of one canvas follow any.
+
+        Args:
+            rule: Of an operating point.
+
+        Raises:
+            ConfigError: It cannot.
+        """
+
+    def target_resolution(self, selection: Selection, image_size: Size) -> Size:  # noqa: ARG002
+        """What a selection makes of an image, (height, width) in pixels: its tiling's windows.
+
+        Args:
+            selection: Of the image.
+            image_size: (height, width) in pixels.
+        """
+        return self.geometry.window_resolution(selection.tiling)
+
+    def selected_vision_tokens(self, selection: Selection, image_size: Size) -> int:  # noqa: ARG002
+        """The budget of a selection, see `target_resolution` for the arguments."""
+        return self.geometry.selected_vision_tokens(selection.crops)
+
+    def selected_crop_tokens(self, selection: Selection, image_size: Size) -> int:  # noqa: ARG002
+        """The same of the crops alone, without the global view."""
+        return selection.crops * self.geometry.tokens_per_crop
+
+    def llm_vision_tokens(self, selection: Selection, image_size: Size) -> int:  # noqa: ARG002
+        """What the language model receives, see `target_resolution` for the arguments."""
+        return self.geometry.llm_vision_tokens(selection.tiling)
 
     def select(self, height: int, width: int) -> Selection:
         """The crops of one image, see `select_crops`."""

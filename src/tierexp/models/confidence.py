@@ -7,8 +7,11 @@ changes no answer: the logits are read, never written.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from tierexp.errors import TierexpError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +31,25 @@ class Confidence:
     first_margin: float | None
 
 
+@dataclass(frozen=True)
+class AnswerFacts:
+    """What is known of one answer beside its text.
+
+    Args:
+        confidence: How sure the model is of it.
+        billed_tokens: What a server bills for the image; None where nobody does.
+        failure: Why there is no answer; None where there is one.
+    """
+
+    confidence: Confidence = Confidence(None, None)
+    billed_tokens: int | None = None
+    failure: str | None = None
+
+
+class UnansweredError(TierexpError):
+    """One prompt that a model could not answer, in one line; others may be fine."""
+
+
 class AnswerObserver(Protocol):
     """Whoever wants to know how a model chooses its tokens."""
 
@@ -40,11 +62,21 @@ class AnswerObserver(Protocol):
             going_on: (B,) bool, False in rows whose answer has ended before; None: all go on.
         """
 
+    def answered(self, facts: Sequence[AnswerFacts]) -> None:
+        """Told by a model that chooses its tokens elsewhere, once, of every row.
+
+        Args:
+            facts: B of them.
+        """
+
 
 class Unobserved:
     """Nobody does."""
 
     def chosen(self, logits: Tensor, tokens: Tensor, going_on: Tensor | None) -> None:
+        """Nothing happens."""
+
+    def answered(self, facts: Sequence[AnswerFacts]) -> None:
         """Nothing happens."""
 
 
@@ -58,6 +90,7 @@ class ConfidenceMeter:
         self._sums: Tensor | None = None  # (B,) float64
         self._counts: Tensor | None = None  # (B,) int64
         self._margins: Tensor | None = None  # (B,) float64
+        self._told: Sequence[AnswerFacts] = ()
 
     def chosen(self, logits: Tensor, tokens: Tensor, going_on: Tensor | None) -> None:
         """See `AnswerObserver`."""
@@ -73,6 +106,21 @@ class ConfidenceMeter:
             of_tokens = of_tokens.where(going_on, of_tokens.new_zeros(()))
         self._sums = self._sums + of_tokens
         self._counts = self._counts + (1 if going_on is None else going_on.long())
+
+    def answered(self, facts: Sequence[AnswerFacts]) -> None:
+        """See `AnswerObserver`."""
+        self._told = facts
+
+    def facts(self, rows: int) -> Sequence[AnswerFacts]:
+        """Of every row of the batch.
+
+        Args:
+            rows: Of the batch.
+        """
+        if self._told:
+            return self._told
+        known = self.answers or [Confidence(None, None)] * rows
+        return [AnswerFacts(confidence) for confidence in known]
 
     @property
     def answers(self) -> list[Confidence] | None:

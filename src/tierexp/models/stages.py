@@ -17,6 +17,12 @@ class StageClock(Protocol):
     def stage(self, name: Stage) -> AbstractContextManager[object]:
         """Enter to start a stage's clock, leave to stop it."""
 
+    def restart(self) -> None:
+        """What was timed so far does not count: the answer is asked for anew."""
+
+    def generated(self, tokens: int) -> None:
+        """Told by a model whose answers are not rows of tokens how many an answer has."""
+
 
 class Untimed:
     """Nobody does."""
@@ -24,6 +30,12 @@ class Untimed:
     def stage(self, name: Stage) -> AbstractContextManager[None]:  # noqa: ARG002
         """Nothing happens."""
         return nullcontext()
+
+    def restart(self) -> None:
+        """Nothing happens."""
+
+    def generated(self, tokens: int) -> None:
+        """Nothing happens."""
 
 
 UNTIMED = Untimed()

@@ -62,7 +62,7 @@ class SampleLatency:
     """What one sample took.
 
     Args:
-        T_vision_total: Crops to vision tokens.
+        T_vision_total: Crops to vision tokens; None where the model does not tell it from the next.
         T_LLM_prefill: The prompt, up to the answer's first token.
         T_LLM_decode: The answer's tokens after that.
         T_decode_per_token: The same for one of them; None for an answer of a single token.
@@ -76,7 +76,7 @@ class SampleLatency:
             say.
     """
 
-    T_vision_total: float
+    T_vision_total: float | None
     T_LLM_prefill: float
     T_LLM_decode: float
     T_decode_per_token: float | None
@@ -147,10 +147,11 @@ def together(passes: Sequence[SampleLatency]) -> SampleLatency:
         counts = [getattr(one, name) for one in passes]
         return None if None in counts else sum(counts)
 
+    apart = all(one.T_vision_total is not None for one in passes)
     decoded = sum(one.new_tokens - 1 for one in passes)
     decode = total("T_LLM_decode")
     return SampleLatency(
-        T_vision_total=total("T_vision_total"),
+        T_vision_total=total("T_vision_total") if apart else None,
         T_LLM_prefill=total("T_LLM_prefill"),
         T_LLM_decode=decode,
         T_decode_per_token=decode / decoded if decoded else None,

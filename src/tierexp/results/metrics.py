@@ -147,6 +147,8 @@ class Answer:
         score: Of the prediction, in [0, 1].
         confidence: Mean log-probability of its tokens; None where the model did not tell.
         first_margin: Probability of its first token less that of the closest rival; None likewise.
+        billed_tokens: What a server bills for the image; None where there is none, or it does not
+            say.
     """
 
     prediction: str
@@ -154,6 +156,7 @@ class Answer:
     score: float
     confidence: float | None = None
     first_margin: float | None = None
+    billed_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +238,12 @@ BUILT_IN: tuple[AnyMetric, ...] = (
         "first_margin", "probability",
         "Probability of the answer's first token less that of its closest rival.", note="mean",
         digits=3, tables="summary", measure=lambda answer: answer.first_margin,
+    ),
+    AnswerMetric(
+        "billed_tokens", "tokens",
+        "What the server bills for the image: the request's tokens less those of the same question "
+        "without it.", label="tokens billed", note="for the image, with its marks",
+        tables="summary", measure=lambda answer: answer.billed_tokens,
     ),
 )  # fmt: skip
 """Every run's columns, in the order of tables. The score is none of them: it has an interval, tasks

@@ -188,6 +188,8 @@ class Provenance:
             in parts.
         date: When the run ended, ISO 8601 in UTC; None in files that do not say.
         command: That started it, without what a shell would need quoted; None as with `date`.
+        server: What was found out about the server that answered, before it was asked; empty
+            without one.
     """
 
     config: dict[str, Any]
@@ -198,6 +200,7 @@ class Provenance:
     device: str
     inputs: dict[str, str] = dataclasses.field(default_factory=dict)
     halved_batches: int = 0
+    server: dict[str, Any] = dataclasses.field(default_factory=dict)
     date: str | None = None
     command: str | None = None
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -142,6 +142,11 @@ class FamilyTier:
         winners[0::2] = nearest
         winners[1::2] = np.minimum(nearest[:-1], nearest[1:])
         self._winners = winners
+
+    @cached_property
+    def by_grid(self) -> dict[Grid, TierChoice]:
+        """The choices by their grids, of which no two are the same."""
+        return {choice.grid: choice for choice in self.choices}
 
     def plan_many(self, heights: ArrayLike, widths: ArrayLike) -> TierPlans:
         """What the tier makes of many images.
