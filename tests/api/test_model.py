@@ -116,7 +116,7 @@ def test_what_cannot_be_asked_is_refused(model: Model, tmp_path: Path) -> None:
 @pytest.mark.parametrize("latency", [False, True])
 def test_a_question_that_a_server_does_not_answer_is_said(model: Model, latency: bool) -> None:
     class Server:
-        def generate(self, inputs, max_new_tokens, *, observer, **_):
+        def generate(self, inputs, max_new_tokens, *, observer=None, **_):
             if latency:
                 raise UnansweredError("the server is busy")
             observer.answered([AnswerFacts(failure="the server is busy")])
