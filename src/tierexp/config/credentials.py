@@ -78,7 +78,7 @@ def refuse_credentials(settings: Mapping[str, object]) -> None:
         if named or read or without_credentials(text) != text:
             allowed = (
                 "left out: results, logs and W&B keep every setting; an environment variable "
-                "(WANDB_API_KEY, HF_TOKEN) or a login keeps a key to yourself"
+                "(WANDB_API_KEY, HF_TOKEN, OPENAI_API_KEY) or a login keeps a key to yourself"
             )
             raise ConfigError(key, HIDDEN, allowed)
 
