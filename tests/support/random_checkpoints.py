@@ -13,10 +13,20 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
 )
 
 TEMPLATE = (
@@ -136,3 +146,146 @@ def idefics3(folder: Path) -> None:
         },
         {"processor_class": "Idefics3Processor", "image_seq_len": 169},
     )
+
+
+VISION: dict[str, Any] = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+}  # fmt: skip
+
+
+def smolvlm2(folder: Path) -> None:
+    """Crops of 512 pixels, 64 tokens each."""
+    tokenizer = byte_tokenizer(SPLIT_MARKS, "<image>")
+    config = SmolVLMConfig(
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=tokenizer.pad_token_id,
+        scale_factor=4,
+        vision_config={**VISION, "image_size": 512, "patch_size": 16},
+        text_config=text_settings(tokenizer, model_type="llama"),
+    )
+    images = {
+        "image_processor_type": "SmolVLMImageProcessor",
+        "size": {"longest_edge": 2048},
+        "max_image_size": {"longest_edge": 512},
+    }
+    settings = {"processor_class": "SmolVLMProcessor", "image_seq_len": 64}
+    write(folder, SmolVLMForConditionalGeneration(config), tokenizer, images, settings)
+
+
+def qwen3_vl(folder: Path) -> None:
+    """Cells of 32 pixels, 64 to 16,384 of them."""
+    names = {
+        "image_token": "<image>", "video_token": "<video>", "vision_start_token": "<vs>",
+        "vision_end_token": "<ve>",
+    }  # fmt: skip
+    tokenizer = byte_tokenizer((), "<vs><image><ve>", names)
+    numbers = {
+        f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()
+    }
+    rope = {
+        "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1],
+        "mrope_interleaved": True,
+    }  # fmt: skip
+    text = text_settings(tokenizer, model_type="qwen3_vl_text", head_dim=8, rope_parameters=rope)
+    config = Qwen3VLConfig(
+        **numbers,
+        vision_config={
+            "depth": 2, "hidden_size": 16, "intermediate_size": 24, "num_heads": 2,
+            "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2,
+            "out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0],
+        },
+        text_config=text,
+    )  # fmt: skip
+    images = {
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "size": {"shortest_edge": 65536, "longest_edge": 16777216},
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+    }
+    settings = {"processor_class": "Qwen3VLProcessor"}
+    write(folder, Qwen3VLForConditionalGeneration(config), tokenizer, images, settings)
+
+
+def internvl3_5(folder: Path) -> None:
+    """Crops of 448 pixels, 256 tokens each."""
+    names = {
+        "start_image_token": "<img>", "end_image_token": "</img>",
+        "context_image_token": "<image>", "video_token": "<video>",
+    }  # fmt: skip
+    tokenizer = byte_tokenizer((), "<image>", names)
+    config = InternVLConfig(
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_config={**VISION, "image_size": [448, 448], "patch_size": [14, 14]},
+        text_config=text_settings(tokenizer, model_type="qwen3", head_dim=8),
+        downsample_ratio=0.5,
+    )
+    images = {
+        "image_processor_type": "GotOcr2ImageProcessor",
+        "size": {"height": 448, "width": 448},
+        "crop_to_patches": True,
+        "min_patches": 1,
+        "max_patches": 12,
+    }
+    settings = {"processor_class": "InternVLProcessor", "image_seq_length": 256}
+    write(folder, InternVLForConditionalGeneration(config), tokenizer, images, settings)
+
+
+def llava_onevision(folder: Path) -> None:
+    """Crops of 384 pixels, 729 tokens each, padding dropped."""
+    tokenizer = byte_tokenizer(("<image>", "<video>"), "<image>")
+    points = [[384 * rows, 384 * cols] for rows in range(1, 7) for cols in range(1, 7)]
+    config = LlavaOnevisionConfig(
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=points,
+        vision_config={
+            **VISION, "model_type": "siglip_vision_model", "image_size": 384, "patch_size": 14,
+            "vision_use_head": False,
+        },
+        text_config=text_settings(tokenizer, model_type="qwen2"),
+    )  # fmt: skip
+    images = {
+        "image_processor_type": "LlavaOnevisionImageProcessor",
+        "size": {"height": 384, "width": 384},
+        "image_grid_pinpoints": points,
+    }
+    settings = {
+        "processor_class": "LlavaOnevisionProcessor",
+        "num_image_tokens": 729,
+        "vision_feature_select_strategy": "full",
+    }
+    write(folder, LlavaOnevisionForConditionalGeneration(config), tokenizer, images, settings)
+
+
+def gemma3(folder: Path) -> None:
+    """Squares of 896 pixels, 256 tokens each."""
+    names = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<image>"}
+    tokenizer = byte_tokenizer((), "<boi>", names)
+    text = text_settings(
+        tokenizer,
+        model_type="gemma3_text",
+        head_dim=8,
+        sliding_window=64,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    )
+    config = Gemma3Config(
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        boi_token_index=tokenizer.convert_tokens_to_ids("<boi>"),
+        eoi_token_index=tokenizer.convert_tokens_to_ids("<eoi>"),
+        mm_tokens_per_image=256,
+        vision_config={
+            **VISION, "model_type": "siglip_vision_model", "image_size": 896, "patch_size": 14,
+            "vision_use_head": False,
+        },
+        text_config=text,
+    )  # fmt: skip
+    images = {
+        "image_processor_type": "Gemma3ImageProcessor",
+        "size": {"height": 896, "width": 896},
+        "pan_and_scan_min_crop_size": 256,
+        "pan_and_scan_max_num_crops": 4,
+        "pan_and_scan_min_ratio_to_activate": 1.2,
+    }
+    settings = {"processor_class": "Gemma3Processor", "image_seq_length": 256}
+    write(folder, Gemma3ForConditionalGeneration(config), tokenizer, images, settings)

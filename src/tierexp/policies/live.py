@@ -113,6 +113,13 @@ class LivePolicy:
         check_budget_between(budget, self.settings.budget, self.file.points, means, unit)
         return policy.chain_within(unit, budget)
 
+    @property
+    def needs_confidence(self) -> bool:
+        """Whether it asks again by how sure an answer is: a model that does not tell is refused
+        before it is asked.
+        """
+        return self._chain is not None
+
     def choose(self, samples: Sequence[SampleView]) -> Sequence[int]:
         """The number of the first point of every sample, see `tierexp.tiers.policy.Policy`.
 

@@ -275,11 +275,17 @@ def test_a_policy_reads_the_server_s_confidence(
         assert [*(one.point for one in sample.earlier_passes), sample.point] == points
 
 
-def test_a_policy_that_needs_confidence_is_refused_without(tmp_path: Path) -> None:
+CASCADE = ("policy=cascade", "policy.points=[low,medium]", "policy.thresholds=[-0.5]")
+
+
+@pytest.mark.parametrize("policy", [("policy=unsure",), CASCADE])
+def test_a_policy_that_needs_confidence_is_refused_without(
+    tmp_path: Path, policy: tuple[str, ...]
+) -> None:
     with chat_server() as server:
-        outcome = evaluated(tmp_path, server, "policy=unsure")
+        outcome = evaluated(tmp_path, server, *policy)
         assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-        assert "policy='unsure'" in outcome.err
+        assert "policy=" in outcome.err
         assert "logprobs" in outcome.err
         assert server.questions() == []
 

@@ -114,10 +114,13 @@ class Molmo2Checkpoint(KnobbedSource):
         tokenizer = self.tokenizer()
         weight_files(self.folder)
 
-        from tierexp.models.molmo2.loading import load_network
-        from tierexp.models.molmo2.model import Molmo2
+        from transformers import Molmo2ForConditionalGeneration
 
-        network = load_network(self.folder, device, torch_dtype(self.dtype, device))
+        from tierexp.models.molmo2.model import Molmo2
+        from tierexp.models.transformers_weights import load_network
+
+        kind, dtype = Molmo2ForConditionalGeneration, torch_dtype(self.dtype, device)
+        network = load_network(kind, self.folder, device, dtype)
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model

@@ -1,4 +1,4 @@
-"""A Molmo2's weights into `transformers`' own class.
+"""A checkpoint's weights into `transformers`' own class.
 
 In: a checkpoint folder. Out: the network, every tensor of it read. Runs no code from the folder and
 reads safetensors only.
@@ -7,9 +7,9 @@ reads safetensors only.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import Molmo2ForConditionalGeneration
 from transformers.utils import logging
 
 from tierexp.errors import CheckpointError
@@ -20,12 +20,11 @@ _ADAPTER_FILE = "adapter_config.json"
 """Makes `transformers` read weights that it names, which may lie anywhere."""
 
 
-def load_network(
-    folder: Path, device: torch.device, dtype: torch.dtype
-) -> Molmo2ForConditionalGeneration:
+def load_network(kind: Any, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """Read a network; released names and those that `transformers` saves are both known to it.
 
     Args:
+        kind: The library's class, or one of its automatic ones.
         folder: The checkpoint.
         device: Where it goes, once it has been read into the host's memory.
         dtype: Of its weights.
@@ -38,7 +37,7 @@ def load_network(
         raise CheckpointError(f"{folder} has an {_ADAPTER_FILE}: merge the adapter first")
     logging.disable_progress_bar()
     try:
-        network, report = Molmo2ForConditionalGeneration.from_pretrained(
+        network, report = kind.from_pretrained(
             folder,
             dtype=dtype,
             local_files_only=True,

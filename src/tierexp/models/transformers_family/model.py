@@ -1,0 +1,201 @@
+"""A vision-language model of `transformers` as the rest of the project sees a model.
+
+In: batches as the family's own processor makes them. Out: greedily generated ids, by the library's
+own `generate`; who watches is told of every token and of the stages. Some of the decoder's blocks
+can be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationConfig, LogitsProcessorList
+
+from tierexp.errors import ConfigError
+from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, ConfidenceMeter
+from tierexp.models.stages import UNTIMED, StageClock
+from tierexp.models.transformers_family.inputs import FamilyInputs, ProcessedRows
+
+
+class FamilyModel(nn.Module):
+    """A `VisionLanguageModel`.
+
+    Args:
+        network: The library's, with its weights.
+        image_token: Id of the placeholder that an image's tokens take the place of.
+        end_ids: What ends an answer; the first one fills up an answer that has ended.
+    """
+
+    def __init__(self, network: Any, image_token: int, end_ids: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.image_token = image_token
+        self.end_ids = tuple(end_ids)
+        # The decoder is given a list of the blocks that run; all of them are kept here.
+        self.decoder_blocks: nn.ModuleList = self._decoder.layers
+        self.active_blocks: tuple[int, ...] = tuple(range(len(self.decoder_blocks)))
+        self._layer_types = list(getattr(self._decoder.config, "layer_types", None) or ())
+
+    @property
+    def _decoder(self) -> Any:
+        inner = self.network.model
+        return inner.language_model if hasattr(inner, "language_model") else inner.text_model
+
+    @property
+    def num_active_blocks(self) -> int:
+        """Decoder blocks that run."""
+        return len(self.active_blocks)
+
+    def run_blocks(self, numbers: Sequence[int]) -> None:
+        """Leave out the other blocks, which then cost neither time nor cache.
+
+        Args:
+            numbers: Of the blocks that run, ascending.
+        """
+        decoder = self._decoder
+        running: list[Any] = [self.decoder_blocks[number] for number in numbers]
+        for place, block in enumerate(running):
+            # Where the block's keys and values are in the cache.
+            block.self_attn.layer_idx = place
+        decoder.layers = nn.ModuleList(running)
+        decoder.config.num_hidden_layers = len(running)
+        if self._layer_types:
+            # Masks and cache go by place in the list.
+            decoder.config.layer_types = [self._layer_types[number] for number in numbers]
+        self.active_blocks = tuple(numbers)
+
+    def generate(
+        self,
+        inputs: FamilyInputs,
+        max_new_tokens: int,
+        *,
+        clock: StageClock = UNTIMED,
+        fixed_length: bool = False,
+        observer: AnswerObserver = UNOBSERVED,
+    ) -> Tensor:
+        """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`.
+
+        Raises:
+            ConfigError: The checkpoint's processor makes another number of tokens than the plan.
+        """
+        device = next(iter(inputs.parts[0].tensors.values())).device
+        if max_new_tokens < 1:
+            return torch.empty(len(inputs), 0, dtype=torch.long, device=device)
+        answers: list[Tensor] = [torch.empty(0)] * len(inputs)
+        facts = [AnswerFacts()] * len(inputs)
+        for part in inputs.parts:
+            self._check(inputs, part)
+            meter = UNOBSERVED if observer is UNOBSERVED else ConfidenceMeter()
+            rows = self._generate(part, max_new_tokens, clock, fixed_length, meter)
+            for number, place in enumerate(part.places):
+                answers[place] = rows[number]
+                if isinstance(meter, ConfidenceMeter):
+                    facts[place] = meter.facts(len(rows))[number]
+        if observer is not UNOBSERVED:
+            observer.answered(facts)
+        return torch.nn.utils.rnn.pad_sequence(
+            answers, batch_first=True, padding_value=self.end_ids[0]
+        )
+
+    def stage_flops(self, inputs: FamilyInputs, new_tokens: int) -> None:
+        """Nobody has counted them."""
+        del inputs, new_tokens
+
+    def _check(self, inputs: FamilyInputs, part: ProcessedRows) -> None:
+        made = (part.tensors["input_ids"] == self.image_token).sum(dim=1).tolist()
+        for place, tokens in zip(part.places, made, strict=True):
+            image = inputs.rows[place].image
+            if tokens != image.vision_tokens:
+                height, width = image.pixels.shape[:2]
+                allowed = (
+                    f"one whose processor makes {image.vision_tokens} tokens of an image of "
+                    f"{width} x {height} pixels, as the family's plan says, not {tokens}"
+                )
+                raise ConfigError("model.checkpoint", self.network.name_or_path, allowed)
+
+    @torch.inference_mode()
+    def _generate(
+        self,
+        part: ProcessedRows,
+        max_new_tokens: int,
+        clock: StageClock,
+        fixed_length: bool,
+        observer: AnswerObserver,
+    ) -> Tensor:
+        """The answers of rows that were processed together, (R, L)."""
+        dtype = self.network.dtype
+        tensors = {
+            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in part.tensors.items()
+        }
+        # The checkpoint's own settings may sample; what ends an answer is taken from them before.
+        how = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=max_new_tokens,
+            min_new_tokens=max_new_tokens if fixed_length else None,
+            eos_token_id=list(self.end_ids),
+            pad_token_id=self.end_ids[0],
+        )
+        length = tensors["input_ids"].shape[1]
+        with ExitStack() as stages, _vision(self.network.model, stages, clock):
+            stages.enter_context(clock.stage("prefill"))
+            watch = _Watch(length, self.end_ids, stages, clock, observer)
+            ids: Tensor = self.network.generate(
+                **tensors, generation_config=how, logits_processor=LogitsProcessorList([watch])
+            )
+        return ids[:, length:]
+
+
+class _Watch:
+    """Tells of every token before it is chosen, and changes nothing."""
+
+    def __init__(
+        self,
+        length: int,
+        end_ids: Sequence[int],
+        stages: ExitStack,
+        clock: StageClock,
+        observer: AnswerObserver,
+    ) -> None:
+        self._length = length
+        self._ends = end_ids
+        self._stages = stages
+        self._clock = clock
+        self._observer = observer
+        self._begun = False
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        answered = input_ids[:, self._length :]
+        ends = torch.isin(answered, answered.new_tensor(self._ends))
+        going_on = ~ends.any(dim=1) if answered.shape[1] else None
+        self._observer.chosen(scores, scores.argmax(dim=-1), going_on)
+        if not self._begun:
+            self._begun = True
+            self._stages.close()
+            self._stages.enter_context(self._clock.stage("decode"))
+        return scores
+
+
+@contextmanager
+def _vision(inner: Any, stages: ExitStack, clock: StageClock) -> Iterator[None]:
+    """Time the encoder apart from the prompt that its features are a part of."""
+    encode = inner.get_image_features
+
+    @wraps(encode)  # `generate` reads its signature
+    def timed(*arguments: Any, **named: Any) -> Any:
+        stages.close()
+        with clock.stage("vision"):
+            features = encode(*arguments, **named)
+        stages.enter_context(clock.stage("prefill"))
+        return features
+
+    inner.get_image_features = timed
+    try:
+        yield
+    finally:
+        del inner.get_image_features

@@ -1,0 +1,208 @@
+"""Families end to end, with random weights: what reaches the model is what the library's processor
+makes of the image at its tier's size, and the answers are the library's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from transformers import AutoModelForImageTextToText
+
+from tests.support import random_checkpoints as checkpoints
+from tests.support.command_line import ARGUMENTS, TESTS, Outcome, run_eval
+from tests.support.fakes import PlainImages
+from tierexp.models.plans.preprocessing import SizedImage
+from tierexp.models.transformers_family.inputs import FamilyInputBuilder, FamilyRow
+from tierexp.models.transformers_family.model import FamilyModel
+from tierexp.models.transformers_family.source import FamilyCheckpoint
+from tierexp.results.files import load_results
+
+FAMILIES: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    # Writer, tier, image processor.
+    "internvl3_5": (checkpoints.internvl3_5, "medium", "got_ocr2.GotOcr2ImageProcessorPil"),
+    "qwen3_vl": (checkpoints.qwen3_vl, "low", "qwen2_vl.Qwen2VLImageProcessorPil"),
+    "smolvlm2": (checkpoints.smolvlm2, "low", "smolvlm.SmolVLMImageProcessorPil"),
+    "llava_onevision": (
+        checkpoints.llava_onevision, "high", "llava_onevision.LlavaOnevisionImageProcessorPil",
+    ),
+    "gemma3": (checkpoints.gemma3, "medium", "gemma3.Gemma3ImageProcessorPil"),
+}  # fmt: skip
+SAMPLES = [
+    [[480, 640], "what is it?", ["x"], "read"],
+    [[640, 480], "how many?", ["2"], "count"],
+    [[480, 640], "a longer question about it?", ["y"], "read"],
+]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp(request.param) / "checkpoint"
+    FAMILIES[request.param][0](folder)
+    return request.param, folder
+
+
+def run(name: str, checkpoint: Path, folder: Path, *arguments: str) -> Outcome:
+    (folder / "samples.json").write_text(json.dumps(SAMPLES))
+    return run_eval(
+        "--config-dir", str(TESTS / "conf"), "data=plain", f"data.path={folder / 'samples.json'}",
+        f"model={name}", f"model.checkpoint={checkpoint}", f"tier={FAMILIES[name][1]}",
+        "model.max_new_tokens=6", f"output_dir={folder / 'out'}", *ARGUMENTS, *arguments,
+    )  # fmt: skip
+
+
+def evaluated(name: str, checkpoint: Path, folder: Path, *arguments: str) -> Any:
+    outcome = run(name, checkpoint, folder, *arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    (path,) = (folder / "out").glob("*_tier-*.json")
+    return load_results(path)
+
+
+def test_an_evaluation(family: tuple[str, Path], tmp_path: Path) -> None:
+    name, checkpoint = family
+    results = evaluated(name, checkpoint, tmp_path, "latency=on", "latency.repeats=1")
+    assert (results.num_samples, results.num_failed, results.num_active_blocks) == (3, 0, 3)
+    low, high = {"low": (288, 576), "medium": (720, 1296), "high": (1440, 2304)}[FAMILIES[name][1]]
+    for sample in results.per_sample_results:
+        assert low <= sample.metrics["llm_vision_tokens"] <= high
+        assert sample.metrics["confidence"] <= 0
+        assert 0 <= sample.metrics["first_margin"] <= 1
+        assert sample.latency is not None
+        assert sample.latency.T_vision_total > 0
+    assert results.latency.stages.keys() >= {"T_vision_total", "T_LLM_prefill", "T_total"}
+    assert results.latency.flops_mean == {}
+
+
+def test_what_reaches_the_model_is_the_processor_s(
+    family: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tensor by tensor, of a processor put together here; the answers are the library's."""
+    name, checkpoint = family
+    seen: list[Any] = []
+    generate = FamilyModel.generate
+
+    def watched(self: FamilyModel, inputs: Any, *rest: Any, **named: Any) -> Any:
+        seen.append((self, inputs, generate(self, inputs, *rest, **named)))
+        return seen[-1][2]
+
+    monkeypatch.setattr(FamilyModel, "generate", watched)
+    results = evaluated(name, checkpoint, tmp_path)
+    processor = reference_processor(checkpoint, FAMILIES[name][2])
+    images = PlainImages(str(tmp_path / "samples.json"))
+    numbers = {sample[1]: place for place, sample in enumerate(SAMPLES)}
+    sizes = {s.question: s.target_resolution for s in results.per_sample_results}
+    assert sum(len(inputs) for _, inputs, _ in seen) == 3
+    for model, inputs, answers in seen:
+        for part in inputs.parts:
+            rows = [inputs.rows[place] for place in part.places]
+            for row in rows:
+                # A plain picture stays plain, whatever its size.
+                plain = np.asarray(images.image(numbers[row.question]))[0, 0]
+                assert (row.image.pixels == plain).all()
+                assert row.image.pixels.shape[:2] == sizes[row.question]
+            expected = processed(processor, rows, name)
+            assert part.tensors.keys() == expected.keys()
+            for key, tensor in expected.items():
+                assert torch.equal(part.tensors[key], tensor), key
+            again = model.network.generate(**expected, max_new_tokens=6, do_sample=False)
+            length = expected["input_ids"].shape[1]
+            mine = answers[list(part.places)][:, : again.shape[1] - length]
+            ends = again[:, length:] == model.end_ids[0]
+            assert torch.equal(mine, again[:, length:].masked_fill(ends, model.end_ids[0]))
+
+
+def reference_processor(checkpoint: Path, image_processor: str) -> Any:
+    settings = json.loads((checkpoint / "processor_config.json").read_text())
+    stored = json.loads((checkpoint / "preprocessor_config.json").read_text())
+    module, kind = image_processor.split(".")
+    images = getattr(
+        import_module(f"transformers.models.{module}.image_processing_pil_{module}"), kind
+    )
+    del stored["image_processor_type"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, padding_side="left")
+    processor = getattr(transformers, settings.pop("processor_class"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processor, "check_argument_for_proper_class", lambda *_: None)
+        parts: dict[str, Any] = {"image_processor": images(**stored), "tokenizer": tokenizer}
+        if processor.__name__ != "Gemma3Processor":
+            parts["video_processor"] = None
+        return processor(**parts, chat_template=tokenizer.chat_template, **settings)
+
+
+def processed(processor: Any, rows: list[Any], name: str) -> dict[str, torch.Tensor]:
+    marked = {"qwen3_vl": "<vs><image><ve>", "gemma3": "<boi>"}.get(name, "<image>")
+    texts = [f"<turn>user:{marked}{row.question}<eos><turn>assistant:" for row in rows]
+    own = {"do_pan_and_scan": True} if name == "gemma3" else {}
+    made = processor(
+        images=[[Image.fromarray(row.image.pixels)] for row in rows],
+        text=texts,
+        padding=True,
+        return_tensors="pt",
+        **own,
+        **dict(rows[0].image.settings),
+    )
+    return {key: value for key, value in made.items() if isinstance(value, torch.Tensor)}
+
+
+def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> None:
+    """The first and the last of three: as a network that never had the one between them."""
+    name, checkpoint = family
+    key = {"internvl3_5": "internvl", "llava_onevision": "llava_ov", "gemma3": "gemma3"}
+    source = FamilyCheckpoint(str(checkpoint), name, key.get(name, name))
+    model = source.load(torch.device("cpu"))
+    shorter = AutoModelForImageTextToText.from_pretrained(checkpoint).eval()
+    inner = shorter.model
+    decoder = inner.language_model if hasattr(inner, "language_model") else inner.text_model
+    del decoder.layers[1]
+    decoder.layers[1].self_attn.layer_idx = 1
+    decoder.config.num_hidden_layers = 2
+    if getattr(decoder.config, "layer_types", None):
+        del decoder.config.layer_types[1]
+    side = {"internvl": 448, "llava_ov": 384}.get(key.get(name, name), 896)
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    plan = source.preset.geometry.plan(side, side)
+    builder = source.inputs()
+    assert isinstance(builder, FamilyInputBuilder)
+    row = FamilyRow(SizedImage(pixels, (), plan.vision_tokens, plan.marks, 1.0), "what?")
+    inputs = builder.collate([row])
+    whole = model.generate(inputs, 8)
+    model.run_blocks([0, 2])
+    assert isinstance(model, FamilyModel)
+    less = model.generate(inputs, 8)
+    (part,) = inputs.parts
+    expected = shorter.generate(**part.tensors, max_new_tokens=8, do_sample=False)
+    assert torch.equal(less, expected[:, part.tensors["input_ids"].shape[1] :])
+    model.run_blocks([0, 1, 2])
+    assert torch.equal(model.generate(inputs, 8), whole)
+
+
+def test_a_processor_that_does_not_follow_the_plan_is_a_line(tmp_path: Path) -> None:
+    """Its settings are another model's: at most 100 cells."""
+    checkpoint = tmp_path / "checkpoint"
+    checkpoints.qwen3_vl(checkpoint)
+    file = checkpoint / "preprocessor_config.json"
+    settings = json.loads(file.read_text())
+    settings["size"]["longest_edge"] = 100 * 32 * 32
+    file.write_text(json.dumps(settings))
+    outcome = run("qwen3_vl", checkpoint, tmp_path)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    for words in ("model.checkpoint=", "makes 432 tokens", "768 x 576", "not 88"):
+        assert words in outcome.err
+
+
+def test_a_checkpoint_of_another_family_is_a_line(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    checkpoints.idefics3(checkpoint)
+    outcome = run("qwen3_vl", checkpoint, tmp_path)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "model_type qwen3_vl, not idefics3" in outcome.err
