@@ -11,6 +11,7 @@ import tierexp
 from tierexp.api.model import Model
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ImageDecodeError, TierexpError
+from tierexp.models.confidence import AnswerFacts, UnansweredError
 
 QUESTIONS = TierQA("test", 21)
 """Seven about each of three pictures."""
@@ -112,6 +113,20 @@ def test_what_cannot_be_asked_is_refused(model: Model, tmp_path: Path) -> None:
         model.answer(tmp_path / "no.png", "What?")
 
 
+@pytest.mark.parametrize("latency", [False, True])
+def test_a_question_that_a_server_does_not_answer_is_said(model: Model, latency: bool) -> None:
+    class Server:
+        def generate(self, inputs, max_new_tokens, *, observer=None, **_):
+            if latency:
+                raise UnansweredError("the server is busy")
+            observer.answered([AnswerFacts(failure="the server is busy")])
+            return inputs.input_ids.new_zeros(1, 1)
+
+    asked = Model(model.source, Server(), model.device)
+    with pytest.raises(TierexpError, match="question 0: the server is busy"):
+        asked.answer(QUESTIONS.image(0), "What?", tier="low", latency=latency)
+
+
 def test_evaluate_gives_a_table_on_wish(tmp_path: Path) -> None:
     frame = tierexp.evaluate(
         "data.max_samples=7", "logger=none", "data.num_workers=0", tier="low", as_frame=True,
@@ -123,6 +138,9 @@ def test_evaluate_gives_a_table_on_wish(tmp_path: Path) -> None:
         tierexp.evaluate("-m", "tier=low,high")
     with pytest.raises(TierexpError, match="teir"):
         tierexp.evaluate("teir=low")
+    with pytest.raises(TierexpError, match=r"model=.*none.* is not possible"):
+        tierexp.evaluate("model=none", output_dir=tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_importing_it_imports_no_torch() -> None:

@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from tests.support.hub_tables import picture
+from tierexp.api.composition import composed
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.hub import HubDataset
@@ -335,10 +336,9 @@ def test_molmo2_is_asked_as_it_was_trained(tmp_path: Path, option: str, question
 def test_a_run_asks_as_its_model_was_trained(tmp_path: Path) -> None:
     layout = LAYOUTS["a_okvqa"]
     write(tmp_path / layout.file, layout.features, [layout.row | {"image": picture()}])
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        overrides = ["data=a_okvqa", f"data.path={tmp_path}", "model=tiny", "logger=none"]
-        config = compose("eval", overrides)
-    assert read_setup(config).dataset[0].question == layout.question
+    with composed("eval", ["data=a_okvqa", f"data.path={tmp_path}", "model=tiny"]) as config:
+        setup = read_setup(config)
+    assert setup.dataset[0].question == layout.question
 
 
 def ai2d(folder: Path, options: list[str], right: int) -> tuple[Sample, HubDataset]:

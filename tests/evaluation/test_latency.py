@@ -16,7 +16,7 @@ from tests.support.flop_counter import Counter
 from tests.support.molmo_models import KINDS, prompt, row_of, small_engine
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError
-from tierexp.evaluation import latency_meter as stopwatch
+from tierexp.evaluation import latency_meter
 from tierexp.evaluation.latency_meter import LatencyMeter, StageTimes
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
@@ -121,7 +121,7 @@ class ScriptedModel:
 
 def test_a_sample_is_timed_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     model = ScriptedModel([(1, 2, 3), (4, 5, 6), (2, 9, 4), (7, 7, 7), (7, 7, 7), (7, 7, 7)])
-    monkeypatch.setattr(stopwatch, "perf_counter", lambda: model.time)
+    monkeypatch.setattr(latency_meter, "perf_counter", lambda: model.time)
     meter = LatencyMeter(LatencySettings(warmup=2, repeats=3), model, CPU)
     inputs = row_of(prompt([9]), 0)
     tokens, latency = meter.measure(inputs, 5)

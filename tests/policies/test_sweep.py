@@ -64,6 +64,14 @@ def test_points_with_knobs_have_them_in_their_names() -> None:
     assert set(sweep_of(runs, "here").points) == {"low top_k=1", "low top_k=2", "high top_k=2"}
 
 
+def test_a_decoder_that_is_no_stack_of_blocks_counts_as_one() -> None:
+    runs = [
+        dataclasses.replace(run(point, images=2), num_active_blocks=None)
+        for point in ("low", "high")
+    ]
+    assert sweep_of(runs, "memory").num_active_blocks.tolist() == [1, 1]
+
+
 def test_units_that_results_do_not_hold_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"policy\.unit='latency_ms'.*latency=on"):
         sweep(images=5).cost("latency_ms")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from tierexp.api.composition import as_overrides, composed
+from tierexp.config.build import has_target
 from tierexp.config.checks import choice
-from tierexp.errors import TierexpError
+from tierexp.errors import ConfigError, TierexpError
 from tierexp.evaluation.run import evaluate as run_evaluation
+from tierexp.models.none import NoModel
 from tierexp.results.files import complete_results, load_results
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ def evaluate(
         The results, which also lie in the output folder.
 
     Raises:
-        TierexpError: A setting or a data file that cannot work; a multirun, which is the command's.
+        TierexpError: A setting or a data file that cannot work; a multirun or `model=none`, which
+            are the command's.
         SystemExit: With code 1 where every sample failed.
     """
     written = [*overrides, *as_overrides(settings)]
@@ -53,6 +56,9 @@ def evaluate(
         raise TierexpError("evaluate runs one configuration: call it for each, or use eval.py -m")
     choice("as_frame", as_frame, (True, False))  # type: ignore[arg-type]
     with composed("eval", written) as config:
+        if has_target(config, "model", NoModel):
+            allowed = "a model to evaluate; eval.py goes without one, and leaves no samples"
+            raise ConfigError("model", "none", allowed)
         folder = Path(config.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         run_evaluation(config, folder)

@@ -17,12 +17,12 @@ from tierexp.api.composition import model_source
 from tierexp.api.images import AskedQuestions, ImageLike
 from tierexp.config.checks import whole_number
 from tierexp.data.datamodule import TierDataModule
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.asking import answered
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, ResizeMode
-from tierexp.models.confidence import Confidence, ConfidenceMeter
-from tierexp.models.protocol import ModelInputs, ModelSource, VisionLanguageModel
+from tierexp.models.protocol import ModelSource, VisionLanguageModel
 from tierexp.results.latency import LatencySettings, SampleLatency
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.rule import CropRule
@@ -118,7 +118,8 @@ class Model:
             One answer, or for a list of images a list in its order.
 
         Raises:
-            TierexpError: A tier that does not exist, or an image that cannot be read.
+            TierexpError: A tier that does not exist, an image that cannot be read, or a question
+                that the model does not answer.
         """
         images = image if isinstance(image, list) else [image]
         questions = [question] * len(images) if isinstance(question, str) else list(question)
@@ -143,28 +144,22 @@ class Model:
             whole = data.on_before_batch_transfer(batch, 0)  # refuses an image that is broken
             assert whole.inputs is not None
             inputs = whole.inputs.to(self.device)
-            tokens, confidences = self._generated(inputs, limit)
-            timed = None if meter is None else meter.measure(inputs, limit)[-1]
-            rows = zip(whole.prepared, tokens.tolist(), confidences, strict=True)
-            for prepared, row, sure in rows:
+            tokens, timed, facts = answered(self._model, inputs, limit, meter)
+            rows = zip(whole.prepared, tokens.tolist(), facts, strict=True)
+            for prepared, row, known in rows:
+                if known.failure is not None:
+                    raise DataError(f"question {prepared.index}: {known.failure}")
                 found[prepared.index] = Answer(
                     text=self._tokenizer.decode(row),
                     selection=prepared.selection,
                     selected_vision_tokens=prepared.measured.selected_vision_tokens,
                     actual_vision_tokens=prepared.measured.actual_vision_tokens,
                     llm_vision_tokens=prepared.measured.llm_vision_tokens,
-                    confidence=sure.mean_log_probability,
-                    first_margin=sure.first_margin,
+                    confidence=known.confidence.mean_log_probability,
+                    first_margin=known.confidence.first_margin,
                     latency=timed,
                 )
         return [found[index] for index in sorted(found)]
-
-    def _generated(self, inputs: ModelInputs, limit: int) -> tuple[torch.Tensor, list[Confidence]]:
-        """Ids, (B, L), and how sure the model was of each row."""
-        meter = ConfidenceMeter()
-        tokens = self._model.generate(inputs, limit, observer=meter)
-        unknown = [Confidence(None, None)] * len(tokens)
-        return tokens, unknown if meter.answers is None else meter.answers
 
 
 def load_model(

@@ -15,7 +15,8 @@ from torch import Tensor
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError
-from tierexp.models.confidence import AnswerFacts
+from tierexp.evaluation.latency_meter import LatencyMeter
+from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.protocol import BatchInputs, ModelSource, VisionLanguageModel
 from tierexp.results.latency import SampleLatency
@@ -48,6 +49,28 @@ class Pass:
 Outcome = tuple[Pass, ...] | FailedSample | PreparedSample
 """A sample's passes, at least one; or why its image cannot be read or its question is not answered,
 or the sample itself where it does not fit into memory alone."""
+
+
+def answered(
+    model: VisionLanguageModel, inputs: BatchInputs, max_new_tokens: int, meter: LatencyMeter | None
+) -> Answers:
+    """What a model says to a batch.
+
+    Args:
+        model: On its device, its knobs set.
+        inputs: On the device; of one sample where it is timed.
+        max_new_tokens: The longest answer.
+        meter: Times the answers; None where nobody does.
+    """
+    observer, latency = ConfidenceMeter(), None
+    if meter is None:
+        tokens = model.generate(inputs, max_new_tokens, observer=observer)
+    else:
+        try:
+            tokens, latency = meter.measure(inputs, max_new_tokens, observer)
+        except UnansweredError as error:
+            return torch.empty(1, 0, dtype=torch.long), None, [AnswerFacts(failure=str(error))]
+    return tokens, latency, observer.facts(len(tokens))
 
 
 class PointAsker:
@@ -122,7 +145,7 @@ class PointAsker:
                 if done:
                     yield done
             for point, indices in again.items():
-                waiting += [batch.to(self._device) for batch in self._data.at(indices, point)]
+                waiting += [more.to(self._device) for more in self._data.at(indices, point)]
 
     def _passes(
         self, batch: EvaluationBatch

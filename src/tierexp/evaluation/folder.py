@@ -11,13 +11,8 @@ from pathlib import Path
 
 from tierexp.errors import ConfigError
 from tierexp.rank import is_rank_zero
+from tierexp.results.files import finished_results
 from tierexp.runtime.folder_lock import folder_lock
-
-
-def results_in(folder: Path) -> list[Path]:
-    """The results files of finished runs in a folder, not below, with a model or without."""
-    files = sorted(folder.glob("*_tier-*.json"))
-    return [file for file in files if not file.name.startswith("interrupted_")]
 
 
 def refuse_results(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -31,7 +26,7 @@ def refuse_results(folder: Path, resume: bool, overwrite: bool) -> None:
     Raises:
         ConfigError: It is one.
     """
-    found = results_in(folder)
+    found = finished_results(folder)
     if found and not (resume or overwrite):
         allowed = (
             f"a folder without results ({found[0].name}): resume=true keeps them and goes on with "

@@ -21,7 +21,6 @@ from tierexp.config.build import Blueprint
 from tierexp.config.settings import logged_settings, resume_key
 from tierexp.errors import ConfigError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
-from tierexp.evaluation.folder import results_in
 from tierexp.evaluation.journal import Journal, remove_journals
 from tierexp.evaluation.measure import Measured, Run, measure, samples_left
 from tierexp.evaluation.setup import EvaluationSetup
@@ -29,7 +28,7 @@ from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
 from tierexp.results.aggregate import aggregate
-from tierexp.results.files import write_results
+from tierexp.results.files import finished_results, write_results
 from tierexp.results.provenance import digest_inputs, gather_provenance
 from tierexp.results.schema import EvaluationResults, Provenance
 from tierexp.results.versions import code_versions, version_changes
@@ -55,7 +54,7 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         KeyboardInterrupt: After Ctrl-C, once what had been measured is written.
     """
     setup = run.setup
-    provenance, before = _provenance(run), results_in(run.folder)
+    provenance, before = _provenance(run), finished_results(run.folder)
     key = {**resume_key(setup.settings), "device": provenance.device, "inputs": provenance.inputs}
     earlier = finished_run(key, run.folder) if setup.resume else None
     if earlier is not None:

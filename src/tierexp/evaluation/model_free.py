@@ -21,7 +21,7 @@ from tierexp.data.family_columns import measure_family
 from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
-from tierexp.evaluation.folder import claimed, results_in
+from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.journal import refuse_other_settings
 from tierexp.evaluation.setup import KEYS, read_claim, read_metrics
 from tierexp.imaging.measurements import ManyImages
@@ -29,7 +29,7 @@ from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
-from tierexp.results.files import write_results
+from tierexp.results.files import finished_results, write_results
 from tierexp.results.metrics import BUILT_IN, AnyMetric, columns_of_images
 from tierexp.results.model_free import (
     ModelFreeFacts,
@@ -81,7 +81,7 @@ def run_model_free(
     with_sizes, settings = read_model_free_parts(config, written), _read_part(config)
     resume, overwrite = read_claim(config)
     with claimed(output_dir, resume, overwrite):
-        superseded = results_in(output_dir)
+        superseded = finished_results(output_dir)
         finished = _finished(superseded, settings) if resume else None
         if finished is not None:
             print_summary(*finished, None, Console())

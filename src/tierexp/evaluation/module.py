@@ -12,23 +12,27 @@ from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
 
-import torch
 from lightning import LightningModule
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError, DataError, MachineError
-from tierexp.evaluation.asking import Answers, Pass, PointAsker
+from tierexp.evaluation.asking import Answers, Pass, PointAsker, answered
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.journal import Record as JournalRecord
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.imaging.measurements import OneImage
-from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
-from tierexp.results.aggregate import aggregates_of, mme_totals, num_unparsed, task_accuracy
+from tierexp.results.aggregate import (
+    aggregates_of,
+    mme_totals,
+    num_unparsed,
+    task_accuracies,
+    task_accuracy,
+)
 from tierexp.results.codec import decode_many, encode
 from tierexp.results.latency import (
     LatencyResults,
@@ -251,11 +255,8 @@ class TierEvaluation(LightningModule):
         figures = {
             "accuracy": overall.accuracy, "accuracy_ci95_low": low, "accuracy_ci95_high": high,
         }  # fmt: skip
-        by_task: dict[str, list[SampleResult]] = {}
-        for sample in samples:
-            by_task.setdefault(sample.task, []).append(sample)
-        for task, of_task in by_task.items():
-            figures[f"accuracy_{task}"] = task_accuracy(of_task).accuracy
+        for task, of_task in task_accuracies(samples).items():
+            figures[f"accuracy_{task}"] = of_task.accuracy
         unparsed = num_unparsed(samples)
         figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
         if self._score.name == "mme":
@@ -269,18 +270,7 @@ class TierEvaluation(LightningModule):
         self._restore(self._journal.others())
 
     def _answer(self, inputs: BatchInputs) -> Answers:
-        """The answers, (B, L), what they took where they are timed, and what is known of each."""
-        limit = self._setup.source.max_new_tokens
-        observer = ConfidenceMeter()
-        latency = None
-        if self.meter is None:
-            tokens = self.model.generate(inputs, limit, observer=observer)
-        else:
-            try:
-                tokens, latency = self.meter.measure(inputs, limit, observer)
-            except UnansweredError as error:
-                return torch.empty(1, 0, dtype=torch.long), None, [AnswerFacts(failure=str(error))]
-        return tokens, latency, observer.facts(len(tokens))
+        return answered(self.model, inputs, self._setup.source.max_new_tokens, self.meter)
 
     def _record(self, passes: Sequence[Pass]) -> SampleResult:
         """What was measured of a sample; its last answer counts."""
@@ -343,7 +333,7 @@ class TierEvaluation(LightningModule):
             point=self._setup.policy.points[prepared.point].name,
             selected_crops=prepared.selection.crops,
             selected_vision_tokens=prepared.measured.selected_vision_tokens,
-            llm_vision_tokens=prepared.measured.llm_vision_tokens,
+            llm_vision_tokens=self._reduced(prepared).llm_vision_tokens,
             prediction=one.text,
             confidence=one.facts.confidence.mean_log_probability,
             first_margin=one.facts.confidence.first_margin,

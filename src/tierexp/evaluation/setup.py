@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from tierexp.config.build import (
@@ -205,15 +204,7 @@ def read_metrics(config: DictConfig) -> tuple[AnyMetric, ...]:
         return combined([])
     if not isinstance(own, DictConfig):
         raise ConfigError("metric", own, "names of metrics, each with a _target_")
-    metrics = []
-    for name in map(str, own):
-        key = f"metric.{name}"
-        try:
-            metrics.append(build(config, key))
-        except InstantiationException as error:  # of what it is made of, by Hydra
-            reason = str(error).splitlines()[0]
-            raise ConfigError(key, own[name].get("_target_"), reason) from error
-    return combined(metrics)
+    return combined(build(config, f"metric.{name}") for name in map(str, own))
 
 
 def _policy(config: DictConfig, preprocessing: Preprocessing) -> Policy:

@@ -184,10 +184,6 @@ class LivePolicy:
             select_crops_many(point.tier, heights, widths, geometry, threshold)
             for point in self.points
         ]
-        tokens = [
-            [geometry.llm_vision_tokens((int(down), int(across))) for down, across in c.tilings]
-            for c in chosen
-        ]
         selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
         knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
         return Questions(
@@ -196,7 +192,9 @@ class LivePolicy:
             sizes=np.stack([heights, widths], axis=1).astype(np.float64),
             tilings=np.stack([c.tilings for c in chosen], axis=1).astype(np.float64),
             mismatch=np.stack([c.mismatch for c in chosen], axis=1),
-            llm_vision_tokens=np.array(tokens, dtype=np.float64).T,
+            llm_vision_tokens=np.stack(
+                [c.llm_vision_tokens(geometry) for c in chosen], axis=1
+            ).astype(float),
             selected_vision_tokens=np.array(selected, dtype=np.float64).T,
             top_k=knobs[:, 0],
             num_active_blocks=knobs[:, 1],

@@ -60,7 +60,7 @@ class PointKnobs:
 
     Args:
         top_k: Experts per token; 1 for a dense model.
-        num_active_blocks: Decoder blocks that run.
+        num_active_blocks: Decoder blocks that run; 1 where the decoder is no stack of them.
     """
 
     top_k: int

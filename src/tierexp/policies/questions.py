@@ -23,7 +23,8 @@ class Questions:
         llm_vision_tokens: (N, P) what the language model would receive.
         selected_vision_tokens: (N, P) what would be encoded.
         top_k: (P) experts per token; 1 for a dense model.
-        num_active_blocks: (P) decoder blocks that would run.
+        num_active_blocks: (P) decoder blocks that would run; 1 where the decoder is no stack of
+            them.
     """
 
     texts: tuple[str, ...]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tierexp.errors import ConfigError, DataError
 from tierexp.policies.costs import UNITS, Unit, column, sample_cost, shared_cost
 from tierexp.policies.questions import Questions
-from tierexp.results.files import complete_results, load_results
+from tierexp.results.files import complete_results, load_results, runs_in
 from tierexp.results.older import PATTERN, OlderResults, OlderSample, read_older_results
 from tierexp.results.schema import EvaluationResults, SampleResult
 
@@ -56,7 +56,7 @@ class Sweep:
         shared: By unit: (N, P) the part of it that a later pass does not pay again.
         stages: By name of timed results: (N, P), where all runs were timed.
         top_k: (P) experts per token; 1 for a dense model.
-        num_active_blocks: (P) decoder blocks that ran.
+        num_active_blocks: (P) decoder blocks that ran; 1 where the decoder is no stack of them.
         inputs: By point: digests of its weights and samples, where results say them.
         config: Resolved configuration of the first run; None of older results.
         left_out: How many questions some run has no answer to.
@@ -171,7 +171,7 @@ def read_sweep(folder: Path) -> Sweep:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder with results of a static sweep")
     runs: list[Run] = []
-    for below in sorted({file.parent for file in folder.rglob("*_tier-*.json")}):
+    for below in runs_in(folder):
         runs += [load_results(file) for file in complete_results(below)]
     runs += [read_older_results(file) for file in sorted(folder.rglob(PATTERN))]
     if len(runs) < 2:
@@ -294,7 +294,7 @@ def _arrays(
         },
         stages=_stages(columns, order),
         top_k=np.array([float(runs[n].top_k or 1) for n in order]),
-        num_active_blocks=np.array([float(runs[n].num_active_blocks) for n in order]),
+        num_active_blocks=np.array([float(runs[n].num_active_blocks or 1) for n in order]),
         inputs={
             name: run.provenance.inputs if isinstance(run, EvaluationResults) else {}
             for name, run in zip(names, runs, strict=True)

@@ -43,9 +43,6 @@ def aggregate(
         latency: Of the samples; None where nothing was timed.
     """
     overall = task_accuracy(samples) if samples else None
-    by_task: dict[str, list[SampleResult]] = {}
-    for sample in samples:
-        by_task.setdefault(sample.task, []).append(sample)
     crops = Counter(int(sample.number("selected_crops")) for sample in samples)
     return EvaluationResults(
         schema_version=SCHEMA_VERSION,
@@ -65,7 +62,7 @@ def aggregate(
         dataset=facts.dataset,
         model=facts.model,
         score=facts.score,
-        accuracy_by_task={task: task_accuracy(by_task[task]) for task in sorted(by_task)},
+        accuracy_by_task=task_accuracies(samples),
         mme=mme_totals(samples) if facts.score == "mme" and samples else None,
         samples_per_second=len(samples) / seconds if samples and seconds else None,
         latency=latency,
@@ -104,6 +101,14 @@ def task_accuracy(samples: Sequence[SampleResult]) -> TaskAccuracy:
     guesses = [sample.chance for sample in samples if sample.chance is not None]
     chance = float(np.mean(guesses)) if len(guesses) == len(samples) else None
     return TaskAccuracy(accuracy, wilson_interval(accuracy, len(samples)), len(samples), chance)
+
+
+def task_accuracies(samples: Sequence[SampleResult]) -> dict[str, TaskAccuracy]:
+    """The same of each task's samples, by task and in the alphabet's order."""
+    by_task: dict[str, list[SampleResult]] = {}
+    for sample in samples:
+        by_task.setdefault(sample.task, []).append(sample)
+    return {task: task_accuracy(by_task[task]) for task in sorted(by_task)}
 
 
 def mme_totals(samples: Sequence[SampleResult]) -> MmeTotals:

@@ -63,18 +63,22 @@ def write_text(text: str, path: Path) -> None:
         file.write(text)
 
 
+def finished_results(folder: Path) -> list[Path]:
+    """The results files of a folder, not below: of runs that were finished, with a model or
+    without.
+    """
+    files = sorted(folder.glob("*_tier-*.json"))
+    return [file for file in files if not file.name.startswith("interrupted_")]
+
+
 def complete_results(folder: Path) -> list[Path]:
     """The results files of a folder, not below: of runs that were finished, with a model."""
-    return [
-        file
-        for file in sorted(folder.glob("*_tier-*.json"))
-        if not file.name.startswith("interrupted_") and not is_model_free(file)
-    ]
+    return [file for file in finished_results(folder) if not is_model_free(file)]
 
 
 def model_free_results(folder: Path) -> list[Path]:
     """The results files of a folder, not below, of runs without a model."""
-    return [file for file in sorted(folder.glob("*_tier-*.json")) if is_model_free(file)]
+    return [file for file in finished_results(folder) if is_model_free(file)]
 
 
 def is_model_free(file: Path) -> bool:

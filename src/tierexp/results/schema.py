@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.check import Check
 from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
@@ -25,8 +26,6 @@ from tierexp.scores.mme import MmeTotals
 
 SCHEMA_VERSION = 5
 
-KnobValue = int | float | str | bool | None
-"""What is recorded of a knob."""
 _WITH_COLUMNS = ("top_k", "num_active_blocks")
 """Knobs that are columns of their own, too."""
 

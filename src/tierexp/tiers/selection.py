@@ -51,6 +51,16 @@ class SelectionArrays:
     tilings: NDArray[np.int64]
     mismatch: NDArray[np.float64]
 
+    def llm_vision_tokens(self, geometry: CropGeometry) -> NDArray[np.int64]:
+        """(N,): what a language model receives of each image.
+
+        Args:
+            geometry: Of the crops.
+        """
+        distinct, inverse = np.unique(self.tilings, axis=0, return_inverse=True)
+        tokens = [geometry.llm_vision_tokens((rows, cols)) for rows, cols in distinct.tolist()]
+        return np.array(tokens, dtype=np.int64)[inverse.reshape(-1)]
+
 
 def select_crops(
     tier: CropRule,

@@ -27,7 +27,7 @@ from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.prompt_format import molmo_prompt
-from tierexp.models.molmo.released import RELEASED, what_to_have_instead
+from tierexp.models.molmo.released import RELEASED, difference_from_release
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.protocol import MAX_NEW_TOKENS
@@ -114,7 +114,7 @@ class MolmoCheckpoint(KnobbedSource):
     def _refuse_another_model(self) -> None:
         if self.released is None:
             return
-        allowed = what_to_have_instead(self.released, self.config.decoder)
+        allowed = difference_from_release(self.released, self.config.decoder)
         if allowed is not None:
             raise ConfigError("model.checkpoint", self.checkpoint, allowed)
 

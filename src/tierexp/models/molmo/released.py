@@ -75,7 +75,7 @@ RELEASED: dict[str, DecoderConfig] = {
 """The language models, by name; the vision part is the same in all four."""
 
 
-def what_to_have_instead(name: str, decoder: DecoderConfig) -> str | None:
+def difference_from_release(name: str, decoder: DecoderConfig) -> str | None:
     """What is allowed, in words, where a model cannot stand for a released one.
 
     Args:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tierexp.config.checks import MAX_SEED, choice, number, whole_number
 from tierexp.errors import ConfigError
@@ -148,14 +149,9 @@ def with_reduction(source: Any, reduction: Reduction) -> Any:
     return source
 
 
-def _llm_tokens(
-    sizes: list[tuple[int, int]], preprocessing: Preprocessing
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _llm_tokens(sizes: list[tuple[int, int]], preprocessing: Preprocessing) -> NDArray[np.int64]:
     heights, widths = np.array(sizes).T
-    tilings = preprocessing.select_many(heights, widths).tilings
-    unique, inverse = np.unique(tilings, axis=0, return_inverse=True)
-    of_tiling = [preprocessing.geometry.llm_vision_tokens((int(r), int(c))) for r, c in unique]
-    return np.array(of_tiling, np.int64)[inverse.ravel()]
+    return preprocessing.select_many(heights, widths).llm_vision_tokens(preprocessing.geometry)
 
 
 @dataclass(frozen=True)
