@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tests.support.command_line import run_command
@@ -16,6 +18,15 @@ from tierexp.config.written import written_overrides
 from tierexp.evaluation.model_free import read_model_free_parts
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
+
+
+@pytest.fixture(autouse=True)
+def _hydra_of_this_test() -> Iterator[None]:
+    """A command is a process of its own: what Hydra knows of a broken one ends with its test."""
+    before = HydraConfig.instance().cfg
+    yield
+    HydraConfig.instance().cfg = before
+
 
 # What is accepted: the command line, and what the runs then have under a key.
 ACCEPTED: list[tuple[str, str, list[Any]]] = [
