@@ -52,10 +52,12 @@ class RunningFigures(Callback):
         if trainer.logger is None or now - self._last < SECONDS:
             return
         # A second pass times what has been scored: it has nothing new to tell.
-        if not (isinstance(pl_module, TierEvaluation) and pl_module.samples):
+        if not isinstance(pl_module, TierEvaluation):
+            return
+        samples = pl_module.samples  # sorted anew by every look
+        if not samples:
             return
         self._last = now
-        samples = pl_module.samples
         new, seconds = len(samples) - self._before, now - self._started
         figures = {
             "num_samples": float(len(samples)),
