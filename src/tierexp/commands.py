@@ -28,7 +28,7 @@ def run_train() -> None:
     from tierexp.cli.launch import launch
     from tierexp.training.run import train
 
-    launch(train, config_name="train")
+    launch(train, config_name="train", resumes=True)
 
 
 def run_report() -> None:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError
 
+from tierexp.config.build import interpolation_error
 from tierexp.config.credentials import without_credentials
-from tierexp.errors import ConfigError, TierexpError, shortened
+from tierexp.errors import TierexpError, shortened
 from tierexp.machine import machine_trouble
 from tierexp.rank import is_rank_zero
 
@@ -52,17 +53,11 @@ def ending_of(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, TierexpError):
         return str(error), USER_ERROR
     if isinstance(error, InterpolationResolutionError):
-        return interpolation_trouble(error), USER_ERROR
+        return str(interpolation_error(error)), USER_ERROR
     if isinstance(error, OSError) and error.errno in _NOT_THERE and error.filename is not None:
         return path_trouble(error), USER_ERROR
     trouble = machine_trouble(error)
     return None if trouble is None else (trouble, MACHINE_ERROR)
-
-
-def interpolation_trouble(error: OmegaConfBaseException) -> str:
-    """One line about a value of a configuration that leads nowhere, or is none at all."""
-    reason = str(error.msg or error).strip().splitlines()[0]
-    return str(ConfigError(str(error.full_key), "${...}", reason)) if error.full_key else reason
 
 
 def path_trouble(error: OSError) -> str:

@@ -246,7 +246,7 @@ def test_a_killed_process_ends_the_run_in_a_line_and_costs_nothing_measured(
 def _settings(folder: Path) -> dict[str, Any]:
     """What the journal in a folder depends on."""
     line = (folder / FILE_NAME).read_text().splitlines()[0]
-    settings: dict[str, Any] = json.loads(line.partition(" ")[2])["settings"]
+    settings: dict[str, Any] = json.loads(line[line.index("{") :])["settings"]
     return settings
 
 

@@ -4,9 +4,11 @@ that the evaluation reads."""
 from __future__ import annotations
 
 import math
+import signal
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -101,6 +103,26 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     monkeypatch.setattr(TrainingBatches, "__getitem__", watched)
     assert same(trained[1], run(tmp_path, "resume=true"))
     assert seen == list(range(saved, 9))
+
+
+def test_ctrl_c_saves_the_step_it_interrupts(
+    trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first step, before any state was due; what goes on from it ends like a whole run."""
+    learn = MolmoTraining.training_step
+
+    def interrupted(self: MolmoTraining, *arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return learn(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MolmoTraining, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, "resume=true")  # nothing to resume: it begins
+    state = torch.load(tmp_path / "training_states" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert same(trained[1], run(tmp_path, "resume=true"))
 
 
 def test_a_resumed_run_keeps_the_losses_of_the_part_before(tmp_path: Path) -> None:
@@ -300,6 +322,9 @@ def test_a_run_is_neither_lost_nor_resumed_by_mistake(
 ) -> None:
     with pytest.raises(ConfigError, match=r"output_dir=.*resume=true"):
         run(trained[0])
+    weights = tmp_path / "checkpoint" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.touch()  # somebody's, without the state they come from
     with pytest.raises(ConfigError, match=r"resume=True.*last\.ckpt"):
         run(tmp_path, "resume=true")
     with pytest.raises(ConfigError, match=r"recipe\.warmup=0\.1 .*as the run was started"):

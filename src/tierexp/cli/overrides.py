@@ -19,11 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from tierexp.cli.arguments import own_config_dir
-from tierexp.config.build import unknown_key
+from tierexp.config.build import interpolation_error, unknown_key
 from tierexp.config.location import config_dir
 from tierexp.config.written import parsed_overrides
 from tierexp.errors import ConfigError
-from tierexp.refusal import interpolation_trouble
 
 
 def describe_composition_error(error: Exception, config_name: str, arguments: Sequence[str]) -> str:
@@ -53,7 +52,7 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
     if isinstance(error, RecursionError):
         return "the configuration is nested too deep to be read"
     if isinstance(error, OmegaConfBaseException):
-        return interpolation_trouble(error)
+        return str(interpolation_error(error))
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
         return f"{where} is not YAML: {error.problem}"

@@ -27,7 +27,7 @@ from typing_extensions import get_protocol_members
 import tierexp.config.names  # noqa: F401  registers its resolvers
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import own_config_dirs
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, TierexpError
 
 _MISSING = object()
 
@@ -90,11 +90,17 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         key = str(error.full_key)
         raise ConfigError(key, "???", f"it needs a value, {key}=...") from error
     except OmegaConfBaseException as error:
-        key, reason = str(error.full_key), str(error.msg or error).splitlines()[0]
-        raise ConfigError(key, "${...}", reason) from error
+        raise interpolation_error(error) from error
     values = cast(dict[str, Any], container)
     refuse_credentials(values)
     return values
+
+
+def interpolation_error(error: OmegaConfBaseException) -> TierexpError:
+    """One line about a value of a configuration that leads nowhere, or is none at all."""
+    reason = str(error.msg or error).strip().splitlines()[0]
+    key = str(error.full_key or "")
+    return ConfigError(key, "${...}", reason) if key else TierexpError(reason)
 
 
 def has_target(config: DictConfig, key: str, kind: Callable[..., Any]) -> bool:

@@ -4,6 +4,7 @@ prepared exactly as an evaluation prepares them, one loader per tier.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ class _StepsLeft(Sampler[int]):
 
     def __len__(self) -> int:
         return self._steps
+
+
+def _leave_interruption_to_the_parent(_worker: int) -> None:
+    """A terminal tells every process of Ctrl-C; the step that is to be finished needs its batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _unchanged(batch: Any) -> Any:
@@ -68,6 +74,7 @@ class TrainingDataModule(LightningDataModule):
             sampler=_StepsLeft(start, len(self._batches)),
             collate_fn=_unchanged,
             num_workers=self._num_workers,
+            worker_init_fn=_leave_interruption_to_the_parent,
             multiprocessing_context=start_method(self._num_workers),
         )
 

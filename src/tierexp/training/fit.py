@@ -8,7 +8,6 @@ from pickle import UnpicklingError
 
 import torch
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 from omegaconf import DictConfig
 from rich.console import Console
@@ -33,9 +32,10 @@ from tierexp.training.kept_memory import keep_freed_memory
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Recipe
 from tierexp.training.reporting import TrainingLines, keep_earlier_losses
+from tierexp.training.states import TrainingStates
 
 STATE_EVERY = 50
-"""Steps between saved states: what an interruption can cost."""
+"""Steps between saved states: what a power cut can cost."""
 
 
 def fit(
@@ -99,8 +99,9 @@ def fit(
     if resume and isinstance(logger, CSVLogger):
         keep_earlier_losses(Path(logger.log_dir) / "metrics.csv")
     with closing(logger):
-        trainer = _trainer(config, recipe, logger, state.parent)
-        with interruptible(trainer):
+        states = TrainingStates(state, STATE_EVERY, recipe.validation_every)
+        trainer = _trainer(config, recipe, logger, states)
+        with interruptible(trainer), states.awaiting_interruption():
             try:
                 trainer.fit(
                     module,
@@ -128,7 +129,7 @@ def start_vision_from(model: Molmo, folder: Path) -> None:
         raise ConfigError("recipe.vision_from", str(folder), allowed) from None
 
 
-def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: Path) -> Trainer:
+def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: TrainingStates) -> Trainer:
     return build_trainer(
         blueprint(config, "trainer"),
         max_steps=recipe.steps,
@@ -140,15 +141,8 @@ def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: Path) -
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, recipe.steps),
         logger=logger,
-        callbacks=[
-            ModelCheckpoint(
-                states,
-                save_last=True,
-                save_top_k=0,
-                every_n_train_steps=min(STATE_EVERY, recipe.validation_every),
-            ),
-            TrainingLines(every=STATE_EVERY),
-        ],
+        callbacks=[TrainingLines(every=STATE_EVERY), states],
+        enable_checkpointing=False,  # Lightning's own saves in the middle of a step, too
         enable_progress_bar=Console().is_terminal,
         enable_model_summary=False,
     )

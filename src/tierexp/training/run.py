@@ -41,16 +41,17 @@ _TOKENIZER_SCENES = 2000
 
 
 def train(config: DictConfig, output_dir: Path) -> None:
-    """Train a model and write its checkpoint folder.
+    """Train a model and write its checkpoint folder. resume=true goes on with the saved state, or
+    begins where none was saved yet.
 
     Args:
         config: As composed by Hydra from `conf/train.yaml`.
         output_dir: Of the run; `checkpoint/` in it becomes the checkpoint folder.
 
     Raises:
-        ConfigError: A key that nothing reads, a value that cannot work, nothing to resume, or
-            another run's files in the way.
-        KeyboardInterrupt: After Ctrl-C.
+        ConfigError: A key that nothing reads, a value that cannot work, or another run's files in
+            the way.
+        KeyboardInterrupt: After Ctrl-C, once the step is saved.
     """
     refuse_unknown_keys(config, _KEYS)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
@@ -60,18 +61,21 @@ def train(config: DictConfig, output_dir: Path) -> None:
     tiers = {name: load_tier(name) for phase in recipe.phases for name in phase.tiers}
     architecture = _architecture(resolved(config.architecture))
     folder, state = output_dir / "checkpoint", output_dir / "training_states" / "last.ckpt"
-    if resume and not state.is_file():
+    saved, weights = state.is_file(), (folder / WEIGHTS_FILE).is_file()
+    if resume and weights and not saved:
         raise ConfigError("resume", resume, f"only where {state} exists")
-    if not resume and (state.is_file() or (folder / WEIGHTS_FILE).is_file()):
+    if not resume and (saved or weights):
         allowed = "a folder without a training run; resume=true goes on with the one that is there"
         raise ConfigError("output_dir", str(output_dir), allowed)
+    if resume and not saved:
+        log.warning("no step is saved in %s: training begins with the first", output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(json.dumps(architecture.to_checkpoint_json(), indent=1))
     train_tokenizer(_texts(), architecture.decoder.vocab_size, folder / TOKENIZER_FILE)
 
     from tierexp.training.fit import fit
 
-    fit(config, recipe, resize, tiers, architecture, folder, seed, state, resume)
+    fit(config, recipe, resize, tiers, architecture, folder, seed, state, resume and saved)
     log.info("checkpoint written: python eval.py model=molmo model.checkpoint=%s", folder)
 
 
