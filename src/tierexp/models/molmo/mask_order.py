@@ -6,12 +6,14 @@ In: masks, a row a view. Out: the rows as a checkpoint was trained on them.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.imaging.preprocess import PreprocessedImage
+if TYPE_CHECKING:
+    # It imports torch; what is checked before a run does without.
+    from tierexp.imaging.preprocess import PreprocessedImage
 
 MaskOrder = Literal["aligned", "shifted"]
 """Which view a row of the patch mask belongs to: its own (`aligned`), or, as in the published Molmo
