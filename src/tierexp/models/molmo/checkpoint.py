@@ -132,9 +132,9 @@ class MolmoCheckpoint(KnobbedSource):
 
     def inputs(self) -> InputBuilder:
         """What makes inputs of samples: crops, and patch masks in the order it was trained on."""
-        from tierexp.models.crop_inputs import CropInputs
+        from tierexp.models.molmo.inputs import MolmoInputs
 
-        return CropInputs(self.tokenizer(), self.config.mask_order)
+        return MolmoInputs(self.tokenizer(), self.config.mask_order)
 
     @property
     def prompt_format(self) -> PromptFormat:
