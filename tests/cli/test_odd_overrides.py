@@ -327,6 +327,7 @@ REFUSED: list[tuple[str, str]] = [
     ("trainer=ddp trainer.num_nodes=100000", "trainer.num_nodes=100000"),
     # Words.
     ("trainer.accelerator=tpu", "trainer.accelerator='tpu' is not possible: one of auto, cpu"),
+    ("trainer.accelerator=mps", "trainer.accelerator='mps' is not possible: one of auto, cpu"),
     ("trainer.accelerator=null", "trainer.accelerator=None"),
     ("+trainer.precision=bf16-true", "model.dtype is the precision"),
     ("+trainer.precision=16", "model.dtype is the precision"),

@@ -3,6 +3,7 @@ published preprocessor computed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from tierexp.imaging.crops import count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.preprocess import preprocess, stack_crops
 from tierexp.imaging.resize import Placement, Resize, place
+from tierexp.models.molmo.mask_order import ordered_masks
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preprocessing.npz"
@@ -101,15 +103,14 @@ def test_nothing_is_written_to_crops_and_images_stay_their_owners(mode, size):
     image[:] = 1
 
 
-@pytest.mark.parametrize("mask_order", ["aligned", "shifted"])
-def test_masks_are_nobody_elses(mask_order):
+def test_masks_are_nobody_elses():
     geometry = GEOMETRIES[0]
     on_canvas = place((30, 90), geometry.canvas_size((2, 2)), "letterbox")
     on_view = place((30, 90), (24, 24), "letterbox")
-    masks = patch_masks(on_canvas, on_view, (2, 2), geometry, mask_order)
+    masks = patch_masks(on_canvas, on_view, (2, 2), geometry)
     before = masks.copy()
     masks[:] = 5
-    again = patch_masks(on_canvas, on_view, (2, 2), geometry, mask_order)
+    again = patch_masks(on_canvas, on_view, (2, 2), geometry)
     np.testing.assert_array_equal(again, before)
 
 
@@ -136,8 +137,12 @@ def test_masks_and_token_counts_are_those_of_the_pixels(
     aligned = patch_masks(canvas, view, tiling, geometry)
     assert aligned.dtype == np.float32
     np.testing.assert_allclose(aligned, [whole, *local], rtol=0, atol=1e-6)
-    shifted = patch_masks(canvas, view, tiling, geometry, "shifted")
+    shifted = ordered_masks(aligned, "shifted")
     np.testing.assert_allclose(shifted, [*local, [-1] * len(whole)], rtol=0, atol=1e-6)
+    last = patch_masks(canvas, view, tiling, replace(geometry, global_view="last"))
+    np.testing.assert_allclose(last, [*local, whole], rtol=0, atol=1e-6)
+    none = patch_masks(canvas, view, tiling, replace(geometry, global_view="none"))
+    np.testing.assert_allclose(none, local, rtol=0, atol=1e-6)
 
     seen = sum(seeing_tokens(crop, geometry) for crop in crops)
     assert count_actual_tokens(canvas, tiling, geometry) == seen
@@ -146,14 +151,16 @@ def test_masks_and_token_counts_are_those_of_the_pixels(
     )
 
 
-@pytest.mark.parametrize("mask_order", ["aligned", "shifted"])
-def test_token_counts_do_not_depend_on_the_order_of_masks(mask_order):
+@pytest.mark.parametrize("global_view", ["first", "last", "none"])
+def test_token_counts_go_by_whether_there_is_a_global_view(global_view):
     image = np.zeros((480, 640, 3), np.uint8)
-    prepared = preprocess(image, (2, 3), Resize(), CropGeometry(), mask_order)
+    prepared = preprocess(image, (2, 3), Resize(), CropGeometry(global_view=global_view))
     assert prepared.actual_crop_tokens == 6 * 144
     # The global view is letterboxed to 252 x 336, 9 rows of 28 pixels after 42 of padding: they
     # reach into 10 rows of tokens.
-    assert prepared.actual_vision_tokens == 6 * 144 + 10 * 12
+    of_view = 0 if global_view == "none" else 10 * 12
+    assert prepared.actual_vision_tokens == 6 * 144 + of_view
+    assert len(prepared.crops) == len(prepared.patch_mask) == (6 if global_view == "none" else 7)
 
 
 def test_the_published_letterbox_wastes_what_fill_uses():
@@ -215,9 +222,11 @@ def test_the_published_preprocessor_made_the_same_crops_and_masks():
     y, x, c = np.ogrid[:height, :width, :3]
     image = ((7 * x + 13 * y + 50 * c + (x * y) // 97) % 256).astype(np.uint8)
     resize = Resize("letterbox", "letterbox", exact=True)
-    prepared = preprocess(image, (1, 2), resize, CropGeometry(), "shifted")
+    prepared = preprocess(image, (1, 2), resize, CropGeometry())
 
-    np.testing.assert_array_equal(prepared.patch_mask, golden["image_masks"])
+    np.testing.assert_array_equal(
+        ordered_masks(prepared.patch_mask, "shifted"), golden["image_masks"]
+    )
     normalised = (stack_crops([prepared])[0] - CLIP_MEAN) / CLIP_STD
     np.testing.assert_allclose(normalised.mean(axis=(1, 2, 3)), golden["crops_mean"], atol=1e-5)
     np.testing.assert_allclose(normalised.std(axis=(1, 2, 3)), golden["crops_std"], atol=1e-5)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,3 +92,24 @@ def test_tokens_are_kept_by_the_crop_in_which_they_are_less_marginal(tiling):
             expected[:, : 2 if col > 0 else 0] = False
             expected[:, 10 if col < tiling[1] - 1 else 12 :] = False
             np.testing.assert_array_equal(kept[row, col], expected)
+
+
+@pytest.mark.parametrize("place", ["last", "none"])
+def test_the_global_view_stands_where_the_geometry_has_it(place):
+    """The tokens of view and canvas change places, and every position goes with its token."""
+    first = CropGeometry()
+    other = replace(first, global_view=place)
+    tiling, tokens = (2, 3), first.tokens_per_crop
+    there, here = (layout_tokens(tiling, g, IDS, [9], [7, 8]) for g in (first, other))
+    view, canvas = 12 * 13 + 2, 20 * 29 + 2  # rows of 12 and of 28 tokens, each with its end
+    assert len(there.input_ids) == 1 + view + canvas + 2
+    of_view, of_canvas = there.input_ids[1 : 1 + view], there.input_ids[1 + view : -2]
+    views = [] if place == "none" else [of_view]
+    assert here.input_ids.tolist() == np.concatenate([[9], of_canvas, *views, [7, 8]]).tolist()
+    kept = there.image_input_idx[1:]
+    moved = [np.where(kept < 0, kept, kept - view)]
+    if place == "last":
+        moved.append(there.image_input_idx[:1] + canvas)
+    assert here.image_input_idx.tolist() == np.concatenate(moved).tolist()
+    assert here.image_input_idx.shape == (other.views(6), tokens)
+    assert (here.image_input_idx >= 0).sum() == other.llm_vision_tokens(tiling)

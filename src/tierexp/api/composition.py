@@ -20,8 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.cli.arguments import prepare
 from tierexp.cli.overrides import describe_composition_error
+from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.errors import ConfigError, TierexpError
+from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import read_object
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
@@ -91,6 +93,22 @@ def model_source(model: str | Path, settings: Mapping[str, object]) -> ModelSour
     Raises:
         TierexpError: There is no such model, or a setting cannot work.
     """
+    return model_and_resize(model, settings)[0]
+
+
+def model_and_resize(
+    model: str | Path, settings: Mapping[str, object]
+) -> tuple[ModelSource, Resize]:
+    """The same, and how its images meet their canvases where nothing else is said: `fill`, unless
+    the model's option names another of `conf/resize`.
+
+    Args:
+        model: See `model_source`.
+        settings: See there.
+
+    Raises:
+        TierexpError: See there.
+    """
     options = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
     chosen, beside = str(model), dict(settings)
     if chosen not in options or chosen == "none":
@@ -101,8 +119,7 @@ def model_source(model: str | Path, settings: Mapping[str, object]) -> ModelSour
         chosen, beside = _option_for(folder), {"checkpoint": folder, **beside}
     overrides = as_overrides({f"model.{key}": value for key, value in beside.items()})
     with composed("eval", [f"model={chosen}", *overrides]) as config:
-        source: ModelSource = read_source(config)
-    return source
+        return read_source(config), build(config, "resize")
 
 
 def _option_for(folder: Path) -> str:

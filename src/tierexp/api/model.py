@@ -13,7 +13,7 @@ from typing import overload
 
 import torch
 
-from tierexp.api.composition import model_source
+from tierexp.api.composition import model_and_resize
 from tierexp.api.images import AskedQuestions, ImageLike
 from tierexp.config.checks import whole_number
 from tierexp.data.datamodule import TierDataModule
@@ -64,20 +64,26 @@ class Model:
         source: Where it came from.
         model: On its device.
         device: That device.
+        resize: How images meet their canvases where a question does not say otherwise.
     """
 
     def __init__(
-        self, source: ModelSource, model: VisionLanguageModel, device: torch.device
+        self,
+        source: ModelSource,
+        model: VisionLanguageModel,
+        device: torch.device,
+        resize: Resize = Resize(),
     ) -> None:
         self.source = source
         self.device = device
         self._model = model
+        self._resize = resize
         self._tokenizer = source.tokenizer()
 
     @overload
     def answer(
         self, image: ImageLike, question: str, *, tier: str | Path | CropRule = ...,
-        threshold: Threshold = ..., resize: ResizeMode | Resize = ...,
+        threshold: Threshold = ..., resize: ResizeMode | Resize | None = ...,
         max_new_tokens: int | None = ..., batch_size: int = ..., latency: bool = ...,
     ) -> Answer: ...  # fmt: skip
 
@@ -85,7 +91,7 @@ class Model:
     def answer(
         self, image: list[ImageLike], question: str | Sequence[str], *,
         tier: str | Path | CropRule = ..., threshold: Threshold = ...,
-        resize: ResizeMode | Resize = ..., max_new_tokens: int | None = ...,
+        resize: ResizeMode | Resize | None = ..., max_new_tokens: int | None = ...,
         batch_size: int = ..., latency: bool = ...,
     ) -> list[Answer]: ...  # fmt: skip
 
@@ -96,7 +102,7 @@ class Model:
         *,
         tier: str | Path | CropRule = "medium",
         threshold: Threshold = Threshold(),
-        resize: ResizeMode | Resize = "fill",
+        resize: ResizeMode | Resize | None = None,
         max_new_tokens: int | None = None,
         batch_size: int = 8,
         latency: bool = False,
@@ -109,7 +115,7 @@ class Model:
             question: About it; for a list of images one for each, or one for all.
             tier: `low`, `medium`, `high`, another option of `conf/tier`, a YAML file, or a rule.
             threshold: When a tier's preferred counts suffice.
-            resize: How an image meets its canvas.
+            resize: How an image meets its canvas; None for the way of the model's family.
             max_new_tokens: The longest answer; None for the model's own.
             batch_size: Most samples that are answered together.
             latency: Answer every sample alone and time its stages.
@@ -127,7 +133,7 @@ class Model:
         whole_number("max_new_tokens", limit, 1)
         preprocessing = Preprocessing(
             load_tier(tier) if isinstance(tier, str | Path) else tier, threshold,
-            resize if isinstance(resize, Resize) else Resize(resize), self.source.geometry,
+            self._resizing(resize), self.source.geometry,
         )  # fmt: skip
         data = TierDataModule(
             AskedQuestions(images, questions), self.source, preprocessing,
@@ -136,6 +142,11 @@ class Model:
         )  # fmt: skip
         answers = self._answers(data, limit, latency)
         return answers if isinstance(image, list) else answers[0]
+
+    def _resizing(self, asked: ResizeMode | Resize | None) -> Resize:
+        if asked is None:
+            return self._resize
+        return asked if isinstance(asked, Resize) else Resize(asked)
 
     def _answers(self, data: TierDataModule, limit: int, latency: bool) -> list[Answer]:
         meter = LatencyMeter(LatencySettings(), self._model, self.device) if latency else None
@@ -176,9 +187,9 @@ def load_model(
     Raises:
         TierexpError: There is no such model or device, or a setting cannot work.
     """
-    source = model_source(model, settings)
+    source, resize = model_and_resize(model, settings)
     try:
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except RuntimeError:
         raise ConfigError("device", str(device), "cpu, cuda, or cuda with a number") from None
-    return Model(source, source.load(chosen), chosen)
+    return Model(source, source.load(chosen), chosen, resize)

@@ -23,6 +23,7 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.views import DatasetView
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.policy import Policy, StaticPolicy
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection
@@ -38,6 +39,7 @@ class EvaluationPlan:
         unreadable: Why the header of an image cannot be read, by index in the data set.
         points: Number of the policy's operating point, by index in the data set.
         rules: For tilings, by number of the operating point.
+        geometry: Of the crops.
         choosing_seconds: What choosing the points took, all samples together.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
@@ -48,6 +50,7 @@ class EvaluationPlan:
     unreadable: Mapping[int, str]
     points: Mapping[int, int]
     rules: tuple[CropRule, ...]
+    geometry: CropGeometry
     choosing_seconds: float
     batches: tuple[tuple[int, ...], ...]
 
@@ -58,8 +61,9 @@ class EvaluationPlan:
         return len(self.batches)
 
     def weight(self, batch: Sequence[int]) -> int:
-        """The crops of a batch, global views included: its vision tokens, up to a constant."""
-        return sum(self.selections[i].crops + 1 for i in batch if i in self.selections)
+        """What the encoder sees of a batch: its vision tokens, up to a constant."""
+        selections = self.selections
+        return sum(self.geometry.views(selections[i].crops) for i in batch if i in selections)
 
 
 def divide(weights: Sequence[int], shares: int) -> list[list[int]]:
@@ -179,7 +183,10 @@ def plan_evaluation(
         for indices in ([*alike, list(unreadable)] if unreadable else alike)
         for batch in _batches(indices, dataset, batch_size)
     ]
-    return EvaluationPlan(selections, sizes, unreadable, points, rules, seconds, tuple(batches))
+    return EvaluationPlan(
+        selections, sizes, unreadable, points, rules, preprocessing.geometry, seconds,
+        tuple(batches),
+    )  # fmt: skip
 
 
 def _chosen(

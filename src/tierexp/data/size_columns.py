@@ -40,7 +40,7 @@ def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ManyImages:
         padding[members] = placements.padding_fraction
     side = geometry.crop_size
     views = place_many(heights, widths, (side, side), resize.global_view)
-    actual = crop_tokens + count_actual_tokens_many(views, (1, 1), geometry)
+    view_tokens = geometry.global_views * count_actual_tokens_many(views, (1, 1), geometry)
     return ImageMeasurements(
         height=heights,
         width=widths,
@@ -50,7 +50,7 @@ def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ManyImages:
         mismatch=selection.mismatch,
         selected_vision_tokens=selected,
         selected_crop_tokens=selection.crops * geometry.tokens_per_crop,
-        actual_vision_tokens=actual,
+        actual_vision_tokens=crop_tokens + view_tokens,
         actual_crop_tokens=crop_tokens,
         llm_vision_tokens=llm,
         unreduced_vision_tokens=llm,

@@ -8,7 +8,6 @@ which follow from the placement. The global view is the one crop of a tiling of 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,12 @@ from numpy.typing import NDArray
 from tierexp.imaging.resize import Pixels, Placement
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
-MaskOrder = Literal["aligned", "shifted"]
-"""Which crop a row of the patch mask belongs to: its own (`aligned`), or, as in the published
-Molmo preprocessor, row i is local crop i's although row 0 is used for the global view
-(`shifted`; the last row is -1)."""
-
 
 def patch_masks(
     placement: Placement,
     view_placement: Placement,
     tiling: Tiling,
     geometry: CropGeometry,
-    mask_order: MaskOrder = "aligned",
 ) -> NDArray[np.float32]:
     """The share of each patch's pixels that show the image.
 
@@ -36,16 +29,13 @@ def patch_masks(
         view_placement: The image on the global view.
         tiling: (rows, cols) of crops.
         geometry: Patch size, overlap.
-        mask_order: Which crop a row belongs to.
 
     Returns:
-        (rows * cols + 1, P) float32 in [0, 1], patches row by row; -1 in the last row where
-        shifted.
+        (V, P) float32 in [0, 1] for V views, crops and the global view in the geometry's order;
+        patches row by row.
     """
-    crops = _shares(placement.visible, tiling, geometry)
-    if mask_order == "shifted":
-        return np.concatenate([crops, np.full_like(crops[:1], -1)])
-    return np.concatenate([_shares(view_placement.visible, (1, 1), geometry), crops])
+    view = _shares(view_placement.visible, (1, 1), geometry)
+    return np.concatenate(geometry.in_order(view, [_shares(placement.visible, tiling, geometry)]))
 
 
 def count_actual_tokens(placement: Placement, tiling: Tiling, geometry: CropGeometry) -> int:

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.imaging.crops import MaskOrder, count_actual_tokens, cut_crops, patch_masks
+from tierexp.imaging.crops import count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Pixels, Placement, Resize, Size, place
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -22,14 +22,15 @@ from tierexp.tiers.geometry import CropGeometry, Tiling
 
 @dataclass(frozen=True)
 class PreprocessedImage:
-    """N crops and a global view of an image, S pixels a side, P patches each.
+    """The crops of an image and its global view, V views in the geometry's order, S pixels a side,
+    P patches each.
 
     Args:
-        crops: N + 1 of (S, S, 3) uint8, or float32 in [0, 1] where exact, the global view first.
-            The others are views of one canvas, on which they overlap; `stack_crops` copies their
-            pixels. Read-only, as many questions can share an image.
-        patch_mask: (N + 1, P) float32: share of each patch's pixels that show the image, -1 in
-            the row of a crop without a mask.
+        crops: V of (S, S, 3) uint8, or float32 in [0, 1] where exact. All but the global view are
+            parts of one canvas, on which they overlap; `stack_crops` copies their pixels.
+            Read-only, as many questions can share an image.
+        patch_mask: (V, P) float32: share of each patch's pixels that show the image, -1 in the row
+            of a view without a mask.
         tiling: (rows, cols) of crops.
         placement: Where the image lies on the canvas that the crops were cut from.
         view_placement: Where it lies on the global view.
@@ -61,7 +62,6 @@ def preprocess(
     tiling: Tiling,
     resize: Resize,
     geometry: CropGeometry,
-    mask_order: MaskOrder = "aligned",
     image_size: Size | None = None,
 ) -> PreprocessedImage:
     """Resize an image to the canvas of its tiling and to the global view, and cut the crops.
@@ -71,7 +71,6 @@ def preprocess(
         tiling: (rows, cols) of crops.
         resize: The modes, and whether to compute exactly.
         geometry: The crops the model was trained on.
-        mask_order: Which crop a row of the mask belongs to, for this model.
         image_size: (height, width) of the picture where it was decoded smaller: it is placed as if
             it had not been. None takes that of `image`.
     """
@@ -84,10 +83,10 @@ def preprocess(
     )
     view.flags.writeable = canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
-    view_tokens = count_actual_tokens(view_placement, (1, 1), geometry)
+    view_tokens = geometry.global_views * count_actual_tokens(view_placement, (1, 1), geometry)
     return PreprocessedImage(
-        crops=(view, *cut_crops(canvas, tiling, geometry)),
-        patch_mask=patch_masks(placement, view_placement, tiling, geometry, mask_order),
+        crops=tuple(geometry.in_order(view, cut_crops(canvas, tiling, geometry))),
+        patch_mask=patch_masks(placement, view_placement, tiling, geometry),
         tiling=tiling,
         placement=placement,
         view_placement=view_placement,
@@ -118,18 +117,18 @@ def _placements(
 
 
 def stack_crops(images: Sequence[PreprocessedImage]) -> Pixels:
-    """What a model takes of some images: of each the global view, then its crops row by row.
+    """What a model takes of some images: its views.
 
     Args:
-        images: B of them, at least one, all of N crops and one dtype.
+        images: B of them, at least one, all of V views and one dtype.
 
     Returns:
-        (B, N + 1, S, S, 3), a new array.
+        (B, V, S, S, 3), a new array.
 
     Raises:
         ValueError: Images of different crop counts.
     """
-    counts = {len(image.crops) - 1 for image in images}
+    counts = {image.tiling[0] * image.tiling[1] for image in images}
     if len(counts) != 1:
         raise ValueError(f"a batch holds one crop count, not {sorted(counts)}")
     crops = [crop for image in images for crop in image.crops]

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_crops
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Size
@@ -29,7 +28,7 @@ class CropRow:
     Args:
         image: Its crops and masks; rows about one image share it.
         input_ids: (T,) int64.
-        image_input_idx: (N + 1, K) int64, for N crops and the global view.
+        image_input_idx: (V, K) int64, for V views.
     """
 
     image: PreprocessedImage
@@ -42,19 +41,17 @@ class CropInputs:
 
     Args:
         tokenizer: Of the model.
-        mask_order: Which crop a row of the patch mask belongs to, for this model.
     """
 
-    def __init__(self, tokenizer: CropTokenizer, mask_order: MaskOrder = "aligned") -> None:
+    def __init__(self, tokenizer: CropTokenizer) -> None:
         self._tokenizer = tokenizer
-        self._mask_order = mask_order
 
     def image(
         self, pixels: NDArray[np.uint8], tiling: Tiling, preprocessing: Preprocessing
     ) -> PreprocessedImage:
         """See `InputBuilder`."""
         resize, geometry = preprocessing.resize, preprocessing.geometry
-        return preprocess(pixels, tiling, resize, geometry, self._mask_order)
+        return preprocess(pixels, tiling, resize, geometry)
 
     def needed_size(self, image_size: Size, tiling: Tiling, preprocessing: Preprocessing) -> Size:
         """See `TakesSmallerImages`."""
@@ -69,7 +66,7 @@ class CropInputs:
     ) -> PreprocessedImage:
         """See `TakesSmallerImages`."""
         resize, geometry = preprocessing.resize, preprocessing.geometry
-        return preprocess(pixels, tiling, resize, geometry, self._mask_order, image_size)
+        return preprocess(pixels, tiling, resize, geometry, image_size)
 
     def row(
         self, image: PreprocessedImage, tiling: Tiling, geometry: CropGeometry, question: str

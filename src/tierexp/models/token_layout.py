@@ -2,8 +2,8 @@
 
 In: a tiling, the ids of the image's special tokens, and the ids of the prompt. Out: what the
 language model reads, and where in it every vision token belongs. Follows Molmo and Molmo2: the
-global view first, then the whole canvas row by row, in which every patch appears once. Knows no
-pixels.
+global view, where the geometry has it, and the whole canvas row by row, in which every patch
+appears once. Knows no pixels.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class ImageTokens(Protocol):
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """The sequence of one sample, T tokens, for N crops and a global view of K tokens each; or,
-    where the canvas is pooled as a whole, of K patches each.
+    """The sequence of one sample, T tokens, for V views, crops and the global view, of K tokens
+    each; or, where the canvas is pooled as a whole, of K patches each.
 
     Args:
         input_ids: (T,) int64.
-        image_input_idx: (N + 1, K) int64: positions in `input_ids`, `DROPPED` for tokens, or
+        image_input_idx: (V, K) int64: positions in `input_ids`, `DROPPED` for tokens, or
             patches, of an overlap that a neighbouring crop already gives. Patches that are pooled
             into one token share its position.
     """
@@ -86,10 +86,13 @@ def layout_tokens(
     view_ids, view_at = _grid(grid, tokens.view_start, tokens.im_patch, tokens.view_col, end)
     canvas_ids, canvas_at = _grid(canvas, tokens.im_start, tokens.im_patch, tokens.im_col, end)
     before, prompt = np.array(before_image, np.int64), np.array(prompt_ids, np.int64)
-    input_ids = np.concatenate([before, view_ids, canvas_ids, prompt])
-    view = _crop_positions((1, 1), view_at + len(before), geometry)
-    crops = _crop_positions(tiling, canvas_at + len(before) + len(view_ids), geometry)
-    return TokenLayout(input_ids, np.concatenate([view, crops]))
+    ids, positions, placed = [before], [], len(before)
+    grids = (view_ids, view_at, (1, 1)), (canvas_ids, canvas_at, tiling)
+    for grid_ids, at, of in geometry.in_order(grids[0], grids[1:]):
+        ids.append(grid_ids)
+        positions.append(_crop_positions(of, at + placed, geometry))
+        placed += len(grid_ids)
+    return TokenLayout(np.concatenate([*ids, prompt]), np.concatenate(positions))
 
 
 def _grid(

@@ -6,9 +6,11 @@ that cannot work.
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ from typing_extensions import override
 from tierexp.config.build import Blueprint
 from tierexp.errors import ConfigError
 from tierexp.runtime.trainer_settings import check_trainer
+
+_log = logging.getLogger(__name__)
 
 
 class EndedBySigterm(Callback):
@@ -45,6 +49,21 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
         raise
 
 
+def supported_accelerator() -> str:
+    """What `trainer.accelerator=auto` is on this machine, `cuda` or `cpu`; said where Lightning
+    would choose another, such as Apple's GPU, on which nothing has been tried.
+    """
+    if torch.cuda.is_available():
+        return "cuda"
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is not None:
+        _log.warning(
+            "this machine has an accelerator that is not supported, %s: running on the CPU",
+            found.type,
+        )
+    return "cpu"
+
+
 def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -> Trainer:
     """The trainer that the group `trainer` stands for.
 
@@ -63,6 +82,9 @@ def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -
     if chosen.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         allowed = "cpu or auto: there is no GPU here"
         raise ConfigError("trainer.accelerator", chosen["accelerator"], allowed)
+    if chosen.get("accelerator") == "auto":
+        settings = {**blueprint.settings, "accelerator": supported_accelerator()}
+        blueprint = replace(blueprint, settings=settings)
     try:
         trainer = blueprint(**decided)
         if not isinstance(trainer, Trainer):

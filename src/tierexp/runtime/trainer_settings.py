@@ -19,7 +19,9 @@ MAX_DEVICES = 64
 MAX_NODES = 4096
 
 _TARGET = "lightning.Trainer"
-_ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+_ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
+"""What is supported: CPUs and NVIDIA's GPUs. Apple's lack the float64 that confidences are added up
+in, and no other has been tried."""
 _STRATEGIES = ("auto", "ddp")
 _SHORTENING = ("fast_dev_run", "limit_test_batches", "limit_train_batches", "limit_val_batches")
 _KNOWN = (

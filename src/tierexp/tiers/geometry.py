@@ -10,13 +10,27 @@ tiers, images or models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, TypeVar, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.config.checks import choice
 from tierexp.errors import ConfigError
 
 Tiling = tuple[int, int]
 """Rows and columns of crops."""
+
+GlobalView = Literal["first", "last", "none"]
+"""Where the view of the whole image stands among the crops, in the encoder's input and in the
+prompt; `none` where there is none, as of images taken at their own resolution.
+"""
+
+Counts = TypeVar("Counts", int, NDArray[np.int64])
+View = TypeVar("View")
 
 MAX_CROPS = 100
 """The most crops a tier can have: 14,544 tokens of Molmo's, more than a released model reads. The
@@ -36,10 +50,11 @@ class CropGeometry:
         pooling: Patches pooled into one vision token, (height, width).
         pool_canvas: Patches are pooled once the crops are put back together, so that a pooling
             window may reach over two crops (Molmo2); otherwise crop by crop (Molmo).
+        global_view: Where the view of the whole image, of a crop's size, stands among the crops.
 
     Raises:
         ConfigError: A size is not positive, the patch does not divide the crop, or the margins
-            leave no window.
+            leave no window, or the place of the global view is unknown.
     """
 
     crop_size: int = 336
@@ -47,6 +62,7 @@ class CropGeometry:
     overlap_margins: tuple[int, int] = (4, 4)
     pooling: tuple[int, int] = (2, 2)
     pool_canvas: bool = False
+    global_view: GlobalView = "first"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "overlap_margins", tuple(self.overlap_margins))
@@ -68,6 +84,8 @@ class CropGeometry:
                 margins,
                 f"two numbers of patches, each >= 0, sum below {self.patches_per_side}",
             )
+
+        choice("geometry.global_view", self.global_view, get_args(GlobalView))
 
     @cached_property
     def patches_per_side(self) -> int:
@@ -127,13 +145,39 @@ class CropGeometry:
         stop = self.patches_per_side - (0 if index == count - 1 else trailing)
         return start, stop
 
-    def selected_vision_tokens(self, crops: int) -> int:
+    @cached_property
+    def global_views(self) -> int:
+        """Global views of an image: one, or none."""
+        return 0 if self.global_view == "none" else 1
+
+    def views(self, crops: Counts) -> Counts:
+        """What the encoder sees of an image of `crops` crops: those, and the global view. Of one
+        image or, as an array, of many.
+        """
+        return crops + self.global_views
+
+    def in_order(self, view: View, crops: Sequence[View]) -> list[View]:
+        """Something of the global view and of the crops, as they follow each other.
+
+        Args:
+            view: Of the global view; left out where there is none.
+            crops: Of the crops, row by row.
+        """
+        match self.global_view:
+            case "first":
+                return [view, *crops]
+            case "last":
+                return [*crops, view]
+            case "none":
+                return list(crops)
+
+    def selected_vision_tokens(self, crops: Counts) -> Counts:
         """The token budget of `crops` crops: theirs and the global view's."""
-        return (crops + 1) * self.tokens_per_crop
+        return self.views(crops) * self.tokens_per_crop
 
     def crops_for_tokens(self, vision_tokens: int) -> int:
         """The crop count whose budget comes closest to `vision_tokens` from below, at least 1."""
-        return max(1, vision_tokens // self.tokens_per_crop - 1)
+        return max(1, vision_tokens // self.tokens_per_crop - self.global_views)
 
     def llm_grid(self, tiling: Tiling) -> tuple[int, int]:
         """Vision tokens (rows, cols) of the canvas once overlapping margins are dropped."""
@@ -149,4 +193,4 @@ class CropGeometry:
     def llm_vision_tokens(self, tiling: Tiling) -> int:
         """Vision tokens the language model receives: the global view's and the canvas's."""
         rows, cols = self.llm_grid(tiling)
-        return self.tokens_per_crop + rows * cols
+        return self.global_views * self.tokens_per_crop + rows * cols

@@ -25,11 +25,11 @@ from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
-from tierexp.imaging.crops import MaskOrder
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
 from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Resize, place
 from tierexp.models.molmo.config import MolmoConfig
+from tierexp.models.molmo.mask_order import MaskOrder, with_ordered_masks
 from tierexp.models.text import PromptTokenizer
 from tierexp.models.token_layout import layout_tokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -191,7 +191,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         tier = self._tiers[name]
         drawn = [self._draw(rng, tier)]
         crops = drawn[0][1][0] * drawn[0][1][1]
-        count = max(1, phase.crops_per_batch // (crops + 1))
+        count = max(1, phase.crops_per_batch // self._geometry.views(crops))
         while len(drawn) < count:
             scene, tiling = self._draw(rng, tier)
             if tiling[0] * tiling[1] == crops:
@@ -229,7 +229,8 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         self, rng: Random, scene: Scene, tiling: Tiling, phase: Phase, background: float
     ) -> tuple[PreprocessedImage, Mapping[str, np.ndarray], PackedSequence, list[Lookup]]:
         geometry, tokenizer = self._geometry, self._tokenizer
-        image = preprocess(render(scene), tiling, self._resize, geometry, self._mask_order)
+        image = preprocess(render(scene), tiling, self._resize, geometry)
+        image = with_ordered_masks(image, self._mask_order)
         layout = layout_tokens(tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, [])
         grounding = Grounding(
             TokenCanvas(image.view_placement, (1, 1), geometry),

@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tierexp.models.crop_inputs import CropInputs
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.molmo.inputs import MolmoInputs
 from tierexp.tiers.geometry import CropGeometry
 
 
@@ -69,8 +69,8 @@ class OtherMolmo(KnobbedSource):
     def tokenizer(self) -> Any:
         return self.molmo.tokenizer()
 
-    def inputs(self) -> CropInputs:
-        return CropInputs(self.tokenizer(), self.molmo.config.mask_order)
+    def inputs(self) -> MolmoInputs:
+        return MolmoInputs(self.tokenizer(), self.molmo.config.mask_order)
 
     def load(self, device: Any) -> Unmeasured:
         model = Unmeasured(self.molmo.load(device))

@@ -16,6 +16,7 @@ from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crop
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo.config import read_config
+from tierexp.models.molmo.mask_order import with_ordered_masks
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.weights import load_model
 from tierexp.models.text import ImageTokenIds
@@ -51,9 +52,8 @@ def golden(name: str) -> Golden:
     height, width = (int(side) for side in expected["image_hw"])
     tiling = select_tiling(height, width, int(expected["max_crops"]), config.geometry)
     resize = Resize(crops="letterbox", global_view="letterbox", exact=True)
-    image = preprocess(
-        formula_image(height, width), tiling, resize, config.geometry, config.mask_order
-    )
+    cut = preprocess(formula_image(height, width), tiling, resize, config.geometry)
+    image = with_ordered_masks(cut, config.mask_order)
     first = config.decoder.vocab_size
     layout = layout_tokens(
         tiling,

@@ -292,7 +292,7 @@ def test_a_fixed_tier_counts_the_models_own_tokens() -> None:
 def test_it_answers_from_the_command_line(saved: Path, tmp_path: Path) -> None:
     common = [
         "model=molmo2_4b", f"model.checkpoint={saved}", "model.max_new_tokens=3",
-        "resize=molmo2", "data.max_samples=3", "data.num_workers=0", "logger=none",
+        "data.max_samples=3", "data.num_workers=0", "logger=none",
     ]  # fmt: skip
     outcome = run_eval(
         *common, "tier=medium", "model.num_active_blocks=3", "latency=on", "latency.repeats=1",
@@ -302,6 +302,9 @@ def test_it_answers_from_the_command_line(saved: Path, tmp_path: Path) -> None:
     (file,) = (tmp_path / "medium").glob("*.json")
     assert file.name.endswith("_topknone_blocks3.json")
     results = load_results(file)
+    # As the family resizes, for nothing else was asked.
+    resized = {"crops": "stretch", "global_view": "stretch", "antialias": False}
+    assert results.provenance.config["resize"].items() >= resized.items()
     geometry = Molmo2Checkpoint(str(saved)).geometry
     assert results.num_samples == 3
     for sample in results.per_sample_results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,12 +18,24 @@ from tests.support.molmo2_models import (
     small_network,
     write_settings,
 )
+from tierexp.errors import ConfigError
 from tierexp.imaging.preprocess import preprocess, stack_crops
 from tierexp.imaging.resize import Resize
 from tierexp.models.block_importance import BlockImportance
+from tierexp.models.knobs.reduction.settings import (
+    NO_REDUCTION,
+    DiverseTokens,
+    FastV,
+    PooledTokens,
+    RandomTokens,
+    Reduction,
+    StridedTokens,
+)
+from tierexp.models.molmo2.checkpoint import METHODS
 from tierexp.models.molmo2.model import Molmo2
 from tierexp.models.molmo2.pooling import pooled_patches
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
+from tierexp.models.molmo2.reduction import reduced
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.models.patches import normalised_patches
 from tierexp.models.protocol import ModelInputs
@@ -95,26 +108,36 @@ def inputs_of(
 
 
 def the_librarys_answer(
-    network: Molmo2ForConditionalGeneration, settings: Molmo2Settings, inputs: ModelInputs
+    network: Molmo2ForConditionalGeneration,
+    settings: Molmo2Settings,
+    inputs: ModelInputs,
+    kept: list[int] | None = None,
 ) -> Tensor:
-    """`generate` of the whole library, told what its own processor would tell it."""
+    """`generate` of the whole library, told what its own processor would tell it; of one prompt
+    without padding, where only the kept ones of its vision tokens are there.
+    """
     (pooling,) = pooled_patches(inputs, settings.geometry)
+    ids = inputs.input_ids
+    if kept is not None:
+        pooling = pooling[kept]
+        of_vision = iter(range(10**6))
+        ids = torch.tensor(
+            [[i for i in ids[0].tolist() if i != TOKENS.im_patch or next(of_vision) in kept]]
+        )
     with torch.inference_mode():
         answer = network.generate(
-            input_ids=inputs.input_ids,
-            attention_mask=inputs.attention_mask.long(),
-            mm_token_type_ids=torch.isin(
-                inputs.input_ids, torch.tensor([320, 321, 322, 323, 324])
-            ).long(),
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids) if kept else inputs.attention_mask.long(),
+            mm_token_type_ids=torch.isin(ids, torch.tensor([320, 321, 322, 323, 324])).long(),
             pixel_values=normalised_patches(inputs.crops[0], 14, (0.5,) * 3, (0.5,) * 3),
             image_token_pooling=pooling,
-            image_grids=torch.tensor([[3, 3, len(pooling) - 9, 1]]),
+            image_grids=torch.tensor([[1, 1, len(pooling) - 1, 1]]),
             image_num_crops=torch.tensor([inputs.crops.shape[1]]),
             max_new_tokens=NEW_TOKENS,
             do_sample=False,
             eos_token_id=None,
         )
-    return answer[:, inputs.input_ids.shape[1] :]
+    return answer[:, ids.shape[1] :]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -127,6 +150,76 @@ def test_an_answer_is_the_librarys(settings: Molmo2Settings, kind: str) -> None:
         torch.testing.assert_close(model.generate(inputs, NEW_TOKENS), expected)
         answers.add(tuple(expected[0].tolist()))
     assert len(answers) > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kept_vision_tokens_are_as_if_there_were_no_others(
+    settings: Molmo2Settings, kind: str
+) -> None:
+    model = model_of(settings, kind)
+    model.token_reduction = StridedTokens(tokens=7)
+    answers = set()
+    for tiling, question in (((2, 3), [5, 6, 7, 8]), ((1, 4), [7, 8, 9, 10]), ((2, 2), [11])):
+        inputs = inputs_of(settings, [tiling], [(0, question)])
+        total = int((inputs.input_ids == TOKENS.im_patch).sum())
+        middles = [(2 * number + 1) * total // 14 for number in range(7)]
+        expected = the_librarys_answer(model.network, settings, inputs, middles)
+        assert model.generate(inputs, NEW_TOKENS).tolist() == expected.tolist()
+        answers.add(tuple(expected[0].tolist()))
+    assert len(answers) > 1
+
+
+REDUCTIONS: list[Reduction] = [
+    RandomTokens(keep=0.5), StridedTokens(tokens=5), PooledTokens(tokens=6), DiverseTokens(keep=0.3)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS, ids=lambda reduction: reduction.method)
+def test_a_reduced_batch_answers_as_its_rows_alone(
+    settings: Molmo2Settings, reduction: Reduction
+) -> None:
+    """Images of different tilings, so that each has its own places and number of tokens."""
+    tilings, questions = [(1, 4), (2, 2)], [(1, [5, 6]), (0, [7, 8, 9, 10]), (1, [11])]
+    model = model_of(settings)
+    model.token_reduction = reduction
+    together = model.generate(inputs_of(settings, tilings, questions), NEW_TOKENS)
+    for row, (image, ids) in zip(together, questions, strict=True):
+        alone = inputs_of(settings, [tilings[image]], [(0, ids)])
+        assert row.tolist() == model.generate(alone, NEW_TOKENS)[0].tolist()
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS, ids=lambda reduction: reduction.method)
+def test_with_everything_kept_nothing_changes(
+    settings: Molmo2Settings, reduction: Reduction
+) -> None:
+    inputs = inputs_of(settings, [(2, 1)], [(0, [5, 6])])
+    features = model_of(settings).vision_features(inputs)
+    everything = replace(reduction, keep=1.0, tokens=None)
+    prompts, tokens = reduced(inputs, features, everything, TOKENS.im_patch)
+    assert prompts is inputs
+    assert all(map(torch.equal, tokens, features))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS, ids=lambda reduction: reduction.method)
+def test_text_stays_whole_and_as_many_tokens_as_asked(
+    settings: Molmo2Settings, reduction: Reduction
+) -> None:
+    inputs = inputs_of(settings, [(1, 4), (2, 2)], [(0, [5, 6, 7]), (1, [8])])
+    features = model_of(settings).vision_features(inputs)
+    prompts, tokens = reduced(inputs, features, reduction, TOKENS.im_patch)
+    for row, (before, after) in enumerate(zip(inputs.input_ids, prompts.input_ids, strict=True)):
+        kept = after[prompts.attention_mask[row]].tolist()
+        whole = before[inputs.attention_mask[row]].tolist()
+        asked = reduction.count(whole.count(TOKENS.im_patch))
+        assert kept.count(TOKENS.im_patch) == len(tokens[row]) == asked
+        assert [i for i in kept if i != TOKENS.im_patch] == [
+            i for i in whole if i != TOKENS.im_patch
+        ]
+
+
+def test_methods_that_look_elsewhere_are_refused() -> None:
+    with pytest.raises(ConfigError, match="one of none, random, stride, pool, diverse"):
+        FastV(keep=0.5).check(METHODS, "molmo2_4b", 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -249,10 +342,12 @@ def test_an_answer_of_no_tokens_has_none(settings: Molmo2Settings, fixed_length:
 
 @pytest.mark.parametrize("kind", ["qwen", "olmo"])
 @pytest.mark.parametrize("new_tokens", [1, 5])
+@pytest.mark.parametrize("reduction", [NO_REDUCTION, *REDUCTIONS], ids=lambda one: one.method)
 def test_estimated_cost_is_what_torch_counts(
-    settings: Molmo2Settings, kind: str, new_tokens: int
+    settings: Molmo2Settings, kind: str, new_tokens: int, reduction: Reduction
 ) -> None:
     model = model_of(settings, kind)
+    model.token_reduction = reduction
     inputs = inputs_of(settings, [(2, 2)], [(0, [5, 6, 7])])
     for blocks in (range(4), (1, 3)):
         model.run_blocks(blocks)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -19,6 +20,7 @@ from typing_extensions import override
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
+from tierexp.tiers.geometry import GlobalView
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class DeepseekOcrGeometry(FamilyGeometry):
         min_crops: Fewest crops of a large image.
         max_crops: Most crops.
     """
+
+    global_view: ClassVar[GlobalView] = "last"
 
     image_size: int = 640
     base_size: int = 1024

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -22,6 +23,7 @@ from tierexp.models.plans.plan import (
     Size,
     refuse,
 )
+from tierexp.tiers.geometry import GlobalView
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class DeepseekOcr2Geometry(FamilyGeometry):
         min_patches: Fewest tiles of a large image.
         max_patches: Most tiles.
     """
+
+    global_view: ClassVar[GlobalView] = "last"
 
     tile_size: int = 768
     view_size: int = 1024

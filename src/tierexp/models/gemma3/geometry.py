@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from typing_extensions import override
 
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
+from tierexp.tiers.geometry import GlobalView
 
 _SIZE, _TOKENS, _MARKS = 896, 256, 6
 _SENTENCES = 27 + 48
@@ -32,6 +34,8 @@ class PanAndScan(FamilyGeometry):
         max_num_crops: Most crops.
         min_ratio: Images whose longer side is less than so many times the shorter get no crops.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     min_crop_size: int = 256
     max_num_crops: int = 4

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
 from tierexp.models.plans.pixel_range import cells_in_pixel_range
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
+from tierexp.tiers.geometry import GlobalView
 
 _TILE_NAME = len("<|img_row_1_col_1|>")
 
@@ -39,6 +41,8 @@ class Lfm2VlGeometry(FamilyGeometry):
         do_image_splitting: Whether large images are tiled.
         named_tiles: Whether the tokenizer has a token for the name of a tile.
     """
+
+    global_view: ClassVar[GlobalView] = "last"
 
     tile_size: int = 512
     cell_size: int = 32

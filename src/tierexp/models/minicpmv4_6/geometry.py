@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
+from tierexp.tiers.geometry import GlobalView
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class MiniCpmGeometry(FamilyGeometry):
         max_slice_nums: Most slices; the image itself comes on top.
         cell_size: Side of what becomes a token, in pixels.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     scale_resolution: int = 448
     max_slice_nums: int = 9

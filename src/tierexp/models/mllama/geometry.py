@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from typing_extensions import override
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
+from tierexp.tiers.geometry import GlobalView
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class MllamaGeometry(CropFamily):
     Args:
         max_image_tiles: Most tiles, and what the encoder sees of every image.
     """
+
+    global_view: ClassVar[GlobalView] = "none"
 
     max_image_tiles: int = 4
 

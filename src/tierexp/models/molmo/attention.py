@@ -32,8 +32,11 @@ def attend(
     on_cpu = q.device.type == "cpu" and q.dtype == torch.bfloat16
     write_out = on_cpu and q.requires_grad and torch.is_grad_enabled()
     shared_by = q.shape[1] // k.shape[1]
-    # With a mask, no fused kernel of a GPU takes grouped heads.
     if shared_by > 1 and (write_out or mask is not None):
+        # With a mask, no fused kernel of a GPU takes grouped heads, and to repeat the keys would
+        # be the traffic of the whole cache, as often as a head is shared, for every token.
+        if mask is not None and q.device.type != "cpu":
+            return attend_as_groups(q, k, v, mask)
         k, v = (t.repeat_interleave(shared_by, dim=1) for t in (k, v))
     if write_out:
         return _written_out(q, k, v, mask, causal)
@@ -41,6 +44,24 @@ def attend(
         q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1]
     )
     return attended
+
+
+def attend_as_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """As `attend` with a mask; the heads that share a key head are further queries of that head.
+
+    Args:
+        q: (B, H, Q, D).
+        k: (B, a divisor of H, K, D).
+        v: As `k`.
+        mask: Broadcast to (B, 1, Q, K).
+    """
+    (batch, heads, queries, width), kv_heads = q.shape, k.shape[1]
+    group = heads // kv_heads
+    folded = q.reshape(batch, kv_heads, group * queries, width)
+    if queries > 1:
+        mask = mask.expand(-1, 1, queries, -1).repeat(1, 1, group, 1)
+    attended: Tensor = F.scaled_dot_product_attention(folded, k, v, attn_mask=mask)
+    return attended.view(batch, heads, queries, width)
 
 
 def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:

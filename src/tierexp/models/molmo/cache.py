@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from tierexp.models.molmo.sizes import DecoderConfig
+
+
+class BlockCache(Protocol):
+    """What a block asks of a cache."""
+
+    def extend(self, block: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add those of new tokens, (B, kv heads, T, D); all that the block's queries may see,
+        (B, kv heads, K, D), are given back.
+        """
 
 
 class KeyValueCache:
@@ -59,10 +69,11 @@ class KeyValueCache:
         """Tokens that each of the blocks has seen, in their order."""
         return tuple(self._lengths)
 
-    def keys(self, block: int) -> Tensor:
-        """The keys of a block's tokens so far, (B, kv heads, length, D), as a view."""
+    def of(self, block: int) -> tuple[Tensor, Tensor]:
+        """The keys and values of a block's tokens so far, (B, kv heads, length, D), as views."""
         place = self._places[block]
-        return self._keys[place][:, :, : self._lengths[place]]
+        keys, values = self._keys[place], self._values[place]
+        return keys[:, :, : self._lengths[place]], values[:, :, : self._lengths[place]]
 
     def repeat(self, rows: Tensor, capacity: int) -> KeyValueCache:
         """The same tokens for other sequences.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tierexp.config.checks import choice, number, path, text, whole_number
+from tierexp.config.checks import choice, flag, number, path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
@@ -57,6 +57,7 @@ class MolmoCheckpoint(KnobbedSource):
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
         compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
+        cuda_graphs: Whether answers are decoded as CUDA graphs (`MolmoEngine.decode_in_graphs`).
         remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
             then encodes none; with compiled code they differ by rounding.
         reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
@@ -72,6 +73,7 @@ class MolmoCheckpoint(KnobbedSource):
     max_new_tokens: int = 16
     dtype: Precision = "auto"
     compile: bool = False
+    cuda_graphs: bool = False
     released: str | None = None
     remember_gib: float = 0
     reduction: Reduction = NO_REDUCTION
@@ -95,6 +97,7 @@ class MolmoCheckpoint(KnobbedSource):
         whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
         check_compile(self.compile)
+        flag("model.cuda_graphs", self.cuda_graphs)
         number("model.remember_gib", self.remember_gib, 0)
         given: object = self.reduction
         if not isinstance(given, Reduction):
@@ -132,9 +135,9 @@ class MolmoCheckpoint(KnobbedSource):
 
     def inputs(self) -> InputBuilder:
         """What makes inputs of samples: crops, and patch masks in the order it was trained on."""
-        from tierexp.models.crop_inputs import CropInputs
+        from tierexp.models.molmo.inputs import MolmoInputs
 
-        return CropInputs(self.tokenizer(), self.config.mask_order)
+        return MolmoInputs(self.tokenizer(), self.config.mask_order)
 
     @property
     def prompt_format(self) -> PromptFormat:
@@ -194,6 +197,7 @@ class MolmoCheckpoint(KnobbedSource):
         model.token_reduction = self.reduction
         model.remember(int(self.remember_gib * 2**30))
         model.compile_vision(self.compile)
+        model.decode_in_graphs(self.cuda_graphs)
 
 
 def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:

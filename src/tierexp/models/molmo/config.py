@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.imaging.crops import MaskOrder
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
+from tierexp.models.molmo.mask_order import MaskOrder
 from tierexp.models.molmo.published_json import (
     MASK_ORDER_KEY,
     connector_json,

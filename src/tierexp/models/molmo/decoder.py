@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from tierexp.models.molmo.attention import Attention
-from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.cache import BlockCache
 from tierexp.models.molmo.moe import MixtureOfExperts
 from tierexp.models.molmo.norm import RMSNorm
 from tierexp.models.molmo.rotary import rotary_angles, rotate
@@ -73,7 +73,7 @@ class SelfAttention(nn.Module):
         angles: tuple[Tensor, Tensor],
         mask: Tensor | None,
         block: int,
-        cache: KeyValueCache | None,
+        cache: BlockCache | None,
     ) -> Tensor:
         """(B, T, C) to (B, T, C).
 
@@ -145,7 +145,7 @@ class Block(nn.Module):
         angles: tuple[Tensor, Tensor],
         mask: Tensor | None,
         block: int,
-        cache: KeyValueCache | None,
+        cache: BlockCache | None,
         top_k: int | None,
     ) -> Tensor:
         """(B, T, C) to (B, T, C); arguments as in `SelfAttention` and `MixtureOfExperts`."""
@@ -198,7 +198,7 @@ class Decoder(nn.Module):
         *,
         active_blocks: Sequence[int],
         top_k: int | None = None,
-        cache: KeyValueCache | None = None,
+        cache: BlockCache | None = None,
         late: LateBlocks | None = None,
     ) -> Tensor:
         """Hidden states after the final norm.
@@ -230,7 +230,7 @@ class Decoder(nn.Module):
         mask: Tensor | None,
         blocks: Sequence[int],
         top_k: int | None = None,
-        cache: KeyValueCache | None = None,
+        cache: BlockCache | None = None,
     ) -> Tensor:
         """Some of the blocks, one after the other, on the residual stream (B, T, C)."""
         for number in blocks:

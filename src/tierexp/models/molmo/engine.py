@@ -13,11 +13,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from tierexp.errors import ConfigError
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.reduction import settings
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DecoderReduction
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.encoded_memory import EncodedMemory
+from tierexp.models.molmo.fixed_decoding import FixedDecoders
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
@@ -54,6 +56,8 @@ class MolmoEngine:
         """Which vision tokens the decoder reads, and keeps: the group `reduction`."""
         self.memory: EncodedMemory | None = None
         """Of images that were encoded before; answers that are timed do without."""
+        self.fixed_decoders: FixedDecoders | None = None
+        """Take the steps of decoding where that is wanted (`decode_in_graphs`)."""
         self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def run_blocks(self, numbers: Sequence[int]) -> None:
@@ -109,6 +113,21 @@ class MolmoEngine:
         backbone = self.network.vision_backbone
         self._compiled_backbone = torch.compile(backbone.forward) if wanted else None
 
+    def decode_in_graphs(self, wanted: bool) -> None:
+        """Take the steps of decoding in a cache of fixed size, as CUDA graphs, or not; results are
+        equal up to rounding.
+
+        Raises:
+            ConfigError: Wanted of a device that has no CUDA graphs.
+        """
+        device = self.network.lm_head.weight.device
+        if wanted and device.type != "cuda":
+            raise ConfigError("model.cuda_graphs", wanted, f"false on this device, {device}")
+        if not wanted:
+            self.fixed_decoders = None
+        elif self.fixed_decoders is None:
+            self.fixed_decoders = FixedDecoders(self.network)
+
     @torch.inference_mode()
     def generate(
         self,
@@ -143,6 +162,7 @@ class MolmoEngine:
             clock,
             fixed_length,
             observer,
+            self.fixed_decoders,
         )
 
     def encoded(self, inputs: ModelInputs) -> Encoded:

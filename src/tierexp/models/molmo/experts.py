@@ -101,13 +101,20 @@ class Experts(nn.Module):
             (N, C).
         """
         counted = weights.to(tokens.dtype)
-        if tokens.device.type != "cpu":
+        if tokens.device.type != "cpu" and self.grouped_product_fits(tokens.dtype):
             return self._grouped(tokens, chosen, counted)
         if torch.is_grad_enabled():
             return self._padded(tokens, chosen, counted)
         if len(tokens) == 1:
             return counted @ self._of_one(tokens, chosen[0].tolist())
         return self._in_turn(tokens, chosen, counted)
+
+    def grouped_product_fits(self, dtype: torch.dtype) -> bool:
+        """Whether torch's grouped product takes these widths: rows that are multiples of 16 bytes.
+        Where it does not, experts are multiplied as on a CPU, and the host waits for each layer.
+        """
+        _, width, hidden = self.down_proj.shape
+        return (width * dtype.itemsize) % 16 == 0 and (hidden * dtype.itemsize) % 16 == 0
 
     def _of_one(self, token: Tensor, experts: list[int]) -> Tensor:
         """The answers, (k, C), of `experts` to one token, (1, C)."""
@@ -139,8 +146,12 @@ class Experts(nn.Module):
         counts = chosen.flatten().bincount(minlength=count)  # (E,)
         step = ROWS_STEP if tokens.dtype == torch.bfloat16 else 1
         height = -(-int(counts.max()) // step) * step
-        before = torch.arange(count) * height - (counts.cumsum(0) - counts)  # (E,)
-        places = torch.arange(len(rows)) + before.repeat_interleave(counts)  # (M,)
+        before = torch.arange(count, device=rows.device) * height - (
+            counts.cumsum(0) - counts
+        )  # (E,)
+        places = torch.arange(len(rows), device=rows.device) + before.repeat_interleave(
+            counts
+        )  # (M,)
         # Padding is the first token; nobody asks what becomes of it.
         taken = rows.new_zeros(count * height).scatter_(0, places, rows)
         gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
@@ -151,7 +162,8 @@ class Experts(nn.Module):
         return _weighted_sums(answers, place, weights)
 
     def _in_turn(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        """The same on a CPU, where torch's grouped product is no faster than a loop over experts.
+        """The same on a CPU, where torch's grouped product is no faster than a loop over experts;
+        and where that product does not take the widths.
 
         Experts take turns, and each turn's answers are added up before the next: what is in memory
         meanwhile is small and stays in the cache.
@@ -166,9 +178,9 @@ class Experts(nn.Module):
             heights = [0] * count
             for turn in plan:
                 heights[turn.first : turn.end] = [turn.height] * (turn.end - turn.first)
-            padding = torch.tensor(heights) - counts
+            padding = torch.tensor(heights, device=rows.device) - counts
             before = (padding.cumsum(0) - padding).repeat_interleave(counts)  # (M,)
-            place = torch.arange(len(rows)) + before
+            place = torch.arange(len(rows), device=rows.device) + before
             # Padding is the first token, which counts nothing.
             rows, weights = (t.new_zeros(sum(sizes)).scatter_(0, place, t) for t in (rows, weights))
         # In bfloat16 a sum of many answers would be rounded as many times.

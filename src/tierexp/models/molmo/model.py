@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tierexp.models.molmo.cache import KeyValueCache
+from tierexp.models.molmo.cache import BlockCache, KeyValueCache
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Decoder, LateBlocks
 from tierexp.models.molmo.initialisation import initialise
@@ -86,7 +86,7 @@ class Molmo(nn.Module):
         logits_at: Tensor | None = None,
         active_blocks: Sequence[int] | None = None,
         top_k: int | None = None,
-        cache: KeyValueCache | None = None,
+        cache: BlockCache | None = None,
         key_bias: Tensor | None = None,
         late: LateBlocks | None = None,
     ) -> Tensor:
@@ -104,7 +104,8 @@ class Molmo(nn.Module):
             logits_at: (B, P) int64, the positions whose logits are wanted; None for all.
             active_blocks: The decoder blocks that run; None for all.
             top_k: Experts per token; None for as many as the configuration says.
-            cache: Earlier tokens; extended by these.
+            cache: Earlier tokens; extended by these. One that does not grow needs `position_ids`
+                and a complete mask.
             key_bias: (B, keys) float, added to the scores of every token of the cache and of these,
                 whoever asks; None for nothing.
             late: What later blocks see of the cache, where that is not all.
@@ -114,7 +115,7 @@ class Molmo(nn.Module):
         """
         x = self.embed(input_ids, image_features, image_input_idx)
         batch, length = input_ids.shape
-        seen = 0 if cache is None else cache.length
+        seen = cache.length if isinstance(cache, KeyValueCache) else 0
         if position_ids is None:
             if attention_mask is not None and attention_mask.dim() == 2:
                 position_ids = token_positions(attention_mask)[:, -length:]
@@ -142,10 +143,12 @@ def _add_at(x: Tensor, features: Tensor, positions: Tensor) -> Tensor:
     """Add `features` (B, N, K, C) to `x` (B, T, C) at `positions` (B, N, K), unless negative."""
     batch, length, width = x.shape
     rows = torch.arange(batch, device=x.device).view(-1, 1, 1) * length
-    kept = positions >= 0
-    places = (rows + positions)[kept]  # (kept,)
-    added = x.reshape(-1, width).index_add(0, places, features[kept].to(x.dtype))
-    return added.view_as(x)
+    # What is dropped goes to a row behind the others: to select what is kept, the host would have
+    # to wait for a GPU to count it.
+    places = (rows + positions).where(positions >= 0, batch * length).flatten()
+    room = torch.cat([x.reshape(-1, width), x.new_zeros(1, width)])
+    added = room.index_add_(0, places, features.flatten(0, 2).to(x.dtype))
+    return added[:-1].view_as(x)
 
 
 def attention_over(

@@ -8,6 +8,7 @@ once: what precedes and holds its vision tokens is the same in each. Knows nothi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,6 +39,13 @@ class Prefilled:
     key_bias: Tensor | None = None
     late: tuple[int, Tensor | None] | None = None
 
+    @property
+    def next_positions(self) -> Tensor:
+        """(B, 1) int64: where every prompt's answer begins."""
+        if self.mask is None:
+            return torch.full_like(self.logits[:, :1], self.cache.length, dtype=torch.int64)
+        return self.mask.sum(dim=1, keepdim=True)
+
 
 def prefill(
     model: Molmo,
@@ -60,7 +68,7 @@ def prefill(
     parts = split_at_images(inputs, len(vision_features))
     if parts is None:
         return _read(model, inputs, vision_features, new_tokens, knobs, sizes)
-    images, questions, mask = parts
+    images, questions, mask, padded = parts
     room = questions.shape[1] + new_tokens
     shared = len(images.input_ids) < len(questions)
     beginning = _read(model, images, vision_features, 0 if shared else room, knobs, sizes)
@@ -70,7 +78,7 @@ def prefill(
     if bias is not None:
         bias = bias[inputs.image_index] if shared else bias
         bias = torch.cat([bias, bias.new_zeros(questions.shape)], dim=1)
-    padding = None if bool(mask.all()) else mask
+    padding = mask if padded else None
     last = torch.full_like(questions[:, :1], questions.shape[1] - 1)
     logits = model.decode(
         questions,
@@ -84,7 +92,24 @@ def prefill(
     return Prefilled(logits[:, -1], cache, padding, bias)
 
 
-def split_at_images(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tensor, Tensor] | None:
+class Split(NamedTuple):
+    """Prompts, parted behind their images.
+
+    Args:
+        images: What precedes and holds the vision tokens, of P tokens; I of them where images are
+            shared and B where not.
+        questions: (B, S) int64, what follows.
+        mask: (B, P + S) bool, of both together, False on padding.
+        padded: Whether there is padding in it.
+    """
+
+    images: ModelInputs
+    questions: Tensor
+    mask: Tensor
+    padded: bool
+
+
+def split_at_images(inputs: ModelInputs, images: int) -> Split | None:
     """What precedes and holds the vision tokens, once for each image that prompts share; and what
     follows.
 
@@ -92,13 +117,19 @@ def split_at_images(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tens
     mask, and a mask takes the half of attention that causality saves.
 
     Returns:
-        The images' prompts, of P tokens, I of them where images are shared and B where not; the
-        questions, (B, S) int64; and the mask of both together, (B, P + S). None where nothing is
-        gained, a prompt has nothing before or behind its image, or two about one image do not
-        begin alike.
+        None where nothing is gained, a prompt has nothing before or behind its image, or two about
+        one image do not begin alike.
     """
-    ids, places = inputs.input_ids, inputs.image_input_idx
-    starts = (~inputs.attention_mask).sum(dim=1)  # (B,): the first token of each prompt,
+    # Decided on the host, where every question is answered at once: asked one by one, a GPU that
+    # still encodes would be waited for each time.
+    device = inputs.input_ids.device
+    ids, places, seen, index = (
+        tensor.cpu()
+        for tensor in (
+            inputs.input_ids, inputs.image_input_idx, inputs.attention_mask, inputs.image_index
+        )
+    )  # fmt: skip
+    starts = (~seen).sum(dim=1)  # (B,): the first token of each prompt,
     ends = places.flatten(1).amax(dim=1) + 1  # and the first behind its image
     alone = len(ids) == images
     if alone and not bool(starts.any()):
@@ -107,28 +138,29 @@ def split_at_images(inputs: ModelInputs, images: int) -> tuple[ModelInputs, Tens
         return None
     length = int((ends - starts).max())
     begin = ends - length  # (B,): where all are to begin, to end with the image
-    columns = begin[:, None] + torch.arange(length, device=ids.device)
+    columns = begin[:, None] + torch.arange(length)
     real = columns >= starts[:, None]  # (B, P)
     if alone and not bool(real.all()):
         return None
     beginnings = ids.gather(1, columns.clamp(min=0)).where(real, ids[:1, :1])
     places = places.where(places < 0, places - begin[:, None, None])
-    read = torch.arange(len(ids), device=ids.device)
+    read = torch.arange(len(ids))
     if not alone:
-        read = _first_rows(inputs.image_index, images)
-        of_same = read[inputs.image_index]  # (B,): the prompt that is read instead of each
+        read = _first_rows(index, images)
+        of_same = read[index]  # (B,): the prompt that is read instead of each
         if not all(bool((part == part[of_same]).all()) for part in (real, beginnings, places)):
             return None
     prompts = ModelInputs(
-        input_ids=beginnings[read],
-        attention_mask=real[read],
+        input_ids=beginnings[read].to(device),
+        attention_mask=real[read].to(device),
         crops=inputs.crops,
         patch_mask=inputs.patch_mask,
-        image_input_idx=places[read],
-        image_index=inputs.image_index[read],
+        image_input_idx=places[read].to(device),
+        image_index=index[read].to(device),
     )
-    rest = torch.arange(int(ends.min()), ids.shape[1], device=ids.device)
-    return prompts, ids[:, rest], torch.cat([real, rest >= ends[:, None]], dim=1)
+    rest = torch.arange(int(ends.min()), ids.shape[1])
+    mask = torch.cat([real, rest >= ends[:, None]], dim=1)
+    return Split(prompts, ids[:, rest].to(device), mask.to(device), not bool(mask.all()))
 
 
 def _read(

@@ -90,7 +90,7 @@ def pruned_prefill(
     parts, decoder = read.parts, model.transformer
     asked = decoder.blocks[early[-1]]
     assert isinstance(asked, Block)
-    scores = _scores(reduction, read, asked.attn, read.cache.keys(early[-1]))
+    scores = _scores(reduction, read, asked.attn, read.cache.of(early[-1])[0])
     columns = _staying(scores, parts, counts)  # (B, left)
     stays, at = columns >= 0, columns.clamp(min=0)
     left = columns.shape[1]
@@ -140,7 +140,7 @@ def _read_early(
 ) -> ReadEarly:
     """Read prompts by the first blocks; an image that several are about once."""
     split = split_at_images(inputs, len(vision_features))
-    first, questions, real = split or (inputs, None, inputs.attention_mask)
+    first, questions, real = split[:3] if split else (inputs, None, inputs.attention_mask)
     decoder, config = model.transformer, model.config.decoder
     begun = first.input_ids.shape[1]
     shared = len(first.input_ids) < len(real)

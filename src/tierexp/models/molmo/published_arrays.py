@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.resize import Resize
+from tierexp.models.molmo.mask_order import ordered_masks
 from tierexp.models.token_layout import ImageTokens, layout_tokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
@@ -47,14 +48,14 @@ def published_arrays(
         `input_ids` (T,) int64, `images` (N + 1, P, 3 p p) float32, `image_input_idx` (N + 1, K)
         int32, `image_masks` (N + 1, P) float32.
     """
-    prepared = preprocess(image, tiling, resize, geometry, "shifted")
+    prepared = preprocess(image, tiling, resize, geometry)
     layout = layout_tokens(tiling, geometry, image_tokens, before_image, prompt_ids)
     patches = [_patches(crop, geometry.patch_size) for crop in prepared.crops]
     return {
         "input_ids": layout.input_ids,
         "images": np.stack(patches),
         "image_input_idx": layout.image_input_idx.astype(np.int32),
-        "image_masks": prepared.patch_mask,
+        "image_masks": ordered_masks(prepared.patch_mask, "shifted"),
     }
 
 

@@ -13,13 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tierexp.models.knobs.reduction.diverse import diverse_places
 from tierexp.models.knobs.reduction.kept import Kept, chosen, highest
 from tierexp.models.knobs.reduction.merge import merged
-from tierexp.models.knobs.reduction.pool import pooled
-from tierexp.models.knobs.reduction.random import random_places
-from tierexp.models.knobs.reduction.settings import RandomTokens, Reduction, VisionZip
-from tierexp.models.knobs.reduction.stride import strided_places
+from tierexp.models.knobs.reduction.of_tokens import OF_TOKENS_ALONE, kept_of_tokens
+from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
 from tierexp.models.knobs.reduction.vision_zip import dominant_and_contextual
 from tierexp.models.molmo.vision_backbone import Encoded
 from tierexp.models.protocol import ModelInputs
@@ -87,21 +84,11 @@ def _keep(
 ) -> Kept:
     """One image's tokens."""
     tokens = encoded.features[image].flatten(0, 1)[order]  # (N, C)
-    device, total = tokens.device, len(tokens)
-    if count == total:
-        return chosen(tokens, torch.arange(total, device=device))
-    match reduction.method:
-        case "random":
-            assert isinstance(reduction, RandomTokens)
-            seed = reduction.seed + int(inputs.crops[image].sum(dtype=torch.float64).round())
-            return chosen(tokens, random_places(total, count, seed).to(device))
-        case "stride":
-            return chosen(tokens, strided_places(total, count).to(device))
-        case "pool":
-            grids = _grids(inputs.image_input_idx[row].flatten()[order])
-            return pooled(tokens, grids, count)
-        case "diverse":
-            return chosen(tokens, diverse_places(tokens, count))
+    if count == len(tokens):
+        return chosen(tokens, torch.arange(count, device=tokens.device))
+    if reduction.method in OF_TOKENS_ALONE:
+        places = inputs.image_input_idx[row].flatten()[order]
+        return kept_of_tokens(reduction, tokens, places, inputs.crops[image], count)
     assert encoded.scores is not None
     assert encoded.keys is not None
     scores = encoded.scores[image].flatten()[order]
@@ -128,26 +115,6 @@ def _in_sequence(positions: Tensor) -> Tensor:
     """Which of the tokens (N · K,) the language model receives, in the order of its sequence."""
     received = (positions >= 0).nonzero().squeeze(1)
     return received[positions[received].argsort()]
-
-
-def _grids(positions: Tensor) -> list[tuple[int, int]]:
-    """The grids, (rows, cols), that tokens at ascending positions stand in: a row ends where
-    another token stands between, and a grid where more than one does, or rows of another length
-    begin.
-    """
-    gaps = (positions[1:] - positions[:-1]).tolist()
-    grids: list[tuple[int, int]] = []
-    row, ended = 1, True
-    for gap in [*gaps, 0]:
-        if gap == 1:
-            row += 1
-            continue
-        if grids and grids[-1][1] == row and not ended:
-            grids[-1] = (grids[-1][0] + 1, row)
-        else:
-            grids.append((1, row))
-        ended, row = gap != 2, 1
-    return grids
 
 
 def _shortened(inputs: ModelInputs, places: list[Tensor]) -> ModelInputs:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import weight_files
-from tierexp.models.knobs.knob import Knob, ModelFacts
+from tierexp.models.knobs.knob import Knob, KnobValue, ModelFacts
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Method, Reduction
 from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from tierexp.models.molmo2.model import Molmo2
     from tierexp.models.protocol import InputBuilder
 
+METHODS: tuple[Method, ...] = ("none", "random", "stride", "pool", "diverse")
+"""Of the group `reduction`. The encoder has no class token, and the library's decoder hands out no
+attention weights."""
+
 
 @dataclass(frozen=True)
 class Molmo2Checkpoint(KnobbedSource):
@@ -43,6 +48,7 @@ class Molmo2Checkpoint(KnobbedSource):
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
+        reduction: Which vision tokens the decoder reads; the group `reduction`.
 
     Raises:
         ConfigError: The extra `molmo2` is not installed, the folder holds no Molmo2, or a setting
@@ -54,6 +60,7 @@ class Molmo2Checkpoint(KnobbedSource):
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    reduction: Reduction = NO_REDUCTION
     settings: Molmo2Settings = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +76,11 @@ class Molmo2Checkpoint(KnobbedSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
+        given: object = self.reduction
+        if not isinstance(given, Reduction):
+            allowed = "left out: the group reduction says which vision tokens are kept"
+            raise ConfigError("model.reduction", given, allowed)
+        self.reduction.check(METHODS, self.name, settings.num_blocks)
 
     @property
     def folder(self) -> Path:
@@ -124,6 +136,20 @@ class Molmo2Checkpoint(KnobbedSource):
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model
+
+    @property
+    def knob_values(self) -> dict[str, KnobValue]:
+        """See `ModelSource`; the reduction among them where there is one."""
+        reduces = self.reduction.method != "none"
+        return super().knob_values | ({"reduction": self.reduction.label} if reduces else {})
+
+    def apply_knobs(self, model: object) -> None:
+        """Set the knobs, and which vision tokens are kept."""
+        from tierexp.models.molmo2.model import Molmo2
+
+        super().apply_knobs(model)
+        assert isinstance(model, Molmo2)
+        model.token_reduction = self.reduction
 
     @property
     def facts(self) -> ModelFacts:

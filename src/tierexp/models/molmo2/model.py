@@ -9,6 +9,7 @@ be timed, and some of its blocks can be left out. Follows "Molmo2" (2025) as far
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,9 +18,11 @@ from transformers import DynamicCache, Molmo2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.molmo2.flops import stage_flops
 from tierexp.models.molmo2.pooling import pooled_patches
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
+from tierexp.models.molmo2.reduction import reduced
 from tierexp.models.molmo2.settings import Molmo2Settings
 from tierexp.models.patches import normalised_patches
 from tierexp.models.protocol import ModelInputs
@@ -50,6 +53,8 @@ class Molmo2(nn.Module):
         self.image_tokens = image_tokens
         self.end_ids = tuple(end_ids)
         self.active_blocks: tuple[int, ...] = tuple(range(settings.num_blocks))
+        self.token_reduction: Reduction = NO_REDUCTION
+        """Which vision tokens the decoder reads; the group `reduction`."""
         decoder = network.model.language_model
         # The decoder is given a list of the blocks that run; all of them are kept here.
         self.decoder_blocks: nn.ModuleList = decoder.layers
@@ -118,6 +123,9 @@ class Molmo2(nn.Module):
         with clock.stage("vision"):
             features = self.vision_features(inputs)
         with clock.stage("prefill"):
+            inputs, features = reduced(
+                inputs, features, self.token_reduction, self.image_tokens.im_patch
+            )
             cache = DynamicCache()
             mask = inputs.attention_mask.long()
             images = self._images(inputs, features)
@@ -139,16 +147,24 @@ class Molmo2(nn.Module):
         return torch.stack(answers, dim=1)
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        """The estimated cost of one sample's answer of so many tokens."""
-        return stage_flops(
+        """The estimated cost of one sample's answer of so many tokens; what deciding which vision
+        tokens to keep costs is the prefill's.
+        """
+        vision = int((inputs.input_ids[0] == self.image_tokens.im_patch).sum())
+        kept = self.token_reduction.count(vision)
+        flops = stage_flops(
             self.network.config,
             self.settings.geometry,
             views=inputs.crops.shape[1],
-            vision_tokens=int((inputs.input_ids[0] == self.image_tokens.im_patch).sum()),
-            prompt_tokens=inputs.input_ids.shape[1],
+            vision_tokens=vision,
+            prompt_tokens=inputs.input_ids.shape[1] - vision + kept,
             new_tokens=new_tokens,
             num_active_blocks=self.num_active_blocks,
         )
+        if self.token_reduction.method != "diverse" or kept == vision:
+            return flops
+        width: int = self.network.config.text_config.hidden_size
+        return replace(flops, prefill=flops.prefill + 2 * vision * vision * width)
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:

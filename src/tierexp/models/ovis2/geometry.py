@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
+from tierexp.tiers.geometry import GlobalView
 
 _COVERED = 0.9
 """Share of an image that its crops have to show at their own resolution."""
@@ -75,6 +77,8 @@ class Ovis2Geometry(CropFamily):
     Args:
         max_patches: Most crops; the global view comes on top.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     max_patches: int = 9
 

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides, Variant
+from tierexp.tiers.geometry import GlobalView
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class PerceptionLmGeometry(CropFamily):
     Args:
         max_num_tiles: Most tiles; the global view comes on top.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     chunk: ClassVar[int] = 2**18  # every group of images costs a pass over its canvases
 

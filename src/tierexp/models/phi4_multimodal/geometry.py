@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from tierexp.models.plans.plan import (
     Size,
     refuse,
 )
+from tierexp.tiers.geometry import GlobalView
 
 _FEWEST_PIXELS = 10
 
@@ -38,6 +40,8 @@ class Phi4Geometry(FamilyGeometry):
         patch_size: Side of a patch, in pixels; two by two of them are a token.
         dynamic_hd: Most crops; the global view comes on top.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     crop_size: int = 448
     patch_size: int = 14

@@ -8,12 +8,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
+from tierexp.tiers.geometry import GlobalView
 
 
 def grids_by_count(min_crops: int, max_crops: int) -> list[Grid]:
@@ -51,6 +53,8 @@ class CropFamily(FamilyGeometry):
         fixed_marks: Around the whole.
         marks_per_image: Beside every crop and the global view.
     """
+
+    global_view: ClassVar[GlobalView] = "last"
 
     crop_size: int
     tokens_per_image: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from typing_extensions import override
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size, Variant
 from tierexp.tiers.aspects import inner_aspects
-from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.geometry import CropGeometry, GlobalView
 from tierexp.tiers.native import NativeRule
 from tierexp.tiers.selection import select_crops_many
 
@@ -29,6 +30,8 @@ class OverlappingCrops(FamilyGeometry):
         crops: Their sizes and tokens.
         max_crops: Most crops; the global view comes on top.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     crops: CropGeometry
     max_crops: int
@@ -44,7 +47,7 @@ class OverlappingCrops(FamilyGeometry):
         cols = np.array([0, *(self.crops.llm_grid((1, n))[1] for n in sides)])[grids[:, 1]]
         return ImagePlans(
             grids,
-            grids[:, 0] * grids[:, 1] + 1,
+            self.crops.views(grids[:, 0] * grids[:, 1]),
             view_rows * view_cols + rows * cols,
             # A mark after every row, start and end of view and canvas, the start of the sequence.
             view_rows + rows + 5,

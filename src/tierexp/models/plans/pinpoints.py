@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Sides, Size
+from tierexp.tiers.geometry import GlobalView
 
 _SHRUNK = 1.1
 """How many times too long the sides of a feature map may be before it is shrunk."""
@@ -67,6 +69,8 @@ class PinpointFamily(FamilyGeometry):
         max_crops: Feature maps of more than so many crops' tokens are shrunk to about as many;
             None where they never are.
     """
+
+    global_view: ClassVar[GlobalView] = "first"
 
     crop_size: int
     side_tokens: int

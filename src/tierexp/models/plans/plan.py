@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tierexp.errors import TierexpError
 from tierexp.tiers.aspects import checked_sides
+from tierexp.tiers.geometry import GlobalView
 
 Grid = tuple[int, int]
 """Rows and columns."""
@@ -111,6 +112,8 @@ class FamilyGeometry(ABC):
     """
 
     unit: ClassVar[Unit] = "crop"
+    global_view: ClassVar[GlobalView] = "none"
+    """Where the view of the whole image stands among the crops, where it has one."""
     chunk: ClassVar[int] = 8192
     """Images planned at once: their columns stay in the processor's cache."""
 

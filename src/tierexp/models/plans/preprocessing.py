@@ -7,7 +7,7 @@ the family's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -104,7 +104,7 @@ class FamilyPreprocessing(Preprocessing):
         return cls(
             tier=build(config, "tier", kind=CropRule, geometry=CropGeometry()),
             resize=resize,
-            geometry=_PLAIN,
+            geometry=replace(_PLAIN, global_view=preset.geometry.global_view),
             preset=preset,
         )
 
