@@ -21,9 +21,10 @@ from tierexp.models.checkpoint_files import (
     weight_files,
 )
 from tierexp.models.compiling import check_compile
-from tierexp.models.knobs.knob import Knob, KnobValue, ModelFacts
+from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import METHODS, NO_REDUCTION, Reduction
-from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
+from tierexp.models.knobs.reduction.source import ReducingSource
+from tierexp.models.knobs.source import DEFAULT_KNOBS
 from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.prompt_format import molmo_prompt
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MolmoCheckpoint(KnobbedSource):
+class MolmoCheckpoint(ReducingSource):
     """A `ModelSource` for any Molmo: the released ones, and those that `train.py` writes.
 
     Args:
@@ -99,12 +100,7 @@ class MolmoCheckpoint(KnobbedSource):
         check_compile(self.compile)
         flag("model.cuda_graphs", self.cuda_graphs)
         number("model.remember_gib", self.remember_gib, 0)
-        given: object = self.reduction
-        if not isinstance(given, Reduction):
-            allowed = "left out: the group reduction says which vision tokens are kept"
-            raise ConfigError("model.reduction", given, allowed)
-        running = self.knob_values.get("num_active_blocks", config.decoder.num_layers)
-        self.reduction.check(METHODS, self.name, int(running or config.decoder.num_layers))
+        self.check_reduction(METHODS, self.name)
 
     @property
     def _is_on_the_hub(self) -> bool:
@@ -182,19 +178,12 @@ class MolmoCheckpoint(KnobbedSource):
         decoder = self.config.decoder
         return ModelFacts(decoder.num_layers, decoder.num_experts, decoder.top_k)
 
-    @property
-    def knob_values(self) -> dict[str, KnobValue]:
-        """See `ModelSource`; the reduction among them where there is one."""
-        reduces = self.reduction.method != "none"
-        return super().knob_values | ({"reduction": self.reduction.label} if reduces else {})
-
     def apply_knobs(self, model: object) -> None:
         """Set the knobs, and whether code is compiled."""
         from tierexp.models.molmo.engine import MolmoEngine
 
         super().apply_knobs(model)
         assert isinstance(model, MolmoEngine)
-        model.token_reduction = self.reduction
         model.remember(int(self.remember_gib * 2**30))
         model.compile_vision(self.compile)
         model.decode_in_graphs(self.cuda_graphs)

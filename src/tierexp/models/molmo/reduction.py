@@ -17,6 +17,7 @@ from tierexp.models.knobs.reduction.kept import Kept, chosen, highest
 from tierexp.models.knobs.reduction.merge import merged
 from tierexp.models.knobs.reduction.of_tokens import OF_TOKENS_ALONE, kept_of_tokens
 from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
+from tierexp.models.knobs.reduction.shortened import shortened
 from tierexp.models.knobs.reduction.vision_zip import dominant_and_contextual
 from tierexp.models.molmo.vision_backbone import Encoded
 from tierexp.models.protocol import ModelInputs
@@ -125,27 +126,17 @@ def _shortened(inputs: ModelInputs, places: list[Tensor]) -> ModelInputs:
         places: Of every image, (n,) int64: which of its N · K tokens are kept, in the order of the
             sequence.
     """
-    ids, positions = inputs.input_ids, inputs.image_input_idx.flatten(1)
-    device, longest = ids.device, max(len(kept) for kept in places)
-    sequences, image_places = [], []
+    positions = inputs.image_input_idx.flatten(1)
+    stays, kept = inputs.attention_mask.clone(), []
     for row, image in enumerate(inputs.image_index.tolist()):
-        stays = inputs.attention_mask[row].clone()
-        stays[positions[row][positions[row] >= 0]] = False
-        at = positions[row][places[image]]  # (n,)
-        stays[at] = True
-        sequences.append(stays.nonzero().squeeze(1))
-        image_places.append((stays.cumsum(0) - 1)[at])
-    length = max(map(len, sequences))
-    columns = torch.full((len(ids), length), -1, device=device)
-    idx = torch.full((len(ids), 1, longest), -100, device=device)
-    for row, (stay, at) in enumerate(zip(sequences, image_places, strict=True)):
-        padding = length - len(stay)
-        columns[row, padding:] = stay
-        idx[row, 0, : len(at)] = at + padding
-    real = columns >= 0
-    return replace(
-        inputs,
-        input_ids=ids.gather(1, columns.clamp(min=0)).where(real, ids[:1, :1]),
-        attention_mask=real,
-        image_input_idx=idx,
-    )
+        stays[row, positions[row][positions[row] >= 0]] = False
+        kept.append(positions[row][places[image]])  # (n,)
+        stays[row, kept[row]] = True
+    prompts = shortened(inputs, stays)
+    # A token stands as far from the end as there are that stay behind it.
+    moved = stays.cumsum(dim=1) - 1 + (prompts.input_ids.shape[1] - stays.sum(dim=1))[:, None]
+    longest = max(len(of_image) for of_image in places)
+    idx = torch.full((len(positions), 1, longest), -100, device=positions.device)
+    for row, at in enumerate(kept):
+        idx[row, 0, : len(at)] = moved[row, at]
+    return replace(prompts, image_input_idx=idx)

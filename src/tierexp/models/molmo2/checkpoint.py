@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import weight_files
-from tierexp.models.knobs.knob import Knob, KnobValue, ModelFacts
+from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Method, Reduction
-from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
+from tierexp.models.knobs.reduction.source import ReducingSource
+from tierexp.models.knobs.source import DEFAULT_KNOBS
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
@@ -39,7 +40,7 @@ attention weights."""
 
 
 @dataclass(frozen=True)
-class Molmo2Checkpoint(KnobbedSource):
+class Molmo2Checkpoint(ReducingSource):
     """A `ModelSource` for Molmo2-4B, Molmo2-8B and Molmo2-O-7B.
 
     Args:
@@ -76,11 +77,7 @@ class Molmo2Checkpoint(KnobbedSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
-        given: object = self.reduction
-        if not isinstance(given, Reduction):
-            allowed = "left out: the group reduction says which vision tokens are kept"
-            raise ConfigError("model.reduction", given, allowed)
-        self.reduction.check(METHODS, self.name, settings.num_blocks)
+        self.check_reduction(METHODS, self.name)
 
     @property
     def folder(self) -> Path:
@@ -136,20 +133,6 @@ class Molmo2Checkpoint(KnobbedSource):
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model
-
-    @property
-    def knob_values(self) -> dict[str, KnobValue]:
-        """See `ModelSource`; the reduction among them where there is one."""
-        reduces = self.reduction.method != "none"
-        return super().knob_values | ({"reduction": self.reduction.label} if reduces else {})
-
-    def apply_knobs(self, model: object) -> None:
-        """Set the knobs, and which vision tokens are kept."""
-        from tierexp.models.molmo2.model import Molmo2
-
-        super().apply_knobs(model)
-        assert isinstance(model, Molmo2)
-        model.token_reduction = self.reduction
 
     @property
     def facts(self) -> ModelFacts:

@@ -8,13 +8,12 @@ and end an image and its rows too. Positions are counted anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from tierexp.models.knobs.reduction.of_tokens import kept_of_tokens
 from tierexp.models.knobs.reduction.settings import Reduction
+from tierexp.models.knobs.reduction.shortened import shortened
 from tierexp.models.protocol import ModelInputs
 
 
@@ -48,15 +47,4 @@ def reduced(
     stays = inputs.attention_mask & ~vision
     for row, image in enumerate(prompts):
         stays[row, vision[row].nonzero().squeeze(1)[kept[image].places]] = True
-    return _shortened(inputs, stays), [of_image.tokens for of_image in kept]
-
-
-def _shortened(inputs: ModelInputs, stays: Tensor) -> ModelInputs:
-    """Prompts of the tokens that stay, (B, T) bool, padded on the left."""
-    lengths = stays.sum(dim=1)
-    length = int(lengths.max())
-    # A stable sort moves what stays to the end and keeps its order.
-    columns = stays.long().argsort(dim=1, stable=True)[:, -length:]
-    real = torch.arange(length, device=stays.device) >= (length - lengths)[:, None]
-    ids = inputs.input_ids.gather(1, columns).where(real, inputs.input_ids[:1, :1])
-    return replace(inputs, input_ids=ids, attention_mask=real)
+    return shortened(inputs, stays), [of_image.tokens for of_image in kept]
