@@ -27,6 +27,7 @@ from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.policy_budget import check_policy
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
@@ -70,6 +71,7 @@ class EvaluationSetup:
         overwrite: Whether what is in the output folder may go.
         metrics: The columns of results.
         reduction: Which vision tokens the language model keeps; the source knows it, too.
+        notes: Lines to say before it runs.
     """
 
     preprocessing: Preprocessing
@@ -87,6 +89,7 @@ class EvaluationSetup:
     overwrite: bool = False
     metrics: tuple[AnyMetric, ...] = BUILT_IN
     reduction: Reduction = NO_REDUCTION
+    notes: tuple[str, ...] = ()
 
 
 def read_setup(
@@ -136,16 +139,18 @@ def read_setup(
         reduction = build(config, "reduction")
         reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
         source = with_reduction(source, reduction)
+    settings = resolved(config)
+    notes = check_policy(policy, dataset, source, settings, isinstance(latency, LatencySettings))
     return EvaluationSetup(
         preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
         loader, dataset, source, seed,
-        settings=resolved(config),
+        settings=settings,
         trainer=blueprint(config, "trainer"),
         logger=blueprint(config, "logger") if "logger" in keys else None,
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
-        reduction=reduction,
+        reduction=reduction, notes=notes,
     )  # fmt: skip
 
 
