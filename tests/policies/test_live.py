@@ -116,6 +116,25 @@ def test_the_points_are_tiers(files: Path) -> None:
     assert point.knobs == {"top_k": 1, "num_active_blocks": 3}
 
 
+def test_a_point_that_throws_tokens_away_is_planned_with_those_it_keeps(
+    files: Path, views: list[View]
+) -> None:
+    fitted = read_policy(files / "router.json")
+    points = ("high reduction=diverse:300", "high reduction=merge:50%", "high")
+    write_policy(replace(fitted, points=points), files / "reducing.json")
+    policy = live.router(file=str(files / "reducing.json"), preprocessing=PREPROCESSING)
+    fixed, half, whole = policy._questions(views).llm_vision_tokens.T
+    assert set(fixed) == {300}
+    assert half.tolist() == [int(0.5 * tokens + 0.5) for tokens in whole]
+    for name in (
+        "high reduction=perhaps:300",
+        "high reduction=diverse",
+        "high reduction=fastv:9,x=1",
+    ):
+        with pytest.raises(ConfigError, match=r"diverse:357, the method one of random"):
+            live.operating_point(name)
+
+
 def test_a_cascade_by_hand_needs_no_file(views: list[View], unseen: Sweep) -> None:
     policy = live.cascade(points=["low", "high"], thresholds=[-0.03], preprocessing=PREPROCESSING)
     assert set(policy.choose(views)) == {0}

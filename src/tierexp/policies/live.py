@@ -17,6 +17,7 @@ import numpy as np
 
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.point import reduction_of
 from tierexp.policies.cascade import Cascade, Chain
 from tierexp.policies.costs import Unit, parse_budget
 from tierexp.policies.detail import HUES, Regions, regions, thumbnail_side
@@ -227,6 +228,10 @@ class LivePolicy:
             for point in self.points
         ]
         selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
+        received = [
+            [reduction.count(int(n)) for n in c.llm_vision_tokens(geometry)]
+            for c, reduction in zip(chosen, map(reduction_of, self.points), strict=True)
+        ]
         knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
         return Questions(
             texts=tuple(sample.question for sample in samples),
@@ -234,9 +239,7 @@ class LivePolicy:
             sizes=np.stack([heights, widths], axis=1).astype(np.float64),
             tilings=np.stack([c.tilings for c in chosen], axis=1).astype(np.float64),
             mismatch=np.stack([c.mismatch for c in chosen], axis=1),
-            llm_vision_tokens=np.stack(
-                [c.llm_vision_tokens(geometry) for c in chosen], axis=1
-            ).astype(float),
+            llm_vision_tokens=np.array(received, dtype=np.float64).T,
             selected_vision_tokens=np.array(selected, dtype=np.float64).T,
             top_k=knobs[:, 0],
             num_active_blocks=knobs[:, 1],
@@ -244,17 +247,19 @@ class LivePolicy:
 
 
 def operating_point(name: str) -> OperatingPoint:
-    """A point by its name in a sweep: `low`, or `low top_k=1`.
+    """A point by its name in a sweep: `low`, `low top_k=1`, `high reduction=diverse:357`.
 
     Raises:
-        ConfigError: There is no such tier.
+        ConfigError: There is no such tier, or no such reduction.
     """
     tier, *settings = name.split()
     knobs: dict[str, object] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
-        knobs[key] = None if value == "None" else int(value)
-    return OperatingPoint(name, load_tier(tier), knobs)
+        knobs[key] = None if value == "None" else int(value) if value.isdecimal() else value
+    point = OperatingPoint(name, load_tier(tier), knobs)
+    reduction_of(point)
+    return point
 
 
 def _look(samples: Sequence[SampleView]) -> Mapping[str, Regions]:
