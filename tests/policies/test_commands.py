@@ -122,7 +122,7 @@ def test_a_policy_on_the_questions_of_its_fitting_says_so(folder: Path) -> None:
         (["budgets=1"], ["budgets"]),
         (["policy.bugdet=7"], ["policy.bugdet", "budget"]),
         (["against=nothing.json"], ["nothing.json"]),
-        (["other_data=perhaps"], ["other_data"]),
+        (["policy=lookup", "policy.other_data=perhaps"], ["policy.other_data"]),
     ],
 )
 def test_mistakes_of_a_replay_are_one_line(
@@ -139,8 +139,8 @@ def test_a_policy_for_something_else_is_refused(folder: Path, tmp_path: Path) ->
     assert_refused(other, ["policy=router"])
     write_sweep(tmp_path / "molmo", split="test", images=6, model="molmo")
     model = replayed(tmp_path, *router, results="molmo")
-    assert_refused(model, ["model tiny", "of molmo", "other_data=true"])
-    anyway = replayed(tmp_path, *router, "other_data=true", "budgets=3", results="molmo")
+    assert_refused(model, ["model tiny", "of molmo", "policy.other_data=true"])
+    anyway = replayed(tmp_path, *router, "policy.other_data=true", "budgets=3", results="molmo")
     assert anyway.code == 0, anyway.err
     assert "note: fitted for the model tiny" in anyway.out
 

@@ -10,9 +10,10 @@ import pytest
 from tests.support.command_line import Outcome, assert_refused, run_command, run_eval
 from tierexp.policies.commands import fit
 from tierexp.policies.policy_file import policy_of, read_policy
-from tierexp.policies.replay import replay
+from tierexp.policies.replay import frontier, replay
 from tierexp.policies.sweep import read_sweep
 from tierexp.results.files import load_results
+from tierexp.results.policy_record import PolicyRecord
 
 UNIT = "llm_vision_tokens"
 QUIET = ("data.max_samples=70", "data.num_workers=0", "logger=none", "trainer=cpu")
@@ -63,6 +64,52 @@ def test_a_run_and_its_replay_agree_sample_by_sample(folder: Path, policy: str) 
         paid = sum(one.llm_vision_tokens for one in sample.earlier_passes)
         spent = decision.cost(sweep, UNIT)[row]
         assert paid + sample.number("llm_vision_tokens") == spent
+    assert_recorded(load_results(file).policies, frontier(decided, [budget])[0])
+    assert f"{budget:.4g}" in outcome.out
+
+
+def assert_recorded(records: tuple[PolicyRecord, ...], replayed: PolicyRecord) -> None:
+    (record,) = records
+    assert (record.policy, record.points, record.unit) == (
+        replayed.policy, replayed.points, replayed.unit
+    )  # fmt: skip
+    assert record.share_of_points == replayed.share_of_points
+    for name in ("budget", "mean_cost", "accuracy", "ci95"):
+        assert getattr(record, name) == pytest.approx(getattr(replayed, name)), name
+    assert record.above_mixture is None  # the other points have not answered here
+
+
+def test_a_run_without_a_policy_has_no_record(folder: Path) -> None:
+    for file in (folder / "sweep").rglob("*_tier-*.json"):
+        assert load_results(file).policies == ()
+
+
+def test_a_point_may_throw_tokens_away(tmp_path: Path) -> None:
+    few = ("data.max_samples=7", *QUIET[1:])
+    static = run_eval(
+        "tier=medium", "reduction=diverse", "reduction.tokens=100", *few,
+        f"output_dir={tmp_path / 'static'}",
+    )  # fmt: skip
+    assert static.code == 0, static.err
+    # No answer is as sure as this: all come to the second point.
+    chosen = run_eval(
+        "policy=cascade", "policy.points=[fixed_288,'medium reduction=diverse:100']",
+        "policy.thresholds=[1.0]", *few, f"output_dir={tmp_path / 'chosen'}",
+    )  # fmt: skip
+    assert chosen.code == 0, chosen.err
+    alone, last = (
+        load_results(next((tmp_path / name).glob("*_tier-*.json"))).per_sample_results
+        for name in ("static", "chosen")
+    )
+    for one, other in zip(alone, last, strict=True):
+        assert one.prediction == other.prediction
+        assert one.metrics["confidence"] == pytest.approx(other.metrics["confidence"], abs=1e-5)
+        assert other.metrics["llm_vision_tokens"] == 100
+        assert other.knobs["reduction"] == "diverse 100"
+        assert other.earlier_passes[0].llm_vision_tokens > 100
+    both = run_eval("policy=cascade", "policy.points=[low,high]", "policy.thresholds=[-1.0]",
+                    "reduction=diverse", "reduction.tokens=9", *few)  # fmt: skip
+    assert_refused(both, ["reduction=", "diverse", "its points say"])
 
 
 def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
@@ -72,3 +119,7 @@ def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
     assert_refused(run_eval("policy=oracle", *QUIET), ["policy", "replay.py"])
     other = run_eval("policy=router", f"policy.file={folder / 'cascade.json'}", *QUIET)
     assert_refused(other, ["policy=cascade"])
+    nothing = run_eval("policy=router", f"policy.file={folder / 'none.json'}", *QUIET)
+    assert_refused(nothing, ["policy.file", "none.json", "there is none"])
+    unit = evaluated(folder, "router", "policy.unit=latency_ms", "overwrite=true")
+    assert_refused(unit, ["policy.unit", "selected_vision_tokens", "latency=on"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tierexp.policies.chance import Boosting
 from tierexp.policies.features import GROUPS
 from tierexp.policies.fitting import fit_policy
 from tierexp.policies.images import scaled_down
-from tierexp.policies.policy_file import policy_of, read_policy, write_policy
+from tierexp.policies.policy_file import policy_of, read_policy, target_of, write_policy
 from tierexp.policies.replay import replay
 from tierexp.policies.sweep import Sweep
 from tierexp.tiers.files import load_tier
@@ -115,6 +116,25 @@ def test_the_points_are_tiers(files: Path) -> None:
     assert point.knobs == {"top_k": 1, "num_active_blocks": 3}
 
 
+def test_a_point_that_throws_tokens_away_is_planned_with_those_it_keeps(
+    files: Path, views: list[View]
+) -> None:
+    fitted = read_policy(files / "router.json")
+    points = ("high reduction=diverse:300", "high reduction=merge:50%", "high")
+    write_policy(replace(fitted, points=points), files / "reducing.json")
+    policy = live.router(file=str(files / "reducing.json"), preprocessing=PREPROCESSING)
+    fixed, half, whole = policy._questions(views).llm_vision_tokens.T
+    assert set(fixed) == {300}
+    assert half.tolist() == [int(0.5 * tokens + 0.5) for tokens in whole]
+    for name in (
+        "high reduction=perhaps:300",
+        "high reduction=diverse",
+        "high reduction=fastv:9,x=1",
+    ):
+        with pytest.raises(ConfigError, match=r"diverse:357, the method one of random"):
+            live.operating_point(name)
+
+
 def test_a_cascade_by_hand_needs_no_file(views: list[View], unseen: Sweep) -> None:
     policy = live.cascade(points=["low", "high"], thresholds=[-0.03], preprocessing=PREPROCESSING)
     assert set(policy.choose(views)) == {0}
@@ -153,5 +173,33 @@ def test_what_cannot_work_is_said_before_anything_runs(files: Path, views: list[
         for name in ("router", "lookup", "cascade"):
             with pytest.raises(ConfigError, match="of low, to"):
                 working(name, files, budget=budget).choose(views)
-    with pytest.raises(ConfigError, match="latency_ms"):
-        working("lookup", files, unit="latency_ms").choose(views)
+    for name in ("lookup", "router", "cascade"):
+        with pytest.raises(ConfigError, match="fitted on results with llm_vision_tokens, sel"):
+            working(name, files, unit="latency_ms").budget(views)  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="there is none"):
+        live.router(file=str(files / "nothing.json"), preprocessing=PREPROCESSING)
+    with pytest.raises(ConfigError, match="not its folder"):
+        live.router(file=str(files), preprocessing=PREPROCESSING)
+
+
+def test_a_run_is_told_where_it_differs_from_the_fitting(files: Path, unseen: Sweep) -> None:
+    same = target_of(unseen)
+    policy, forced = (
+        live.router(file=str(files / "router.json"), other_data=other, preprocessing=PREPROCESSING)
+        for other in (False, True)
+    )
+    assert policy.differs(same) == ()
+    model = replace(same, model="molmo", called="this run is")
+    with pytest.raises(ConfigError, match="for the model tiny, this run is of molmo; policy"):
+        policy.differs(model)
+    data = replace(same, data={"_target_": "photos"}, dataset="photos")
+    with pytest.raises(ConfigError, match="data set tierqa_validation, these results are of pho"):
+        policy.differs(data)
+    assert [len(forced.differs(target)) for target in (model, data)] == [1, 1]
+    weights = replace(same, inputs={name: {"weights": "other"} for name in same.points})
+    assert "weights of another digest" in policy.differs(weights)[0]
+    seen = replace(same, inputs=sweep(images=25).inputs)
+    assert "these very questions" in policy.differs(seen)[0]
+    by_hand = live.cascade(points=["low", "high"], thresholds=[-0.03], preprocessing=PREPROCESSING)
+    assert by_hand.differs(model) == ()
+    assert by_hand.budget(()) is None

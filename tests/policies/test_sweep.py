@@ -13,7 +13,7 @@ import pytest
 from tests.support.policy_sweeps import run, sweep, without, write_sweep
 from tierexp.errors import ConfigError, DataError
 from tierexp.policies.costs import parse_budget
-from tierexp.policies.sweep import read_sweep, sweep_of
+from tierexp.policies.sweep import point_names, read_sweep, sweep_of
 
 
 def test_points_are_in_the_order_of_their_cost_and_rows_match(tmp_path: Path) -> None:
@@ -141,3 +141,24 @@ def test_the_cheapest_rows_of_a_sweep() -> None:
     for name in ("accuracy", "mismatch", "tilings", "sizes"):
         assert (getattr(few, name) == getattr(three, name)[rows]).all()
     assert dataclasses.asdict(few.asked)["texts"] == (three.questions[4], three.questions[2])
+
+
+def test_a_reduction_is_part_of_a_points_name() -> None:
+    plain, reduced = run("low", images=1), run("high", images=1)
+    config = {"reduction": {"_target_": "x.DiverseTokens", "keep": None, "match": "low"}}
+    reduced = dataclasses.replace(
+        reduced,
+        knobs=reduced.knobs | {"reduction": "diverse 357"},
+        provenance=dataclasses.replace(reduced.provenance, config=config),
+    )
+    half = dataclasses.replace(
+        reduced,
+        knobs=reduced.knobs | {"reduction": "fastv 50 %"},
+        provenance=dataclasses.replace(
+            reduced.provenance, config={"reduction": {"keep": 0.5, "block": 3}}
+        ),
+    )
+    assert point_names([plain, reduced, half]) == [
+        "low", "high reduction=diverse:357", "high reduction=fastv:50%,block=3",
+    ]  # fmt: skip
+    assert point_names([reduced, half])[0] == "high reduction=diverse:357"

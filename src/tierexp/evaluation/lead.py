@@ -23,6 +23,7 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal, remove_journals
 from tierexp.evaluation.measure import Measured, Run, measure, samples_left
+from tierexp.evaluation.policy_budget import with_spending
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
@@ -155,6 +156,7 @@ def _written(
         ),
         measured.latency,
     )
+    results = with_spending(results, run.setup.policy, run.setup.dataset)
     path = run.folder / (("interrupted_" if measured.interrupted else "") + results.file_name)
     write_results(results, path)
     if not measured.interrupted:

@@ -325,7 +325,8 @@ class TierEvaluation(LightningModule):
     def _reduced(self, prepared: PreparedSample) -> OneImage:
         """What was measured of an image, less the tokens that the language model drops."""
         received = prepared.measured.llm_vision_tokens
-        return replace(prepared.measured, llm_vision_tokens=self._setup.reduction.count(received))
+        reduction = self._setup.point_reductions[prepared.point]
+        return replace(prepared.measured, llm_vision_tokens=reduction.count(received))
 
     def _given_up(self, one: Pass) -> EarlierPass:
         prepared = one.prepared

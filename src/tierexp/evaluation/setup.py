@@ -7,7 +7,7 @@ the data file; reads no weights and imports no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -27,11 +27,14 @@ from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
+from tierexp.evaluation.policy_budget import check_policy
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.point import at_point
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
 from tierexp.models.knobs.source import read_source
 from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
+from tierexp.policies.live import LivePolicy
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.runtime.trainer_settings import check_trainer
@@ -69,7 +72,9 @@ class EvaluationSetup:
         resume: Whether to go on with what is in the output folder.
         overwrite: Whether what is in the output folder may go.
         metrics: The columns of results.
-        reduction: Which vision tokens the language model keeps; the source knows it, too.
+        point_reductions: Which vision tokens the language model keeps at every point; the sources
+            know it, too.
+        notes: Lines to say before it runs.
     """
 
     preprocessing: Preprocessing
@@ -86,7 +91,8 @@ class EvaluationSetup:
     resume: bool = False
     overwrite: bool = False
     metrics: tuple[AnyMetric, ...] = BUILT_IN
-    reduction: Reduction = NO_REDUCTION
+    point_reductions: tuple[Reduction, ...] = (NO_REDUCTION,)
+    notes: tuple[str, ...] = ()
 
 
 def read_setup(
@@ -131,22 +137,44 @@ def read_setup(
     dataset = _dataset(config, source, {} if datasets is None else datasets)
     _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
-    reduction = NO_REDUCTION
-    if "reduction" in keys:
-        reduction = build(config, "reduction")
-        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
-        source = with_reduction(source, reduction)
+    reduction: Reduction = build(config, "reduction") if "reduction" in keys else NO_REDUCTION
+    _refuse_second_reduction(policy, reduction)
+    reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+    source = with_reduction(source, reduction) if "reduction" in keys else source
+    points = _points(policy, source, reduction, dataset, preprocessing)
+    settings = resolved(config)
+    notes = check_policy(policy, dataset, source, settings, isinstance(latency, LatencySettings))
     return EvaluationSetup(
-        preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
-        loader, dataset, source, seed,
-        settings=resolved(config),
+        preprocessing, policy, tuple(source for source, _ in points), loader, dataset, source, seed,
+        settings=settings,
         trainer=blueprint(config, "trainer"),
         logger=blueprint(config, "logger") if "logger" in keys else None,
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
-        reduction=reduction,
+        point_reductions=tuple(reduction for _, reduction in points), notes=notes,
     )  # fmt: skip
+
+
+def _refuse_second_reduction(policy: Policy, reduction: Reduction) -> None:
+    if isinstance(policy, LivePolicy) and reduction.method != "none":
+        allowed = f"none beside policy={policy.name}: its points say which vision tokens are kept"
+        raise ConfigError("reduction", reduction.method, allowed)
+
+
+def _points(
+    policy: Policy,
+    source: ModelSource,
+    reduction: Reduction,
+    dataset: QuestionDataset,
+    preprocessing: Preprocessing,
+) -> list[tuple[ModelSource, Reduction]]:
+    """(source, reduction) at every point of a policy, see `at_point`."""
+    sizes = lambda: readable_sizes(dataset)[0].values()  # noqa: E731
+    return [
+        at_point(source, point, reduction, sizes, replace(preprocessing, tier=point.tier))
+        for point in policy.points
+    ]
 
 
 def _dataset(

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved
-from tierexp.config.checks import flag, path, whole_number
+from tierexp.config.checks import path, whole_number
 from tierexp.errors import ConfigError
 from tierexp.policies.calibration import CalibrationBin, calibration_curve
 from tierexp.policies.cascade import Cascade, Chain, check_thresholds
@@ -30,12 +30,12 @@ from tierexp.policies.policy_file import (
     matched,
     policy_of,
     read_policy,
+    target_of,
     write_policy,
 )
 from tierexp.policies.reasons import Example, routed_examples
 from tierexp.policies.replay import (
     Difference,
-    PolicyRecord,
     Replayed,
     against_points,
     against_policy,
@@ -54,14 +54,16 @@ from tierexp.policies.settings import (
     MixtureSettings,
     PolicySettings,
     RouterSettings,
+    policy_path,
 )
 from tierexp.policies.static import Fixed
 from tierexp.policies.summary import print_fit, print_replay
 from tierexp.policies.sweep import Sweep, read_sweep
 from tierexp.results.files import write_results
+from tierexp.results.policy_record import PolicyRecord
 
 FIT_KEYS = ("policy", "results", "output_dir")
-REPLAY_KEYS = ("policy", "results", "against", "budgets", "other_data", "output_dir")
+REPLAY_KEYS = ("policy", "results", "against", "budgets", "output_dir")
 
 
 def fit(config: DictConfig, output_dir: Path) -> None:
@@ -103,15 +105,14 @@ def replay_policy(config: DictConfig, output_dir: Path) -> None:
     refuse_unknown_keys(config, REPLAY_KEYS)
     settings, values = _settings(config), resolved(config)
     count = whole_number("budgets", values["budgets"], 2, 1000)
-    anyway = flag("other_data", values["other_data"])
     file = _file_of(settings)
     sweep = read_sweep(path("results", values["results"]))
     sweep = sweep.choose(settings.points or (None if file is None else file.points))
     unit = settings.unit
     budget = parse_budget(settings.budget, float(sweep.cost(unit).mean(axis=0).max()))
     check_budget(budget, settings.budget, sweep, unit)
-    policy, notes = _policy(settings, file, sweep, anyway)
-    other, label = _against(values["against"], sweep, anyway)
+    policy, notes = _policy(settings, file, sweep)
+    other, label = _against(values["against"], sweep, settings)
     budgets = budgets_between(sweep, unit, count)
     own = replay(policy, sweep, unit)
     results = ReplayResults(
@@ -155,13 +156,14 @@ def _file_of(settings: PolicySettings) -> PolicyFile | None:
 
 
 def _policy(
-    settings: PolicySettings, file: PolicyFile | None, sweep: Sweep, anyway: bool
+    settings: PolicySettings, file: PolicyFile | None, sweep: Sweep
 ) -> tuple[Policy, tuple[str, ...]]:
     if isinstance(settings, CascadeSettings) and settings.thresholds is not None:
         return _by_hand(settings, sweep), ()
-    if file is None:
+    if file is None or not isinstance(settings, FittedSettings):
         return Oracle(), ()
-    notes = matched(file, settings.name, sweep, "policy.file", anyway)
+    target = target_of(sweep)
+    notes = matched(file, settings.name, target, "policy.file", settings.other_data)
     seed = settings.random_state if isinstance(settings, MixtureSettings) else 0
     return policy_of(file, sweep, seed), notes
 
@@ -176,12 +178,13 @@ def _by_hand(settings: CascadeSettings, sweep: Sweep) -> Cascade:
     return Cascade({settings.unit: (chain,)})
 
 
-def _against(file: object, sweep: Sweep, anyway: bool) -> tuple[Policy | None, str]:
+def _against(file: object, sweep: Sweep, settings: PolicySettings) -> tuple[Policy | None, str]:
     if file is None:
         return None, ""
-    where = path("against", file)
+    where = policy_path("against", file)
     other = read_policy(where)
-    matched(other, other.policy, sweep, "against", anyway)
+    anyway = isinstance(settings, FittedSettings) and settings.other_data
+    matched(other, other.policy, target_of(sweep), "against", anyway)
     return policy_of(other, sweep), f"{other.policy} ({where.name})"
 
 

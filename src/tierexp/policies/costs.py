@@ -50,6 +50,20 @@ def sample_cost(sample: SampleResult | OlderSample, unit: Unit) -> float | None:
     return float(sum(known)) if len(known) == len(stages) else None
 
 
+def answer_cost(sample: SampleResult, unit: Unit) -> float | None:
+    """What an answer of a run has cost with all passes before it, each paid whole, as it was run.
+
+    Args:
+        sample: Of a results file.
+        unit: As in `sample_cost`.
+    """
+    last = sample_cost(sample, unit)
+    if last is None or unit in ("flops", "latency_ms"):
+        return last  # times are of all passes already
+    before: list[int] = [getattr(one, unit) for one in sample.earlier_passes]
+    return last + sum(before)
+
+
 def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:
     """The part of a pass's cost that it shares with an earlier pass over the same image."""
     if isinstance(sample, OlderSample):

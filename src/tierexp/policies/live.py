@@ -8,7 +8,7 @@ Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.point import reduction_of
 from tierexp.policies.cascade import Cascade, Chain
 from tierexp.policies.costs import Unit, parse_budget
 from tierexp.policies.detail import HUES, Regions, regions, thumbnail_side
 from tierexp.policies.features import GROUPS, Group
 from tierexp.policies.packages import DECIDING, require
-from tierexp.policies.policy_file import PolicyFile, policy_from, read_policy
+from tierexp.policies.policy_file import PolicyFile, Target, matched, policy_from, read_policy
 from tierexp.policies.questions import Questions
 from tierexp.policies.replay import check_budget_between
 from tierexp.policies.router import Router
@@ -109,10 +110,9 @@ class LivePolicy:
         policy = policy_from(self.file, None)
         if not isinstance(policy, Cascade):
             return None
-        unit, means = self.settings.unit, self._means()
-        budget = parse_budget(self.settings.budget, max(means))
-        check_budget_between(budget, self.settings.budget, self.file.points, means, unit)
-        return policy.chain_within(unit, budget)
+        budget = self.budget(())
+        assert budget is not None
+        return policy.chain_within(self.settings.unit, budget)
 
     @property
     def needs_confidence(self) -> bool:
@@ -131,19 +131,58 @@ class LivePolicy:
             return []
         if self._chain is not None:
             return [self._chain.points[0]] * len(samples)
-        asked = self._questions(samples)
-        unit = self.settings.unit
+        budget, unit = self.budget(samples), self.settings.unit
+        assert budget is not None
         looks = self.file.router is not None and "detail" in self.file.router.space.groups
         policy = policy_from(self.file, _look(samples) if looks else None, self._seed)
-        if isinstance(policy, Router):
+        if isinstance(policy, Router | Lookup | Mixture):
+            chosen = policy.chooser(self._questions(samples), unit)(budget)
+            return [int(point) for point in chosen]
+        raise ConfigError("policy", self.name, "one that chooses before it asks")
+
+    def budget(self, samples: Sequence[SampleView]) -> float | None:
+        """Mean cost per question that it may spend; None of a cascade whose thresholds are given.
+
+        Args:
+            samples: Those of the run; no image is opened.
+
+        Raises:
+            ConfigError: A budget below the cheapest point's mean cost, or above the dearest's, or
+                in a unit that the policy was fitted without.
+        """
+        if self._by_hand is not None:
+            return None
+        unit, policy = self.settings.unit, policy_from(self.file, None, self._seed)
+        if isinstance(policy, Router) and samples:
+            self._check_unit(policy.parameters.units)
+            asked = self._questions(samples)
             means = [float(m) for m in policy.planned_cost(asked, unit).mean(axis=0)]
         else:
             means = self._means()
         budget = parse_budget(self.settings.budget, max(means))
         check_budget_between(budget, self.settings.budget, self.file.points, means, unit)
-        if isinstance(policy, Router | Lookup | Mixture):
-            return [int(point) for point in policy.chooser(asked, unit)(budget)]
-        raise ConfigError("policy", self.name, "one that chooses before it asks")
+        return budget
+
+    @property
+    def own_ms(self) -> float:
+        """Milliseconds a question that the deciding took where it was fitted."""
+        if self._by_hand is not None or self.file.router is None:
+            return 0.0
+        return self.file.router.own_ms
+
+    def differs(self, target: Target) -> tuple[str, ...]:
+        """In what a run differs from what the policy was fitted on: lines to say.
+
+        Args:
+            target: The run.
+
+        Raises:
+            ConfigError: It is another model's or data set's, and `policy.other_data` is false.
+        """
+        if self._by_hand is not None or not isinstance(self.settings, FittedSettings):
+            return ()
+        anyway = self.settings.other_data
+        return matched(self.file, self.name, target, "policy.file", anyway)
 
     def again(self, sample: SampleView, answers: Sequence[PointAnswer]) -> int | None:  # noqa: ARG002
         """The number of the point to ask next, see `tierexp.tiers.policy.Policy`.
@@ -167,12 +206,16 @@ class LivePolicy:
 
     def _means(self) -> list[float]:
         """Mean cost of every point on the questions of the fitting."""
-        unit = self.settings.unit
         for figures in self.file.figures:
-            if unit not in figures.mean_cost:
-                allowed = f"the policy was fitted on results with {', '.join(figures.mean_cost)}"
-                raise ConfigError("policy.unit", unit, allowed)
-        return [figures.mean_cost[unit] for figures in self.file.figures]
+            self._check_unit(figures.mean_cost)
+        return [figures.mean_cost[self.settings.unit] for figures in self.file.figures]
+
+    def _check_unit(self, known: Iterable[str]) -> None:
+        units = list(known)
+        if self.settings.unit not in units:
+            hint = "; latency=on measures others" if "latency_ms" not in units else ""
+            allowed = f"the policy was fitted on results with {', '.join(units)}{hint}"
+            raise ConfigError("policy.unit", self.settings.unit, allowed)
 
     def _questions(self, samples: Sequence[SampleView]) -> Questions:
         """What is known of samples before anything is encoded."""
@@ -185,6 +228,10 @@ class LivePolicy:
             for point in self.points
         ]
         selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
+        received = [
+            [reduction.count(int(n)) for n in c.llm_vision_tokens(geometry)]
+            for c, reduction in zip(chosen, map(reduction_of, self.points), strict=True)
+        ]
         knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
         return Questions(
             texts=tuple(sample.question for sample in samples),
@@ -192,9 +239,7 @@ class LivePolicy:
             sizes=np.stack([heights, widths], axis=1).astype(np.float64),
             tilings=np.stack([c.tilings for c in chosen], axis=1).astype(np.float64),
             mismatch=np.stack([c.mismatch for c in chosen], axis=1),
-            llm_vision_tokens=np.stack(
-                [c.llm_vision_tokens(geometry) for c in chosen], axis=1
-            ).astype(float),
+            llm_vision_tokens=np.array(received, dtype=np.float64).T,
             selected_vision_tokens=np.array(selected, dtype=np.float64).T,
             top_k=knobs[:, 0],
             num_active_blocks=knobs[:, 1],
@@ -202,17 +247,19 @@ class LivePolicy:
 
 
 def operating_point(name: str) -> OperatingPoint:
-    """A point by its name in a sweep: `low`, or `low top_k=1`.
+    """A point by its name in a sweep: `low`, `low top_k=1`, `high reduction=diverse:357`.
 
     Raises:
-        ConfigError: There is no such tier.
+        ConfigError: There is no such tier, or no such reduction.
     """
     tier, *settings = name.split()
     knobs: dict[str, object] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
-        knobs[key] = None if value == "None" else int(value)
-    return OperatingPoint(name, load_tier(tier), knobs)
+        knobs[key] = None if value == "None" else int(value) if value.isdecimal() else value
+    point = OperatingPoint(name, load_tier(tier), knobs)
+    reduction_of(point)
+    return point
 
 
 def _look(samples: Sequence[SampleView]) -> Mapping[str, Regions]:
@@ -231,42 +278,46 @@ def _look(samples: Sequence[SampleView]) -> Mapping[str, Regions]:
 
 def lookup(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
-    file: str | None = None, preprocessing: Preprocessing | None = None,
+    file: str | None = None, other_data: bool = False,
+    preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `LookupSettings`."""
-    return _made(LookupSettings(points, budget, unit, file), preprocessing)
+    return _made(LookupSettings(points, budget, unit, file, other_data), preprocessing)
 
 
 def mixture(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
-    file: str | None = None, random_state: int = 0, preprocessing: Preprocessing | None = None,
+    file: str | None = None, other_data: bool = False, random_state: int = 0,
+    preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `MixtureSettings`."""
-    return _made(MixtureSettings(points, budget, unit, file, random_state), preprocessing)
+    settings = MixtureSettings(points, budget, unit, file, other_data, random_state)
+    return _made(settings, preprocessing)
 
 
 def router(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
-    file: str | None = None, features: Sequence[Group] = GROUPS, trees: int = 120, depth: int = 4,
-    rate: float = 0.08, random_state: int = 0,
+    file: str | None = None, other_data: bool = False, features: Sequence[Group] = GROUPS,
+    trees: int = 120, depth: int = 4, rate: float = 0.08, random_state: int = 0,
     preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `RouterSettings`."""
     if preprocessing is not None:
         require(DECIDING, "router")
     settings = RouterSettings(
-        points, budget, unit, file, features, trees, depth, rate, random_state
+        points, budget, unit, file, other_data, features, trees, depth, rate, random_state
     )
     return _made(settings, preprocessing)
 
 
 def cascade(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
-    file: str | None = None, thresholds: Sequence[float] | None = None,
+    file: str | None = None, other_data: bool = False, thresholds: Sequence[float] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `CascadeSettings`."""
-    return _made(CascadeSettings(points, budget, unit, file, thresholds), preprocessing)
+    settings = CascadeSettings(points, budget, unit, file, other_data, thresholds)
+    return _made(settings, preprocessing)
 
 
 def oracle(

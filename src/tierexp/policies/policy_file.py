@@ -146,13 +146,42 @@ def data_identity(config: Mapping[str, Any] | None, dataset: str) -> dict[str, s
     return {k: str(v) for k, v in config["data"].items() if k not in _NOT_THE_SAMPLES}
 
 
-def matched(file: PolicyFile, name: str, sweep: Sweep, key: str, anyway: bool) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Target:
+    """What a policy is to decide on.
+
+    Args:
+        points: In the order of their cost.
+        dataset: Name of the data set.
+        data: As `data_identity` has it.
+        model: Name of the model; None where older results do not say.
+        inputs: By point: digests of weights and samples, where they are known.
+        called: What it is, in a complaint.
+    """
+
+    points: tuple[str, ...]
+    dataset: str
+    data: Mapping[str, str]
+    model: str | None
+    inputs: Mapping[str, Mapping[str, str]]
+    called: str
+
+
+def target_of(sweep: Sweep) -> Target:
+    """A sweep, as something to decide on."""
+    identity = data_identity(sweep.config, sweep.dataset)
+    return Target(
+        sweep.points, sweep.dataset, identity, sweep.model, sweep.inputs, "these results are"
+    )
+
+
+def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool) -> tuple[str, ...]:
     """Refuse a policy that belongs elsewhere; say where it was fitted on something else.
 
     Args:
         file: The policy.
         name: That it was asked for by.
-        sweep: It is to decide on.
+        target: It is to decide on.
         key: Of the configuration that named the file.
         anyway: Go on where the model or the data set is another.
 
@@ -166,25 +195,24 @@ def matched(file: PolicyFile, name: str, sweep: Sweep, key: str, anyway: bool) -
     on = file.fitted_on
     if file.policy != name:
         raise ConfigError(key, name, f"the file holds a policy {file.policy}: policy={file.policy}")
-    if file.points != sweep.points:
+    if file.points != target.points:
         allowed = f"the points it was fitted for, {', '.join(file.points)}: policy.points=[...]"
-        raise ConfigError(key, ", ".join(sweep.points), allowed)
+        raise ConfigError(key, ", ".join(target.points), allowed)
     said = []
-    identity = data_identity(sweep.config, sweep.dataset)
-    if on.model != sweep.model:
-        said.append(f"fitted for the model {on.model}, these results are of {sweep.model}")
-    if on.data != identity:
-        said.append(f"fitted on the data set {on.dataset}, these results are of {sweep.dataset}")
+    if on.model != target.model:
+        said.append(f"fitted for the model {on.model}, {target.called} of {target.model}")
+    if on.data != target.data:
+        said.append(f"fitted on the data set {on.dataset}, {target.called} of {target.dataset}")
     if said and not anyway:
-        raise ConfigError(key, name, f"{said[0]}; other_data=true goes on all the same")
-    digests = {p: on.inputs.get(p, {}).get("weights") for p in sweep.points}
-    here = {p: sweep.inputs[p].get("weights") for p in sweep.points}
+        raise ConfigError(key, name, f"{said[0]}; policy.other_data=true goes on all the same")
+    digests = {p: on.inputs.get(p, {}).get("weights") for p in target.points}
+    here = {p: target.inputs[p].get("weights") for p in target.points}
     if digests != here:
         said.append(
             "fitted for weights of another digest: other files, or the same at another place"
         )
-    samples = {on.inputs.get(p, {}).get("samples") for p in sweep.points}
-    if samples == {sweep.inputs[p].get("samples") for p in sweep.points} and None not in samples:
+    samples = {on.inputs.get(p, {}).get("samples") for p in target.points}
+    if samples == {target.inputs[p].get("samples") for p in target.points} and None not in samples:
         said.append("fitted on these very questions: its figures say little about others")
     return tuple(said)
 

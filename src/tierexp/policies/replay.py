@@ -21,37 +21,11 @@ from tierexp.policies.oracle import Oracle
 from tierexp.policies.static import Hull, mixture_hull
 from tierexp.policies.sweep import Sweep
 from tierexp.results.intervals import combined_interval, intervals, mean_interval, mean_of
+from tierexp.results.policy_record import PolicyRecord
 
 Floats = NDArray[np.float64]
 _GRID = 201
 """Costs at which areas are summed."""
-
-
-@dataclass(frozen=True)
-class PolicyRecord:
-    """What one policy does with one budget.
-
-    Args:
-        policy: Its name.
-        points: It chooses from.
-        unit: Of the costs.
-        budget: Mean cost it was given.
-        mean_cost: Mean cost it had, all passes and its own deciding included.
-        accuracy: Mean score.
-        ci95: 95 % interval of the accuracy, images drawn as a whole.
-        share_of_points: Of the questions, whose answer each point gives.
-        above_mixture: Accuracy less that of the best random mixture of the points at this cost.
-    """
-
-    policy: str
-    points: tuple[str, ...]
-    unit: Unit
-    budget: float
-    mean_cost: float
-    accuracy: float
-    ci95: tuple[float, float]
-    share_of_points: dict[str, float]
-    above_mixture: float
 
 
 @dataclass(frozen=True)

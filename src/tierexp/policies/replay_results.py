@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from tierexp.policies.calibration import CalibrationBin
 from tierexp.policies.reasons import Example
-from tierexp.policies.replay import Area, Difference, PolicyRecord
+from tierexp.policies.replay import Area, Difference
 from tierexp.policies.static import Hull
+from tierexp.results.policy_record import PolicyRecord
 
 SCHEMA_VERSION = 1
 

@@ -47,6 +47,11 @@ class RouterParameters:
     own_ms: float
     cost_models: dict[str, CostModel]
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Of costs that can be planned with."""
+        return ("llm_vision_tokens", "selected_vision_tokens", *self.cost_models)
+
 
 @dataclass(frozen=True)
 class Router:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tierexp.config.checks import MAX_SEED, number, path, text, whole_number
+from tierexp.config.checks import MAX_SEED, flag, number, path, text, whole_number
 from tierexp.errors import ConfigError
 from tierexp.policies.chance import Boosting
 from tierexp.policies.costs import Unit, check_unit, parse_budget
@@ -51,21 +51,27 @@ class FittedSettings(PolicySettings):
 
     Args:
         file: That `fit_policy.py` wrote.
+        other_data: Go on where it was fitted for another model or data set.
     """
 
     file: str | None = None
+    other_data: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        flag("policy.other_data", self.other_data)
 
     @property
     def path(self) -> Path:
         """Of the file.
 
         Raises:
-            ConfigError: None is named.
+            ConfigError: None is named, or it is not there.
         """
         if self.file is None:
             allowed = f"the file of: python fit_policy.py policy={self.name} results=DIR"
             raise ConfigError("policy.file", None, allowed)
-        return path("policy.file", self.file)
+        return policy_path("policy.file", self.file)
 
 
 @dataclass(frozen=True)
@@ -156,3 +162,21 @@ class OracleSettings(PolicySettings):
 
     name = "oracle"
     fitted = False
+
+
+def policy_path(key: str, file: object) -> Path:
+    """Where a fitted policy lies.
+
+    Args:
+        key: Of the configuration.
+        file: As configured there.
+
+    Raises:
+        ConfigError: No such file.
+    """
+    found = path(key, file)
+    if found.is_dir():
+        raise ConfigError(key, file, "a file that fit_policy.py has written, not its folder")
+    if not found.is_file():
+        raise ConfigError(key, file, "a file that fit_policy.py has written: there is none")
+    return found

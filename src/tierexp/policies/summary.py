@@ -13,9 +13,9 @@ from rich.text import Text
 
 from tierexp.policies.calibration import calibration_curve, expected_calibration_error
 from tierexp.policies.policy_file import PolicyFile
-from tierexp.policies.replay import PolicyRecord
 from tierexp.policies.replay_results import ReplayResults
 from tierexp.policies.sweep import Sweep
+from tierexp.results.policy_record import PolicyRecord
 
 
 def print_fit(
@@ -91,6 +91,6 @@ def _cells(record: PolicyRecord) -> list[str]:
         record.policy,
         f"{record.mean_cost:.1f}",
         f"{record.accuracy:.1%} ({low:.1%}-{high:.1%})",
-        f"{100 * record.above_mixture:+.1f}",
+        "" if record.above_mixture is None else f"{100 * record.above_mixture:+.1f}",
         shares,
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.box import SQUARE
@@ -79,11 +79,27 @@ def _figures(results: EvaluationResults | ModelFreeResults) -> Table:
         others = [f"{name} {value}" for name, value in results.other_knobs.items()]
         blocks = f"{results.num_active_blocks} blocks"
         table.add_row("model", ", ".join([blocks, experts, *others]))
+        for title, cell in _budgets(results):
+            table.add_row(title, Text(cell))
         if results.samples_per_second is not None:
             table.add_row("speed", f"{number_text(results.samples_per_second)} samples per second")
     else:
         table.add_row("speed", f"{number_text(results.images_per_second)} images per second")
     return table
+
+
+def _budgets(results: EvaluationResults) -> Iterator[tuple[str, str]]:
+    """What policies had to spend, and spent."""
+    for record in results.policies:
+        spent = f"{record.mean_cost:.4g} {record.unit} a question"
+        if record.budget is not None:
+            off = 100 * (record.mean_cost / record.budget - 1)
+            spent += f", {off:+.1f} % of the budget of {record.budget:.4g}"
+        yield "spent", spent
+        shares = (f"{name} {share:.0%}" for name, share in record.share_of_points.items())
+        yield "answers by", ", ".join(shares)
+    if results.over_budget is not None:
+        yield "", f"{results.over_budget:.1%} of the answers took longer than the budget"
 
 
 def _accuracies(results: EvaluationResults) -> Table:

@@ -22,6 +22,7 @@ from tierexp.results.check import Check
 from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
 from tierexp.results.metrics import BUILT_IN, Metric, Number
+from tierexp.results.policy_record import PolicyRecord
 from tierexp.scores.mme import MmeTotals
 
 SCHEMA_VERSION = 5
@@ -62,13 +63,13 @@ class EarlierPass:
 
     Args:
         point: Name of the operating point.
-        selected_crops: As in `SampleResult`, like the others.
-        selected_vision_tokens: See there.
-        llm_vision_tokens: See there.
-        prediction: See there.
-        confidence: See there.
-        first_margin: See there.
-        latency: See there.
+        selected_crops: Crops, without the global view.
+        selected_vision_tokens: Tokens of the views that were encoded.
+        llm_vision_tokens: Tokens that the language model received.
+        prediction: The answer that was given up.
+        confidence: Mean log-probability of its tokens; None where the model tells none.
+        first_margin: Probability of its first token less that of the closest rival; None likewise.
+        latency: What this pass took; None where it was not timed.
     """
 
     point: str
@@ -236,8 +237,10 @@ class EvaluationResults(ReadColumns):
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
     mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
     have a prediction that does not say what it chooses, and count as wrong; None where the score
-    takes any text. `metrics` declares the columns of the samples, and `aggregates` holds their
-    `<name>_<statistic>`.
+    takes any text. `policies` says what the policy that chose the points had to spend and what it
+    spent; empty without one, or where its unit was not measured. `over_budget` is, of a budget of
+    time, the share of answers that took longer. `metrics` declares the columns of the samples, and
+    `aggregates` holds their `<name>_<statistic>`.
     """
 
     schema_version: int
@@ -267,6 +270,8 @@ class EvaluationResults(ReadColumns):
     metrics: tuple[Metric, ...]
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     num_unparsed: int | None = None
+    policies: tuple[PolicyRecord, ...] = ()
+    over_budget: float | None = None
     aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
 
     @property
