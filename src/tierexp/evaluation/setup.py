@@ -7,7 +7,7 @@ the data file; reads no weights and imports no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -22,6 +22,7 @@ from tierexp.config.build import (
     unknown_key,
 )
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.written import varies
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
@@ -29,10 +30,17 @@ from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.policy_budget import check_policy
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
+from tierexp.models.knobs.reduction.settings import (
+    HOW_MANY,
+    NO_REDUCTION,
+    Reduction,
+    with_reduction,
+)
+from tierexp.models.knobs.reduction.written import method_in, parted, reduction_of
 from tierexp.models.knobs.source import read_source
 from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
+from tierexp.policies.live import LivePolicy
 from tierexp.results.latency import LatencySettings, NoLatency
 from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
 from tierexp.runtime.trainer_settings import check_trainer
@@ -59,6 +67,8 @@ class EvaluationSetup:
         preprocessing: How images become crops.
         policy: What chooses the operating point of every sample.
         point_sources: The model at every point of the policy.
+        reductions: Which vision tokens the language model keeps at every point; the sources know
+            it, too.
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
@@ -70,13 +80,13 @@ class EvaluationSetup:
         resume: Whether to go on with what is in the output folder.
         overwrite: Whether what is in the output folder may go.
         metrics: The columns of results.
-        reduction: Which vision tokens the language model keeps; the source knows it, too.
         notes: Lines to say before it runs.
     """
 
     preprocessing: Preprocessing
     policy: Policy
     point_sources: tuple[ModelSource, ...]
+    reductions: tuple[Reduction, ...]
     loader: LoaderSettings
     dataset: QuestionDataset
     source: ModelSource
@@ -88,7 +98,6 @@ class EvaluationSetup:
     resume: bool = False
     overwrite: bool = False
     metrics: tuple[AnyMetric, ...] = BUILT_IN
-    reduction: Reduction = NO_REDUCTION
     notes: tuple[str, ...] = ()
 
 
@@ -134,15 +143,15 @@ def read_setup(
     dataset = _dataset(config, source, {} if datasets is None else datasets)
     _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
-    reduction = NO_REDUCTION
-    if "reduction" in keys:
-        reduction = build(config, "reduction")
-        reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
-        source = with_reduction(source, reduction)
+    reduction = _reduction(config) if "reduction" in keys else NO_REDUCTION
+    reductions = _at_points(reduction, policy, dataset, preprocessing)
+    source = with_reduction(source, reductions[0] if len(reductions) == 1 else reduction)
+    if isinstance(policy, LivePolicy):
+        policy = policy.with_reductions(reductions)
     settings = resolved(config)
     notes = check_policy(policy, dataset, source, settings, isinstance(latency, LatencySettings))
     return EvaluationSetup(
-        preprocessing, policy, tuple(source.with_knobs(point.knobs) for point in policy.points),
+        preprocessing, policy, _point_sources(source, policy, reductions), reductions,
         loader, dataset, source, seed,
         settings=settings,
         trainer=blueprint(config, "trainer"),
@@ -150,8 +159,53 @@ def read_setup(
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
-        reduction=reduction, notes=notes,
+        notes=notes,
     )  # fmt: skip
+
+
+def _reduction(config: DictConfig) -> Reduction:
+    """The group `reduction`. Where a sweep tries several methods and none, the others' number of
+    tokens is nothing to the latter.
+    """
+    group = config.reduction
+    unread = [name for name in HOW_MANY if isinstance(group, DictConfig) and group.get(name)]
+    if method_in(group) == "none" and unread and varies("reduction"):
+        for name in unread:
+            if varies(f"reduction.{name}"):
+                allowed = (
+                    "without none, which would run once for each: reduction.keep=1 is the same"
+                )
+                raise ConfigError("reduction", "none", allowed)
+            group[name] = None
+    reduction: Reduction = build(config, "reduction")
+    return reduction
+
+
+def _at_points(
+    reduction: Reduction, policy: Policy, dataset: QuestionDataset, preprocessing: Preprocessing
+) -> tuple[Reduction, ...]:
+    """The reduction of each point, its own or the run's, settled for the images at its tier."""
+    found = []
+    for point in policy.points:
+        _, own = parted(point.knobs)
+        asked = reduction_of(own) if own else reduction
+        found.append(
+            asked.settled(
+                lambda: readable_sizes(dataset)[0].values(),
+                replace(preprocessing, tier=point.tier),
+            )
+        )
+    return tuple(found)
+
+
+def _point_sources(
+    source: ModelSource, policy: Policy, reductions: Sequence[Reduction]
+) -> tuple[ModelSource, ...]:
+    """The model at every point."""
+    return tuple(
+        with_reduction(source.with_knobs(parted(point.knobs)[0]), reduction)
+        for point, reduction in zip(policy.points, reductions, strict=True)
+    )
 
 
 def _dataset(

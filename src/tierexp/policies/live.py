@@ -8,8 +8,9 @@ Imports no torch.
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.settings import Reduction
 from tierexp.policies.cascade import Cascade, Chain
 from tierexp.policies.costs import Unit, parse_budget
 from tierexp.policies.detail import HUES, Regions, regions, thumbnail_side
@@ -50,10 +52,12 @@ class LivePolicy:
     Args:
         settings: Of the option.
         preprocessing: Of the evaluation that it decides in; None where it is fitted or replayed.
+        reductions: Which vision tokens are kept at each of its points; empty where all are.
     """
 
     settings: PolicySettings
     preprocessing: Preprocessing | None = None
+    reductions: tuple[Reduction, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,6 +100,14 @@ class LivePolicy:
             allowed = f"{len(names) - 1} of them, one fewer than the points"
             raise ConfigError("policy.thresholds", list(thresholds), allowed)
         return tuple(operating_point(name) for name in names)
+
+    def with_reductions(self, reductions: Sequence[Reduction]) -> LivePolicy:
+        """The same, planning with what is left of the vision tokens.
+
+        Args:
+            reductions: Of its points, settled for the run's images.
+        """
+        return replace(self, reductions=tuple(reductions))
 
     @property
     def _by_hand(self) -> Sequence[float] | None:
@@ -226,6 +238,12 @@ class LivePolicy:
             select_crops_many(point.tier, heights, widths, geometry, threshold)
             for point in self.points
         ]
+        received = [c.llm_vision_tokens(geometry) for c in chosen]
+        if self.reductions:
+            received = [
+                np.array([reduction.count(int(number)) for number in tokens])
+                for reduction, tokens in zip(self.reductions, received, strict=True)
+            ]
         selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
         knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
         return Questions(
@@ -234,9 +252,7 @@ class LivePolicy:
             sizes=np.stack([heights, widths], axis=1).astype(np.float64),
             tilings=np.stack([c.tilings for c in chosen], axis=1).astype(np.float64),
             mismatch=np.stack([c.mismatch for c in chosen], axis=1),
-            llm_vision_tokens=np.stack(
-                [c.llm_vision_tokens(geometry) for c in chosen], axis=1
-            ).astype(float),
+            llm_vision_tokens=np.stack([t.astype(float) for t in received], axis=1),
             selected_vision_tokens=np.array(selected, dtype=np.float64).T,
             top_k=knobs[:, 0],
             num_active_blocks=knobs[:, 1],
@@ -244,17 +260,23 @@ class LivePolicy:
 
 
 def operating_point(name: str) -> OperatingPoint:
-    """A point by its name in a sweep: `low`, or `low top_k=1`.
+    """A point by its name in a sweep: `low`, `low top_k=1`, or `high reduction=diverse
+    reduction.keep=0.5`.
 
     Raises:
         ConfigError: There is no such tier.
     """
     tier, *settings = name.split()
-    knobs: dict[str, object] = {}
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        knobs[key] = None if value == "None" else int(value)
-    return OperatingPoint(name, load_tier(tier), knobs)
+    written = (setting.partition("=") for setting in settings)
+    return OperatingPoint(name, load_tier(tier), {key: _value(text) for key, _, text in written})
+
+
+def _value(text: str) -> object:
+    """A setting as results' names have it, `str` of what it was."""
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _look(samples: Sequence[SampleView]) -> Mapping[str, Regions]:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError, DataError
+from tierexp.models.knobs.knob import KnobValue
+from tierexp.models.knobs.reduction.written import GROUP, written_settings
 from tierexp.policies.costs import UNITS, Unit, column, sample_cost, shared_cost
 from tierexp.policies.questions import Questions
 from tierexp.results.files import complete_results, load_results, runs_in
@@ -25,7 +27,7 @@ Floats = NDArray[np.float64]
 Run = EvaluationResults | OlderResults
 _SHOWN = 3
 KNOBS = ("top_k", "num_active_blocks")
-"""Keys of the group `model` that a point may change."""
+"""Knobs that older results tell as well."""
 
 STAGES: Mapping[Unit, tuple[str, str, str]] = {
     "latency_ms": ("T_vision_total", "T_LLM_prefill", "T_LLM_decode"),
@@ -226,14 +228,36 @@ def sweep_of(runs: Sequence[Run], where: str) -> Sweep:
 
 
 def point_names(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: its tier, and the knobs that differ between the runs, as in
-    `low top_k=1`.
+    """A name for each run: its tier, and the knobs that differ between the runs as one would write
+    them, as in `low top_k=1` or `high reduction=diverse reduction.keep=0.5`.
     """
-    differing = [name for name in KNOBS if len({getattr(run, name) for run in runs}) > 1]
+    knobs = [_knobs(run) for run in runs]
+    reductions = [_reduction(run) for run in runs]
+    names = dict.fromkeys(name for of_run in knobs for name in of_run)
+    differing = [name for name in names if len({of_run.get(name) for of_run in knobs}) > 1]
+    reduced = any(of_run != reductions[0] for of_run in reductions)
     return [
-        " ".join([run.tier, *(f"{name}={getattr(run, name)}" for name in differing)])
-        for run in runs
+        " ".join(
+            [
+                run.tier,
+                *(f"{name}={of_run.get(name)}" for name in differing),
+                *(f"{key}={value}" for key, value in reduction.items() if reduced),
+            ]
+        )
+        for run, of_run, reduction in zip(runs, knobs, reductions, strict=True)
     ]
+
+
+def _knobs(run: Run) -> dict[str, KnobValue]:
+    """What the model's knobs came to; which tokens are kept is told apart, with its settings."""
+    known: dict[str, KnobValue] = {name: getattr(run, name) for name in KNOBS}
+    others = run.knobs if isinstance(run, EvaluationResults) else {}
+    return known | {name: value for name, value in others.items() if name != GROUP}
+
+
+def _reduction(run: Run) -> dict[str, object]:
+    config = run.provenance.config if isinstance(run, EvaluationResults) else {}
+    return written_settings(config.get(GROUP))
 
 
 def _by_id(run: Run, where: str) -> dict[str, SampleResult | OlderSample]:

@@ -24,6 +24,8 @@ Method = Literal[
     "fastv",
 ]  # fmt: skip
 METHODS: tuple[Method, ...] = get_args(Method)
+HOW_MANY = ("keep", "tokens", "match")
+"""Ways to say how many tokens are kept."""
 From = Literal["last", "all"]
 """Whose attention counts: that of the prompt's last token, or of all tokens."""
 Sizes = Callable[[], Iterable[tuple[int, int]]]
@@ -53,7 +55,7 @@ class Reduction:
     match: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("keep", "tokens", "match") if getattr(self, name) is not None]
+        given = [name for name in HOW_MANY if getattr(self, name) is not None]
         if len(given) != 1:
             ways = "reduction.keep=0.5, reduction.tokens=357 or reduction.match=low"
             allowed = f"exactly one of {ways}, there is {' and '.join(given) or 'none'}"
@@ -161,7 +163,7 @@ class NoReduction(Reduction):
     method: ClassVar[Method] = "none"
 
     def __post_init__(self) -> None:
-        for name in ("keep", "tokens", "match"):
+        for name in HOW_MANY:
             if getattr(self, name) is not None:
                 allowed = (
                     f"null with reduction=none; reduction=METHOD is one of {', '.join(METHODS[1:])}"
