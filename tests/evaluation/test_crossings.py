@@ -19,8 +19,7 @@ from tierexp.tiers.selection import select_crops
 from tierexp.tiers.threshold import Threshold
 
 QUIET = ("data.max_samples=3", "data.num_workers=0", "logger=none", "trainer=cpu")
-REDUCED = "reduction=diverse reduction.keep=0.5"
-METHODS = {"reduction=none": "none", REDUCED: "diverse"}
+REDUCED = "reduction=diverse:50%"
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +50,9 @@ def of_point(sweep: Sweep, runs: list[EvaluationResults], point: str) -> Evaluat
 @pytest.mark.slow
 def test_every_run_is_a_point_of_its_own(folder: Path) -> None:
     sweep, runs = read_sweep(folder), runs_below(folder)
-    names = product(("low", "medium"), (1, 2), (3, 4), METHODS)
+    names = product(("low", "medium"), (1, 2), (3, 4), ("", f" {REDUCED}"))
     assert set(sweep.points) == {
-        f"{tier} top_k={k} num_active_blocks={blocks} {written}"
+        f"{tier} top_k={k} num_active_blocks={blocks}{written}"
         for tier, k, blocks, written in names
     }
     folders = sorted(path.parent.name for path in folder.glob("*/tierqa_*.json"))
@@ -75,7 +74,7 @@ def test_every_run_is_a_point_of_its_own(folder: Path) -> None:
     assert len({json.dumps(run["knobs"]) + run["tier"] for run in compared["runs"]}) == 16
 
 
-POINTS = [f"low top_k=1 num_active_blocks=3 {REDUCED}", "medium top_k=2 reduction=none"]
+POINTS = [f"low top_k=1 num_active_blocks=3 {REDUCED}", "medium top_k=2"]
 
 
 def asked_twice(folder: Path) -> EvaluationResults:
@@ -83,7 +82,7 @@ def asked_twice(folder: Path) -> EvaluationResults:
     quoted = ",".join(f"'{point}'" for point in POINTS)
     outcome = run_eval(
         "policy=cascade", f"policy.points=[{quoted}]", "policy.thresholds=[1]", *QUIET,
-        "reduction=stride", "reduction.tokens=9", f"output_dir={folder}",
+        f"output_dir={folder}",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     (file,) = folder.glob("tierqa_*.json")
@@ -98,7 +97,6 @@ def test_a_policy_takes_points_that_reduce(tmp_path: Path) -> None:
         low = select_crops(load_tier("low"), height, width, geometry, Threshold())
         half = int(0.5 * geometry.llm_vision_tokens(low.tiling) + 0.5)
         assert (earlier.point, earlier.llm_vision_tokens) == (POINTS[0], half)
-        # What a point says counts, not what the run would do by itself.
         whole = geometry.llm_vision_tokens(sample.selected_tiling)
         assert (sample.point, sample.llm_vision_tokens) == (POINTS[1], whole)
         assert sample.knobs == {"top_k": 2, "num_active_blocks": 4}
@@ -108,8 +106,7 @@ def test_a_policy_takes_points_that_reduce(tmp_path: Path) -> None:
 def test_its_answers_are_the_sweep_s(folder: Path, tmp_path: Path) -> None:
     sweep, runs, results = read_sweep(folder), runs_below(folder), asked_twice(tmp_path)
     before, last = (
-        of_point(sweep, runs, point)
-        for point in (POINTS[0], "medium top_k=2 num_active_blocks=4 reduction=none")
+        of_point(sweep, runs, point) for point in (POINTS[0], "medium top_k=2 num_active_blocks=4")
     )
     for sample, first, second in zip(
         results.per_sample_results, before.per_sample_results, last.per_sample_results, strict=True
@@ -133,12 +130,12 @@ def test_its_answers_are_the_sweep_s(folder: Path, tmp_path: Path) -> None:
         (["-m", "tier=low,high", "reduction.keep=0.5"], ["reduction.keep=0.5", "reduction=none"]),
         (
             ["policy=cascade", "policy.thresholds=[1]",
-             "policy.points=[low,'high reduction=diverse reduction.kep=1']"],
-            ["reduction.kep=1", "reduction.keep"],
+             "policy.points=[low,'high reduction=diverse:7,kep=1']"],
+            ["kep=1", "diverse:357"],
         ),
         (
             ["policy=cascade", "policy.thresholds=[1]",
-             "policy.points=['low reduction=stride reduction.match=high',high]"],
+             "policy.points=['low reduction=stride:high',high]"],
             ["reduction.match='high'", "at most"],
         ),
         (

@@ -84,6 +84,34 @@ def test_a_run_without_a_policy_has_no_record(folder: Path) -> None:
         assert load_results(file).policies == ()
 
 
+def test_a_point_may_throw_tokens_away(tmp_path: Path) -> None:
+    few = ("data.max_samples=7", *QUIET[1:])
+    static = run_eval(
+        "tier=medium", "reduction=diverse", "reduction.tokens=100", *few,
+        f"output_dir={tmp_path / 'static'}",
+    )  # fmt: skip
+    assert static.code == 0, static.err
+    # No answer is as sure as this: all come to the second point.
+    chosen = run_eval(
+        "policy=cascade", "policy.points=[fixed_288,'medium reduction=diverse:100']",
+        "policy.thresholds=[1.0]", *few, f"output_dir={tmp_path / 'chosen'}",
+    )  # fmt: skip
+    assert chosen.code == 0, chosen.err
+    alone, last = (
+        load_results(next((tmp_path / name).glob("*_tier-*.json"))).per_sample_results
+        for name in ("static", "chosen")
+    )
+    for one, other in zip(alone, last, strict=True):
+        assert one.prediction == other.prediction
+        assert one.metrics["confidence"] == pytest.approx(other.metrics["confidence"], abs=1e-5)
+        assert other.metrics["llm_vision_tokens"] == 100
+        assert other.knobs["reduction"] == "diverse 100"
+        assert other.earlier_passes[0].llm_vision_tokens > 100
+    both = run_eval("policy=cascade", "policy.points=[low,high]", "policy.thresholds=[-1.0]",
+                    "reduction=diverse", "reduction.tokens=9", *few)  # fmt: skip
+    assert_refused(both, ["reduction=", "diverse", "its points say"])
+
+
 def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
     dear = evaluated(folder, "router", "policy.budget=5000", "overwrite=true")
     assert_refused(dear, ["policy.budget", "medium"])

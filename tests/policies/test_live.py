@@ -14,7 +14,6 @@ from tests.support.policy_sweeps import POINTS, sweep
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DiverseTokens, FastV
 from tierexp.policies import live
 from tierexp.policies.chance import Boosting
 from tierexp.policies.features import GROUPS
@@ -24,10 +23,7 @@ from tierexp.policies.policy_file import policy_of, read_policy, target_of, writ
 from tierexp.policies.replay import replay
 from tierexp.policies.sweep import Sweep
 from tierexp.tiers.files import load_tier
-from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.policy import PointAnswer, Policy
-from tierexp.tiers.selection import select_crops
-from tierexp.tiers.threshold import Threshold
 
 UNIT = "llm_vision_tokens"
 IMAGES = 12
@@ -118,35 +114,27 @@ def test_the_points_are_tiers(files: Path) -> None:
     assert [point.tier for point in policy.points] == [load_tier(name) for name in POINTS]
     point = live.operating_point("low top_k=1 num_active_blocks=3")
     assert point.knobs == {"top_k": 1, "num_active_blocks": 3}
+    of_others = live.operating_point("low heat=0.5 cold=None wet=True way=up")
+    assert of_others.knobs == {"heat": 0.5, "cold": None, "wet": True, "way": "up"}
 
 
-def test_points_that_reduce_are_planned_with_what_is_left(files: Path, views: list[View]) -> None:
-    policy = working("router", files, budget=300)
-    assert isinstance(policy, live.LivePolicy)
-    whole = [geometry_tokens(view, point) for view in views for point in POINTS]
-    reductions = [NO_REDUCTION, DiverseTokens(keep=0.5), FastV(tokens=100)]
-    asked = policy.with_reductions(reductions)._questions(views)
-    left = [
-        [low, int(0.5 * medium + 0.5), 100]
-        for low, medium in zip(whole[::3], whole[1::3], strict=True)
-    ]
-    assert asked.llm_vision_tokens.tolist() == left
-    assert policy._questions(views).llm_vision_tokens.ravel().tolist() == whole
-    # A budget that the unreduced points cannot meet is within reach of the reduced ones.
-    with pytest.raises(ConfigError, match=r"policy\.budget"):
-        policy.choose(views)
-    cheap = policy.with_reductions([DiverseTokens(keep=0.5)] * 3)
-    chosen = cheap.choose(views)
-    spent = [
-        int(0.5 * geometry_tokens(view, POINTS[point]) + 0.5)
-        for view, point in zip(views, chosen, strict=True)
-    ]
-    assert float(np.mean(spent)) == pytest.approx(300, abs=8)
-
-
-def geometry_tokens(view: View, point: str) -> int:
-    selection = select_crops(load_tier(point), *view.image_size, CropGeometry(), Threshold())
-    return CropGeometry().llm_vision_tokens(selection.tiling)
+def test_a_point_that_throws_tokens_away_is_planned_with_those_it_keeps(
+    files: Path, views: list[View]
+) -> None:
+    fitted = read_policy(files / "router.json")
+    points = ("high reduction=diverse:300", "high reduction=merge:50%", "high")
+    write_policy(replace(fitted, points=points), files / "reducing.json")
+    policy = live.router(file=str(files / "reducing.json"), preprocessing=PREPROCESSING)
+    fixed, half, whole = policy._questions(views).llm_vision_tokens.T
+    assert set(fixed) == {300}
+    assert half.tolist() == [int(0.5 * tokens + 0.5) for tokens in whole]
+    for name in (
+        "high reduction=perhaps:300",
+        "high reduction=diverse",
+        "high reduction=fastv:9,x=1",
+    ):
+        with pytest.raises(ConfigError, match=r"diverse:357, the method one of random"):
+            live.operating_point(name)
 
 
 def test_a_cascade_by_hand_needs_no_file(views: list[View], unseen: Sweep) -> None:

@@ -13,11 +13,7 @@ import pytest
 from tests.support.policy_sweeps import run, sweep, without, write_sweep
 from tierexp.errors import ConfigError, DataError
 from tierexp.policies.costs import parse_budget
-from tierexp.policies.live import operating_point
 from tierexp.policies.sweep import point_names, read_sweep, sweep_of
-from tierexp.results.schema import EvaluationResults
-
-SETTINGS = "tierexp.models.knobs.reduction.settings"
 
 
 def test_points_are_in_the_order_of_their_cost_and_rows_match(tmp_path: Path) -> None:
@@ -66,36 +62,6 @@ def test_a_failed_sample_is_left_out_everywhere() -> None:
 def test_points_with_knobs_have_them_in_their_names() -> None:
     runs = [run("low", images=5, top_k=1), run("low", images=5), run("high", images=5)]
     assert set(sweep_of(runs, "here").points) == {"low top_k=1", "low top_k=2", "high top_k=2"}
-
-
-def test_any_knob_and_the_reduction_are_in_their_names_as_one_would_write_them() -> None:
-    plain, other = run("low", images=2), run("high", images=2)
-    groups = {
-        "none": {"_target_": f"{SETTINGS}.NoReduction", "keep": None, "match": None},
-        "half": {"_target_": f"{SETTINGS}.DiverseTokens", "keep": 0.5, "tokens": None},
-        "deep": {"_target_": f"{SETTINGS}.FastV", "tokens": 357, "block": 3},
-    }
-    hot = dataclasses.replace(other, knobs=other.knobs | {"heat": 0.5})
-    runs = [reduced(r, groups[g]) for r, g in ((plain, "none"), (other, "half"), (hot, "deep"))]
-    names = point_names(runs)
-    assert names == [
-        "low heat=None reduction=none",
-        "high heat=None reduction=diverse reduction.keep=0.5",
-        "high heat=0.5 reduction=fastv reduction.tokens=357 reduction.block=3",
-    ]
-    # Read back, they are settings; what they have in common need not be said.
-    assert operating_point(names[2]).knobs == {
-        "heat": 0.5, "reduction": "fastv", "reduction.tokens": 357, "reduction.block": 3,
-    }  # fmt: skip
-    assert operating_point(names[1]).knobs["heat"] is None
-    same = [reduced(r, groups["half"]) for r in (plain, other)]
-    assert point_names(same) == ["low", "high"]
-
-
-def reduced(results: EvaluationResults, group: dict[str, object]) -> EvaluationResults:
-    config = results.provenance.config | {"reduction": group}
-    provenance = dataclasses.replace(results.provenance, config=config)
-    return dataclasses.replace(results, provenance=provenance)
 
 
 def test_a_decoder_that_is_no_stack_of_blocks_counts_as_one() -> None:
@@ -175,3 +141,24 @@ def test_the_cheapest_rows_of_a_sweep() -> None:
     for name in ("accuracy", "mismatch", "tilings", "sizes"):
         assert (getattr(few, name) == getattr(three, name)[rows]).all()
     assert dataclasses.asdict(few.asked)["texts"] == (three.questions[4], three.questions[2])
+
+
+def test_a_reduction_is_part_of_a_points_name() -> None:
+    plain, reduced = run("low", images=1), run("high", images=1)
+    config = {"reduction": {"_target_": "x.DiverseTokens", "keep": None, "match": "low"}}
+    reduced = dataclasses.replace(
+        reduced,
+        knobs=reduced.knobs | {"reduction": "diverse 357"},
+        provenance=dataclasses.replace(reduced.provenance, config=config),
+    )
+    half = dataclasses.replace(
+        reduced,
+        knobs=reduced.knobs | {"reduction": "fastv 50 %"},
+        provenance=dataclasses.replace(
+            reduced.provenance, config={"reduction": {"keep": 0.5, "block": 3}}
+        ),
+    )
+    assert point_names([plain, reduced, half]) == [
+        "low", "high reduction=diverse:357", "high reduction=fastv:50%,block=3",
+    ]  # fmt: skip
+    assert point_names([reduced, half])[0] == "high reduction=diverse:357"

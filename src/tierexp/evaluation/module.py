@@ -324,9 +324,9 @@ class TierEvaluation(LightningModule):
 
     def _reduced(self, prepared: PreparedSample) -> OneImage:
         """What was measured of an image, less the tokens that the language model drops."""
-        received, reduction = prepared.measured, self._setup.reductions[prepared.point]
-        left = reduction.count(received.llm_vision_tokens)
-        return replace(received, llm_vision_tokens=left)
+        received = prepared.measured.llm_vision_tokens
+        reduction = self._setup.point_reductions[prepared.point]
+        return replace(prepared.measured, llm_vision_tokens=reduction.count(received))
 
     def _given_up(self, one: Pass) -> EarlierPass:
         prepared = one.prepared

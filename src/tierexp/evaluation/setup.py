@@ -30,13 +30,14 @@ from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.policy_budget import check_policy
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.knobs.reduction.point import at_point
 from tierexp.models.knobs.reduction.settings import (
-    HOW_MANY,
+    AMOUNTS,
     NO_REDUCTION,
+    NoReduction,
     Reduction,
     with_reduction,
 )
-from tierexp.models.knobs.reduction.written import method_in, parted, reduction_of
 from tierexp.models.knobs.source import read_source
 from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
@@ -67,8 +68,6 @@ class EvaluationSetup:
         preprocessing: How images become crops.
         policy: What chooses the operating point of every sample.
         point_sources: The model at every point of the policy.
-        reductions: Which vision tokens the language model keeps at every point; the sources know
-            it, too.
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
@@ -80,13 +79,14 @@ class EvaluationSetup:
         resume: Whether to go on with what is in the output folder.
         overwrite: Whether what is in the output folder may go.
         metrics: The columns of results.
+        point_reductions: Which vision tokens the language model keeps at every point; the sources
+            know it, too.
         notes: Lines to say before it runs.
     """
 
     preprocessing: Preprocessing
     policy: Policy
     point_sources: tuple[ModelSource, ...]
-    reductions: tuple[Reduction, ...]
     loader: LoaderSettings
     dataset: QuestionDataset
     source: ModelSource
@@ -98,6 +98,7 @@ class EvaluationSetup:
     resume: bool = False
     overwrite: bool = False
     metrics: tuple[AnyMetric, ...] = BUILT_IN
+    point_reductions: tuple[Reduction, ...] = (NO_REDUCTION,)
     notes: tuple[str, ...] = ()
 
 
@@ -144,22 +145,21 @@ def read_setup(
     _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
     reduction = _reduction(config) if "reduction" in keys else NO_REDUCTION
-    reductions = _at_points(reduction, policy, dataset, preprocessing)
-    source = with_reduction(source, reductions[0] if len(reductions) == 1 else reduction)
-    if isinstance(policy, LivePolicy):
-        policy = policy.with_reductions(reductions)
+    _refuse_second_reduction(policy, reduction)
+    reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
+    source = with_reduction(source, reduction) if "reduction" in keys else source
+    points = _points(policy, source, reduction, dataset, preprocessing)
     settings = resolved(config)
     notes = check_policy(policy, dataset, source, settings, isinstance(latency, LatencySettings))
     return EvaluationSetup(
-        preprocessing, policy, _point_sources(source, policy, reductions), reductions,
-        loader, dataset, source, seed,
+        preprocessing, policy, tuple(source for source, _ in points), loader, dataset, source, seed,
         settings=settings,
         trainer=blueprint(config, "trainer"),
         logger=blueprint(config, "logger") if "logger" in keys else None,
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
-        notes=notes,
+        point_reductions=tuple(reduction for _, reduction in points), notes=notes,
     )  # fmt: skip
 
 
@@ -167,45 +167,37 @@ def _reduction(config: DictConfig) -> Reduction:
     """The group `reduction`. Where a sweep tries several methods and none, the others' number of
     tokens is nothing to the latter.
     """
-    group = config.reduction
-    unread = [name for name in HOW_MANY if isinstance(group, DictConfig) and group.get(name)]
-    if method_in(group) == "none" and unread and varies("reduction"):
-        for name in unread:
-            if varies(f"reduction.{name}"):
-                allowed = (
-                    "without none, which would run once for each: reduction.keep=1 is the same"
-                )
-                raise ConfigError("reduction", "none", allowed)
-            group[name] = None
+    group, unread = config.reduction, list[str]()
+    if has_target(config, "reduction", NoReduction) and varies("reduction"):
+        unread = [name for name in AMOUNTS if group.get(name) is not None]
+    for name in unread:
+        if varies(f"reduction.{name}"):
+            allowed = "without none, which would run once for each: reduction.keep=1 is the same"
+            raise ConfigError("reduction", "none", allowed)
+        group[name] = None
     reduction: Reduction = build(config, "reduction")
     return reduction
 
 
-def _at_points(
-    reduction: Reduction, policy: Policy, dataset: QuestionDataset, preprocessing: Preprocessing
-) -> tuple[Reduction, ...]:
-    """The reduction of each point, its own or the run's, settled for the images at its tier."""
-    found = []
-    for point in policy.points:
-        _, own = parted(point.knobs)
-        asked = reduction_of(own) if own else reduction
-        found.append(
-            asked.settled(
-                lambda: readable_sizes(dataset)[0].values(),
-                replace(preprocessing, tier=point.tier),
-            )
-        )
-    return tuple(found)
+def _refuse_second_reduction(policy: Policy, reduction: Reduction) -> None:
+    if isinstance(policy, LivePolicy) and reduction.method != "none":
+        allowed = f"none beside policy={policy.name}: its points say which vision tokens are kept"
+        raise ConfigError("reduction", reduction.method, allowed)
 
 
-def _point_sources(
-    source: ModelSource, policy: Policy, reductions: Sequence[Reduction]
-) -> tuple[ModelSource, ...]:
-    """The model at every point."""
-    return tuple(
-        with_reduction(source.with_knobs(parted(point.knobs)[0]), reduction)
-        for point, reduction in zip(policy.points, reductions, strict=True)
-    )
+def _points(
+    policy: Policy,
+    source: ModelSource,
+    reduction: Reduction,
+    dataset: QuestionDataset,
+    preprocessing: Preprocessing,
+) -> list[tuple[ModelSource, Reduction]]:
+    """(source, reduction) at every point of a policy, see `at_point`."""
+    sizes = lambda: readable_sizes(dataset)[0].values()  # noqa: E731
+    return [
+        at_point(source, point, reduction, sizes, replace(preprocessing, tier=point.tier))
+        for point in policy.points
+    ]
 
 
 def _dataset(

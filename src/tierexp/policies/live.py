@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.models.knobs.reduction.settings import Reduction
+from tierexp.models.knobs.reduction.point import reduction_of
 from tierexp.policies.cascade import Cascade, Chain
 from tierexp.policies.costs import Unit, parse_budget
 from tierexp.policies.detail import HUES, Regions, regions, thumbnail_side
@@ -52,12 +52,10 @@ class LivePolicy:
     Args:
         settings: Of the option.
         preprocessing: Of the evaluation that it decides in; None where it is fitted or replayed.
-        reductions: Which vision tokens are kept at each of its points; empty where all are.
     """
 
     settings: PolicySettings
     preprocessing: Preprocessing | None = None
-    reductions: tuple[Reduction, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,14 +98,6 @@ class LivePolicy:
             allowed = f"{len(names) - 1} of them, one fewer than the points"
             raise ConfigError("policy.thresholds", list(thresholds), allowed)
         return tuple(operating_point(name) for name in names)
-
-    def with_reductions(self, reductions: Sequence[Reduction]) -> LivePolicy:
-        """The same, planning with what is left of the vision tokens.
-
-        Args:
-            reductions: Of its points, settled for the run's images.
-        """
-        return replace(self, reductions=tuple(reductions))
 
     @property
     def _by_hand(self) -> Sequence[float] | None:
@@ -238,13 +228,11 @@ class LivePolicy:
             select_crops_many(point.tier, heights, widths, geometry, threshold)
             for point in self.points
         ]
-        received = [c.llm_vision_tokens(geometry) for c in chosen]
-        if self.reductions:
-            received = [
-                np.array([reduction.count(int(number)) for number in tokens])
-                for reduction, tokens in zip(self.reductions, received, strict=True)
-            ]
         selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
+        received = [
+            [reduction.count(int(n)) for n in c.llm_vision_tokens(geometry)]
+            for c, reduction in zip(chosen, map(reduction_of, self.points), strict=True)
+        ]
         knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
         return Questions(
             texts=tuple(sample.question for sample in samples),
@@ -252,7 +240,7 @@ class LivePolicy:
             sizes=np.stack([heights, widths], axis=1).astype(np.float64),
             tilings=np.stack([c.tilings for c in chosen], axis=1).astype(np.float64),
             mismatch=np.stack([c.mismatch for c in chosen], axis=1),
-            llm_vision_tokens=np.stack([t.astype(float) for t in received], axis=1),
+            llm_vision_tokens=np.array(received, dtype=np.float64).T,
             selected_vision_tokens=np.array(selected, dtype=np.float64).T,
             top_k=knobs[:, 0],
             num_active_blocks=knobs[:, 1],
@@ -260,19 +248,21 @@ class LivePolicy:
 
 
 def operating_point(name: str) -> OperatingPoint:
-    """A point by its name in a sweep: `low`, `low top_k=1`, or `high reduction=diverse
-    reduction.keep=0.5`.
+    """A point by its name in a sweep: `low`, `low top_k=1`, `high reduction=diverse:357`.
 
     Raises:
-        ConfigError: There is no such tier.
+        ConfigError: There is no such tier, or no such reduction.
     """
     tier, *settings = name.split()
     written = (setting.partition("=") for setting in settings)
-    return OperatingPoint(name, load_tier(tier), {key: _value(text) for key, _, text in written})
+    knobs = {key: _value(text) for key, _, text in written}
+    point = OperatingPoint(name, load_tier(tier), knobs)
+    reduction_of(point)
+    return point
 
 
 def _value(text: str) -> object:
-    """A setting as results' names have it, `str` of what it was."""
+    """A knob's value as names have it, `str` of what it was."""
     try:
         return literal_eval(text)
     except (ValueError, SyntaxError):

@@ -6,7 +6,7 @@ question and a column a point. Runs no model, opens no image, imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError, DataError
 from tierexp.models.knobs.knob import KnobValue
-from tierexp.models.knobs.reduction.written import GROUP, written_settings
+from tierexp.models.knobs.reduction.settings import recorded_reduction
 from tierexp.policies.costs import UNITS, Unit, column, sample_cost, shared_cost
 from tierexp.policies.questions import Questions
 from tierexp.results.files import complete_results, load_results, runs_in
@@ -27,7 +27,9 @@ Floats = NDArray[np.float64]
 Run = EvaluationResults | OlderResults
 _SHOWN = 3
 KNOBS = ("top_k", "num_active_blocks")
-"""Knobs that older results tell as well."""
+"""Knobs that every model has; older results know them, too."""
+REDUCTION = "reduction"
+"""Group, and knob in results, of which vision tokens are kept."""
 
 STAGES: Mapping[Unit, tuple[str, str, str]] = {
     "latency_ms": ("T_vision_total", "T_LLM_prefill", "T_LLM_decode"),
@@ -228,36 +230,39 @@ def sweep_of(runs: Sequence[Run], where: str) -> Sweep:
 
 
 def point_names(runs: Sequence[Run]) -> list[str]:
-    """A name for each run: its tier, and the knobs that differ between the runs as one would write
-    them, as in `low top_k=1` or `high reduction=diverse reduction.keep=0.5`.
+    """A name for each run: its tier, the knobs that differ between the runs, and its reduction, as
+    in `low top_k=1` or `high reduction=diverse:357`.
     """
-    knobs = [_knobs(run) for run in runs]
-    reductions = [_reduction(run) for run in runs]
-    names = dict.fromkeys(name for of_run in knobs for name in of_run)
-    differing = [name for name in names if len({of_run.get(name) for of_run in knobs}) > 1]
-    reduced = any(of_run != reductions[0] for of_run in reductions)
+    every = dict.fromkeys([*KNOBS, *(name for run in runs for name in _other_knobs(run))])
+    differing = [name for name in every if len({_knob(run, name) for run in runs}) > 1]
     return [
-        " ".join(
-            [
-                run.tier,
-                *(f"{name}={of_run.get(name)}" for name in differing),
-                *(f"{key}={value}" for key, value in reduction.items() if reduced),
-            ]
-        )
-        for run, of_run, reduction in zip(runs, knobs, reductions, strict=True)
-    ]
+        " ".join([
+            run.tier,
+            *(f"{name}={_knob(run, name)}" for name in differing),
+            *(f"{REDUCTION}={written}" for written in _reductions(run)),
+        ])
+        for run in runs
+    ]  # fmt: skip
 
 
-def _knobs(run: Run) -> dict[str, KnobValue]:
-    """What the model's knobs came to; which tokens are kept is told apart, with its settings."""
-    known: dict[str, KnobValue] = {name: getattr(run, name) for name in KNOBS}
-    others = run.knobs if isinstance(run, EvaluationResults) else {}
-    return known | {name: value for name, value in others.items() if name != GROUP}
+def _other_knobs(run: Run) -> list[str]:
+    if not isinstance(run, EvaluationResults):
+        return []
+    return [name for name in run.knobs if name not in (*KNOBS, REDUCTION)]
 
 
-def _reduction(run: Run) -> dict[str, object]:
-    config = run.provenance.config if isinstance(run, EvaluationResults) else {}
-    return written_settings(config.get(GROUP))
+def _knob(run: Run, name: str) -> KnobValue:
+    if name in KNOBS or not isinstance(run, EvaluationResults):
+        value: KnobValue = getattr(run, name, None)
+        return value
+    return run.knobs.get(name)
+
+
+def _reductions(run: Run) -> Iterator[str]:
+    """As a point's name has it, where there is one."""
+    if isinstance(run, EvaluationResults) and REDUCTION in run.knobs:
+        config = run.provenance.config.get(REDUCTION)
+        yield recorded_reduction(config, run.knobs[REDUCTION]).written
 
 
 def _by_id(run: Run, where: str) -> dict[str, SampleResult | OlderSample]:

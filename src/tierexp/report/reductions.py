@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tierexp.models.knobs.reduction.written import GROUP, method_in
+from tierexp.models.knobs.reduction import settings
 from tierexp.report.compared import compared
 from tierexp.report.varying import run_labels
 from tierexp.results.intervals import combined_interval
 from tierexp.results.schema import EvaluationResults, SampleResult
 
+GROUP = "reduction"
+"""Of a configuration, and knob in results."""
 ANSWERED = 0.5
 """The score from which on a sample counts as answered."""
 Runs = Sequence[EvaluationResults]
@@ -78,7 +80,12 @@ class Rival:
 
 def method_of(run: EvaluationResults) -> str:
     """The method of reduction of a run; `none` where its settings name none."""
-    return method_in(run.provenance.config.get("reduction"))
+    group = run.provenance.config.get(GROUP)
+    target = str(group.get("_target_", "")) if isinstance(group, dict) else ""
+    kind = getattr(settings, target.rpartition(".")[2], None)
+    if isinstance(kind, type) and issubclass(kind, settings.Reduction):
+        return kind.method
+    return "none"
 
 
 def plain_runs(runs: Runs) -> list[EvaluationResults]:

@@ -140,3 +140,33 @@ def test_settings_say_what_they_are() -> None:
         settings.PooledTokens(match="low").count(100)
     with pytest.raises(ConfigError, match="at most 50"):
         settings.PooledTokens(tokens=51).count(50)
+
+
+@pytest.mark.parametrize(
+    ("text", "reduction"),
+    [
+        ("diverse:357", settings.DiverseTokens(tokens=357)),
+        ("merge:12.5%", settings.MergedTokens(keep=0.125)),
+        (
+            "fastv:low,block=3,received_from=all",
+            settings.FastV(match="low", block=3, received_from="all"),
+        ),
+        ("vision_zip:9,contextual=0.5", settings.VisionZip(tokens=9, contextual=0.5)),
+    ],
+)
+def test_points_write_reductions(text: str, reduction: settings.Reduction) -> None:
+    assert settings.reduction_written(text) == reduction
+    assert reduction.written == text
+
+
+def test_results_say_what_a_point_is_called() -> None:
+    config = {"_target_": "x.FastV", "match": "low", "keep": None, "tokens": None, "block": 3}
+    assert settings.recorded_reduction(config, "fastv 357") == settings.FastV(tokens=357, block=3)
+    assert settings.recorded_reduction(None, "merge 50 %") == settings.MergedTokens(keep=0.5)
+    assert settings.recorded_reduction(config, None) == settings.NO_REDUCTION
+
+
+@pytest.mark.parametrize("text", ["", "diverse", "perhaps:7", "pool:7,block=2", "fastv:7,block=x"])
+def test_what_is_no_reduction_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match="diverse:357, the method one of random"):
+        settings.reduction_written(text)

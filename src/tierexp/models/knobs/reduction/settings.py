@@ -7,8 +7,8 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -24,10 +24,10 @@ Method = Literal[
     "fastv",
 ]  # fmt: skip
 METHODS: tuple[Method, ...] = get_args(Method)
-HOW_MANY = ("keep", "tokens", "match")
-"""Ways to say how many tokens are kept."""
 From = Literal["last", "all"]
 """Whose attention counts: that of the prompt's last token, or of all tokens."""
+AMOUNTS = ("keep", "tokens", "match")
+"""Ways to say how many tokens are kept."""
 Sizes = Callable[[], Iterable[tuple[int, int]]]
 """Gives (height, width) of images; asked only where they matter."""
 
@@ -55,7 +55,7 @@ class Reduction:
     match: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in HOW_MANY if getattr(self, name) is not None]
+        given = [name for name in AMOUNTS if getattr(self, name) is not None]
         if len(given) != 1:
             ways = "reduction.keep=0.5, reduction.tokens=357 or reduction.match=low"
             allowed = f"exactly one of {ways}, there is {' and '.join(given) or 'none'}"
@@ -73,6 +73,18 @@ class Reduction:
         if self.keep is not None:
             return f"{self.method} {100 * self.keep:g} %"
         return f"{self.method} {self.tokens or f'as {self.match}'}"
+
+    @property
+    def written(self) -> str:
+        """As a point of a policy names it: `diverse:357`, `merge:50%`, `fastv:357,block=3`."""
+        amount = (
+            f"{100 * self.keep:g}%" if self.keep is not None else f"{self.tokens or self.match}"
+        )
+        others = [field for field in fields(self) if field.name not in AMOUNTS]
+        changed = [f for f in others if getattr(self, f.name) != f.default]
+        return ",".join(
+            [f"{self.method}:{amount}", *(f"{f.name}={getattr(self, f.name)}" for f in changed)]
+        )
 
     def count(self, num_tokens: int) -> int:
         """How many of an image's tokens are kept.
@@ -163,7 +175,7 @@ class NoReduction(Reduction):
     method: ClassVar[Method] = "none"
 
     def __post_init__(self) -> None:
-        for name in HOW_MANY:
+        for name in AMOUNTS:
             if getattr(self, name) is not None:
                 allowed = (
                     f"null with reduction=none; reduction=METHOD is one of {', '.join(METHODS[1:])}"
@@ -302,3 +314,60 @@ class FastV(DecoderReduction):
     def __post_init__(self) -> None:
         super().__post_init__()
         choice("reduction.received_from", self.received_from, get_args(From))
+
+
+_OPTIONS: tuple[type[Reduction], ...] = (
+    RandomTokens, StridedTokens, PooledTokens, ClassAttention, VisionZip, MergedTokens,
+    DiverseTokens, TextRelevance, FastV,
+)  # fmt: skip
+
+
+def reduction_written(text: str) -> Reduction:
+    """What `Reduction.written` names.
+
+    Args:
+        text: Such as `diverse:357`, `merge:50%` or `fastv:low,block=3`.
+
+    Raises:
+        ConfigError: It names none.
+    """
+    options = {option.method: option for option in _OPTIONS}
+    called, *others = text.split(",")
+    method, _, amount = called.partition(":")
+    option = next((o for name, o in options.items() if name == method), None)
+    allowed = f"METHOD:TOKENS such as diverse:357, the method one of {', '.join(options)}"
+    if option is None or not amount:
+        raise ConfigError("reduction", text, allowed)
+    settings: dict[str, Any] = dict(other.partition("=")[::2] for other in others)
+    defaults = {field.name: field.default for field in fields(option)}
+    try:
+        settings = {name: _like(defaults[name], value) for name, value in settings.items()}
+        if amount.endswith("%"):
+            return option(keep=float(amount[:-1]) / 100, **settings)
+        if amount.isdecimal():
+            return option(tokens=int(amount), **settings)
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError("reduction", text, allowed) from None
+    return option(match=amount, **settings)
+
+
+def _like(default: object, text: str) -> object:
+    """A setting of the kind of its default."""
+    if isinstance(default, int | float):
+        return type(default)(text)
+    return text
+
+
+def recorded_reduction(config: Mapping[str, Any] | None, label: object) -> Reduction:
+    """The reduction of a run, from what its results say.
+
+    Args:
+        config: Its group `reduction`, resolved; None where results do not say.
+        label: `Reduction.label`, as knobs record it; None for none.
+    """
+    if label in (None, "none"):
+        return NO_REDUCTION
+    method, _, amount = str(label).partition(" ")
+    found = reduction_written(f"{method}:{amount.replace(' ', '')}")
+    others = {k: v for k, v in (config or {}).items() if k not in (*AMOUNTS, "_target_")}
+    return replace(found, **others)
