@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from typing_extensions import override
 
 from tests.support.molmo_models import prompt, small_config, small_engine
 from tierexp.errors import ConfigError
@@ -36,12 +41,47 @@ def test_devices_hold_about_as_many_bytes(
     assert spread(blocks, besides, GPUS) == [GPUS[place] for place in expected]
 
 
+class IndexedByOperations(TorchFunctionMode):
+    """`x[...]` as single operations, and `x[...] = y` not at all, since there are no numbers:
+    Python's indexing and copies ask for a driver.
+    """
+
+    @override
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if func.__name__ == "__getitem__":
+            return self.part(*args)
+        if func.__name__ == "__setitem__":
+            assert args[0].device == args[2].device
+            assert self.part(*args[:2]).shape == args[2].shape
+            return None
+        return func(*args, **(kwargs or {}))
+
+    @staticmethod
+    def part(x: Tensor, index: Any) -> Tensor:
+        dim = 0
+        for where in index if isinstance(index, tuple) else (index,):
+            if where is None:
+                x = x.unsqueeze(dim)
+            elif isinstance(where, slice):
+                assert where.step is None
+                x = torch.ops.aten.slice.Tensor(x, dim, where.start, where.stop)
+            elif isinstance(where, int):
+                x, dim = x.select(dim, where), dim - 1
+            else:
+                raise NotImplementedError(where)
+            dim += 1
+        return x
+
+
 @pytest.mark.parametrize("kind", ["dense", "olmo"])
 def test_activations_go_to_where_the_weights_are(kind: str) -> None:
     with torch.device("meta"):
         model = Molmo(small_config(kind, num_layers=12))
     # Fake tensors have no numbers, but a device, and torch refuses to mix devices.
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    with fake, IndexedByOperations(), torch.no_grad():
         take_memory(model, GPUS)
         home = GPUS[0]
         config = model.config.decoder
