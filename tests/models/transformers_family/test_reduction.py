@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from tests.support import random_checkpoints as checkpoints
-from tests.support.flop_counter import counted_flops
+from tests.support.flop_counter import Counter
 from tierexp.errors import ConfigError
 from tierexp.models.knobs.reduction import settings
 from tierexp.models.plans.preprocessing import SizedImage
@@ -29,9 +29,9 @@ FAMILIES: dict[str, tuple[Writer, str, tuple[tuple[int, int], tuple[int, int]]]]
     # Writer, preset, and (height, width) of two images with different numbers of tokens.
     "internvl3_5": (checkpoints.internvl3_5, "internvl", ((448, 448), (448, 896))),
     "qwen3_vl": (checkpoints.qwen3_vl, "qwen3_vl", ((256, 320), (352, 256))),
-    "smolvlm2": (checkpoints.smolvlm2, "smolvlm2", ((512, 512), (400, 512))),
+    "smolvlm2": (checkpoints.smolvlm2, "smolvlm2", ((256, 256), (256, 512))),
     "llava_onevision": (checkpoints.llava_onevision, "llava_ov", ((384, 384), (300, 384))),
-    "gemma3": (checkpoints.gemma3, "gemma3", ((896, 896), (600, 700))),
+    "gemma3": (checkpoints.gemma3, "gemma3_pan_and_scan", ((896, 896), (600, 1200))),
 }
 NEW = 5
 
@@ -53,9 +53,11 @@ def loaded(
     ):
         pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
         plan = source.preset.geometry.plan(*size)
-        rows.append(
-            FamilyRow(SizedImage(pixels, (), plan.vision_tokens, plan.marks, 1.0), question)
-        )
+        own, tokens = (), plan.vision_tokens
+        if request.param == "smolvlm2":
+            # At half of its usual size: two rows of two crops, and one row of them.
+            own, tokens = (("size", {"longest_edge": 1024}),), 64 * (5, 3)[seed]
+        rows.append(FamilyRow(SizedImage(pixels, own, tokens, plan.marks, 1.0), question))
     return request.param, model, builder.collate(rows)
 
 
@@ -69,8 +71,7 @@ def features_of(model: FamilyModel, inputs: FamilyInputs) -> list[Tensor]:
     found = []
     for row in range(len(inputs)):
         (part,) = inputs.builder.collate([inputs.rows[row]]).parts
-        seen = {}
-        embed = model.network.get_input_embeddings()
+        seen: dict[str, Any] = {}
 
         def look(_: Any, __: Any, named: dict[str, Any], seen: dict[str, Any] = seen) -> None:
             seen.setdefault("embeds", named["inputs_embeds"])
@@ -79,7 +80,6 @@ def features_of(model: FamilyModel, inputs: FamilyInputs) -> list[Tensor]:
         with torch.inference_mode():
             model.network(**part.tensors)
         hook.remove()
-        del embed
         found.append(seen["embeds"][0][part.tensors["input_ids"][0] == model.image_token])
     return found
 
@@ -108,13 +108,37 @@ def short_row(
     return told
 
 
-def library_answer(model: FamilyModel, told: dict[str, Tensor]) -> list[int]:
+Answer = tuple[list[int], Tensor]
+"""Ids, and the logits (V,) that the first is chosen from."""
+
+
+def library_answer(model: FamilyModel, told: dict[str, Tensor]) -> Answer:
     asked = {name: value for name, value in told.items() if name not in ("ids", "left")}
     with torch.inference_mode():
         made = model.network.generate(
-            **asked, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False
-        )
-    return made[0, -NEW:].tolist()
+            **asked, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False,
+            return_dict_in_generate=True, output_logits=True,
+        )  # fmt: skip
+    return made.sequences[0, -NEW:].tolist(), made.logits[0][0]
+
+
+def gemma_answer(model: FamilyModel, told: dict[str, Tensor]) -> Answer:
+    """Gemma 3's `generate` takes no embeddings: its forward, token by token, without a cache."""
+    embeds, kinds = told["inputs_embeds"], told["token_type_ids"]
+    answer: list[int] = []
+    logits_of: list[Tensor] = []
+    for _ in range(NEW):
+        with torch.inference_mode():
+            logits = model.network(
+                inputs_embeds=embeds, token_type_ids=kinds, use_cache=False
+            ).logits[:, -1]
+            logits_of.append(logits[0].clone())
+            logits[:, list(model.end_ids)] = -torch.inf
+            answer.append(int(logits.argmax()))
+            more = model.network.get_input_embeddings()(torch.tensor([[answer[-1]]]))
+        embeds = torch.cat([embeds, more], dim=1)
+        kinds = torch.cat([kinds, kinds.new_zeros(1, 1)], dim=1)
+    return answer, logits_of[0]
 
 
 def qwen_answer(
@@ -123,7 +147,7 @@ def qwen_answer(
     row: int,
     told: dict[str, Tensor],
     places: Sequence[int],
-) -> list[int]:
+) -> Answer:
     """Qwen's decoder, told everything: each token its own time, row and column, and what deeper
     layers of the encoder say of those that are kept.
     """
@@ -151,6 +175,7 @@ def qwen_answer(
     ]  # (3, 1, L)
     embeds, image = told["inputs_embeds"], (told["ids"] == model.image_token)[None]
     answer: list[int] = []
+    logits_of: list[Tensor] = []
     for _ in range(NEW):
         with torch.inference_mode():
             hidden = model.network.model.language_model(
@@ -161,13 +186,14 @@ def qwen_answer(
                 use_cache=False,
             ).last_hidden_state
             logits = model.network.lm_head(hidden[:, -1])
+            logits_of.append(logits[0].clone())
             logits[:, list(model.end_ids)] = -torch.inf
             answer.append(int(logits.argmax()))
             more = model.network.get_input_embeddings()(torch.tensor([[answer[-1]]]))
         embeds = torch.cat([embeds, more], dim=1)
         own = torch.cat([own, own[:, :, -1:] + 1], dim=2)
         image = torch.cat([image, torch.zeros(1, 1, dtype=torch.bool)], dim=1)
-    return answer
+    return answer, logits_of[0]
 
 
 def answers(model: FamilyModel, inputs: FamilyInputs, reduction: settings.Reduction) -> Tensor:
@@ -178,20 +204,29 @@ def answers(model: FamilyModel, inputs: FamilyInputs, reduction: settings.Reduct
         model.token_reduction = settings.NO_REDUCTION
 
 
-def expected(
+def check(
     model: FamilyModel,
     inputs: FamilyInputs,
+    reduction: settings.Reduction,
     kept: Sequence[tuple[Sequence[int], Tensor]],
     name: str,
-) -> list[list[int]]:
-    found = []
+) -> None:
+    """Answers and logits are those of the short sequences, and not those of the whole ones."""
+    lengths: list[int] = []
+    logits = watched(model, inputs, reduction, lengths)
+    mine = answers(model, inputs, reduction)
     for row, (places, tokens) in enumerate(kept):
         told = short_row(model, inputs, row, places, tokens)
         if name == "qwen3_vl":
-            found.append(qwen_answer(model, inputs, row, told, places))
+            answer, first = qwen_answer(model, inputs, row, told, places)
+        elif name == "gemma3":
+            answer, first = gemma_answer(model, told)
         else:
-            found.append(library_answer(model, told))
-    return found
+            answer, first = library_answer(model, told)
+        assert mine[row].tolist() == answer
+        torch.testing.assert_close(logits[row], first, atol=1e-4, rtol=1e-4)
+    whole = watched(model, inputs, settings.NO_REDUCTION, lengths)
+    assert (logits - whole).abs().max() > 1e-3  # else nothing has been shown
 
 
 def test_answers_are_the_library_s_of_the_short_sequence(
@@ -204,10 +239,7 @@ def test_answers_are_the_library_s_of_the_short_sequence(
     for count, tokens in zip(counts, features, strict=True):
         places = strided(count, int(0.3 * count + 0.5))
         kept.append((places, tokens[places]))
-    mine = answers(model, inputs, settings.StridedTokens(keep=0.3))
-    assert mine.tolist() == expected(model, inputs, kept, name)
-    whole = answers(model, inputs, settings.NO_REDUCTION)
-    assert not torch.equal(mine, whole)  # else nothing has been shown
+    check(model, inputs, settings.StridedTokens(keep=0.3), kept, name)
 
 
 def test_keeping_all_changes_no_bit(loaded: tuple[str, FamilyModel, FamilyInputs]) -> None:
@@ -303,8 +335,7 @@ def test_pooled_tokens_are_means_of_neighbours(
         means = F.avg_pool2d(grid, 2).permute(0, 2, 3, 1).flatten(0, 2)
         numbers = torch.arange(len(tokens)).view(-1, *grids[0])[:, ::2, ::2]
         kept.append((numbers.flatten().tolist(), means))
-    mine = answers(model, inputs, settings.PooledTokens(keep=0.25))
-    assert mine.tolist() == expected(model, inputs, kept, name)
+    check(model, inputs, settings.PooledTokens(keep=0.25), kept, name)
 
 
 def test_the_class_token_s_attention(
@@ -315,9 +346,13 @@ def test_the_class_token_s_attention(
     if name != "internvl3_5":
         return
     counts, features = counts_of(model, inputs), features_of(model, inputs)
-    mine = answers(model, inputs, settings.ClassAttention(keep=0.1))
-    zipped = answers(model, inputs, settings.VisionZip(keep=0.1, contextual=0))
-    assert torch.equal(mine, zipped)  # both keep what is attended to
+    attended, zipped = (
+        watched(model, inputs, reduction, [])
+        for reduction in (
+            settings.ClassAttention(keep=0.1), settings.VisionZip(keep=0.1, contextual=0),
+        )
+    )  # fmt: skip
+    assert torch.equal(attended, zipped)  # both keep what is attended to
     weights: list[Tensor] = []
     tower = model.network.model.vision_tower
     monkeypatch.setattr(tower.config, "_attn_implementation", "eager")
@@ -334,7 +369,7 @@ def test_the_class_token_s_attention(
     for tokens, of_row in zip(features, scores.split(counts), strict=True):
         best = of_row.topk(int(0.1 * len(tokens) + 0.5)).indices.sort().values.tolist()
         kept.append((best, tokens[best]))
-    assert mine.tolist() == expected(model, inputs, kept, name)
+    check(model, inputs, settings.ClassAttention(keep=0.1), kept, name)
 
 
 @pytest.mark.parametrize(
@@ -355,13 +390,12 @@ def test_operations_are_the_counter_s(
     model.token_reduction = reduction
     try:
         said = model.stage_flops(one, NEW)
-        counted = counted_flops(lambda: model.generate(one, NEW, fixed_length=True))
+        counter = Counter()
+        model.generate(one, NEW, fixed_length=True, clock=counter)
     finally:
         model.token_reduction = settings.NO_REDUCTION
-    assert said.vision is not None
-    assert said.prefill is not None
-    assert said.decode is not None
-    assert said.vision + said.prefill + said.decode == pytest.approx(counted, rel=0.02)
+    for stage in ("vision", "prefill", "decode"):
+        assert getattr(said, stage) == pytest.approx(counter.flops[stage], rel=0.02)  # type: ignore[index]
 
 
 def test_what_a_family_cannot_serve_is_a_line(tmp_path: Path) -> None:

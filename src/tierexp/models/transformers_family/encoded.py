@@ -56,7 +56,7 @@ def encode(
     rows = list(counts)
     if not class_token:
         output = network.model.get_image_features(**told, return_dict=True)
-        return EncodedRows(output, joined(output.pooler_output).split(rows))
+        return EncodedRows(output, torch.split(joined(output.pooler_output), rows))
     # The attention kernel gives no weights: they are computed from what it is given.
     attention, side, windows = _last_block(network)
     seen: dict[Any, Tensor] = {}
@@ -70,15 +70,16 @@ def encode(
         for hook in hooks:
             hook.remove()
     queries, keys = (
-        seen[part].unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for part in parts
+        seen[part].view(*seen[part].shape[:2], attention.num_heads, -1).transpose(1, 2)
+        for part in parts
     )  # (V, H, 1 + P, D)
     scores = patches_as_tokens(class_attention(queries[:, :, 0], keys), side, windows)
     means = window_means(keys[:, :, 1:].mean(dim=1), side, windows)
     return EncodedRows(
         output,
-        joined(output.pooler_output).split(rows),
-        scores.flatten().split(rows),
-        means.flatten(0, 1).split(rows),
+        torch.split(joined(output.pooler_output), rows),
+        torch.split(scores.flatten(), rows),
+        torch.split(means.flatten(0, 1), rows),
     )
 
 
