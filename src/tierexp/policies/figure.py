@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from tierexp.policies.replay_results import ReplayResults
+from tierexp.results.policy_record import point_label
 
 _LABELS = {
     "llm_vision_tokens": "vision tokens to the language model, mean per question",
@@ -46,7 +47,7 @@ def write_figure(results: ReplayResults, target: Path) -> Path:
     )  # fmt: skip
     for point in results.points:
         axes.annotate(
-            point.policy, (point.mean_cost, 100 * point.accuracy),
+            point_label(point.policy), (point.mean_cost, 100 * point.accuracy),
             xytext=(4, -12), textcoords="offset points",
         )  # fmt: skip
     axes.margins(x=0.08)  # room for the name of the dearest point
