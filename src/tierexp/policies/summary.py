@@ -74,7 +74,8 @@ def print_replay(results: ReplayResults, figure: Path | None, console: Console) 
         low, high = (100 * end for end in difference.ci95)
         console.print(
             f"at {difference.mean_cost:.1f} {unit} {100 * difference.difference:+.1f} points "
-            f"({low:+.1f} to {high:+.1f}) beside {point_label(difference.other)} at {difference.other_cost:.1f}"
+            f"({low:+.1f} to {high:+.1f}) beside {point_label(difference.other)} "
+            f"at {difference.other_cost:.1f}"
         )
     area, (low, high) = results.area, results.area.share_ci95
     console.print(
