@@ -8,7 +8,6 @@ generated ids. Knows nothing about files, tokenizers or how an image was cut int
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -218,10 +217,9 @@ class MolmoEngine:
             top_k=self.top_k,
             left=left,
         )
-        return replace(
-            flops,
-            vision=flops.vision + encoder_flops(config, self.token_reduction, views),
-            prefill=flops.prefill + deciding_flops(config, self.token_reduction, tokens),
+        return flops.with_extra(
+            vision=encoder_flops(config, self.token_reduction, views),
+            prefill=deciding_flops(config, self.token_reduction, tokens),
         )
 
     def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:

@@ -9,7 +9,6 @@ be timed, and some of its blocks can be left out. Follows "Molmo2" (2025) as far
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -164,7 +163,7 @@ class Molmo2(nn.Module):
         if self.token_reduction.method != "diverse" or kept == vision:
             return flops
         width: int = self.network.config.text_config.hidden_size
-        return replace(flops, prefill=flops.prefill + 2 * vision * vision * width)
+        return flops.with_extra(prefill=2 * vision * vision * width)
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:

@@ -7,9 +7,10 @@ can be left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from math import prod
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from tierexp.errors import ConfigError
 from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, ConfidenceMeter
-from tierexp.models.stages import UNTIMED, StageClock
+from tierexp.models.plans.plan import Grid
+from tierexp.models.stages import UNTIMED, StageClock, StageFlops
+from tierexp.models.transformers_family.flops import Lengths, stage_flops
 from tierexp.models.transformers_family.inputs import FamilyInputs, ProcessedRows
 
 
@@ -102,9 +105,16 @@ class FamilyModel(nn.Module):
             answers, batch_first=True, padding_value=self.end_ids[0]
         )
 
-    def stage_flops(self, inputs: FamilyInputs, new_tokens: int) -> None:
-        """Nobody has counted them."""
-        del inputs, new_tokens
+    def stage_flops(self, inputs: FamilyInputs, new_tokens: int) -> StageFlops:
+        """The estimated cost of one sample's answer of so many tokens, see `stage_flops`."""
+        tensors = inputs.parts[0].tensors
+        config = self.network.config
+        return stage_flops(
+            config,
+            self._decoder.config,
+            _patch_grids(tensors, config.vision_config.patch_size),
+            Lengths(tensors["input_ids"].shape[1], new_tokens),
+        )
 
     def _check(self, inputs: FamilyInputs, part: ProcessedRows) -> None:
         made = (part.tensors["input_ids"] == self.image_token).sum(dim=1).tolist()
@@ -149,6 +159,15 @@ class FamilyModel(nn.Module):
                 **tensors, generation_config=how, logits_processor=LogitsProcessorList([watch])
             )
         return ids[:, length:]
+
+
+def _patch_grids(tensors: Mapping[str, Tensor], patch: int | Sequence[int]) -> list[Grid]:
+    """Rows and columns of patches of every image that the encoder sees of one sample."""
+    if "image_grid_thw" in tensors:
+        return [(rows, cols) for _, rows, cols in tensors["image_grid_thw"].tolist()]
+    *_, height, width = pixels = tensors["pixel_values"].shape
+    side = patch if isinstance(patch, int) else patch[0]
+    return [(height // side, width // side)] * prod(pixels[:-3])
 
 
 class _Watch:
