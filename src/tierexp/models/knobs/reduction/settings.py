@@ -26,7 +26,8 @@ Method = Literal[
 METHODS: tuple[Method, ...] = get_args(Method)
 From = Literal["last", "all"]
 """Whose attention counts: that of the prompt's last token, or of all tokens."""
-_AMOUNTS = ("keep", "tokens", "match")
+AMOUNTS = ("keep", "tokens", "match")
+"""Ways to say how many tokens are kept."""
 Sizes = Callable[[], Iterable[tuple[int, int]]]
 """Gives (height, width) of images; asked only where they matter."""
 
@@ -54,7 +55,7 @@ class Reduction:
     match: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("keep", "tokens", "match") if getattr(self, name) is not None]
+        given = [name for name in AMOUNTS if getattr(self, name) is not None]
         if len(given) != 1:
             ways = "reduction.keep=0.5, reduction.tokens=357 or reduction.match=low"
             allowed = f"exactly one of {ways}, there is {' and '.join(given) or 'none'}"
@@ -79,7 +80,7 @@ class Reduction:
         amount = (
             f"{100 * self.keep:g}%" if self.keep is not None else f"{self.tokens or self.match}"
         )
-        others = [field for field in fields(self) if field.name not in _AMOUNTS]
+        others = [field for field in fields(self) if field.name not in AMOUNTS]
         changed = [f for f in others if getattr(self, f.name) != f.default]
         return ",".join(
             [f"{self.method}:{amount}", *(f"{f.name}={getattr(self, f.name)}" for f in changed)]
@@ -174,7 +175,7 @@ class NoReduction(Reduction):
     method: ClassVar[Method] = "none"
 
     def __post_init__(self) -> None:
-        for name in ("keep", "tokens", "match"):
+        for name in AMOUNTS:
             if getattr(self, name) is not None:
                 allowed = (
                     f"null with reduction=none; reduction=METHOD is one of {', '.join(METHODS[1:])}"
@@ -368,5 +369,5 @@ def recorded_reduction(config: Mapping[str, Any] | None, label: object) -> Reduc
         return NO_REDUCTION
     method, _, amount = str(label).partition(" ")
     found = reduction_written(f"{method}:{amount.replace(' ', '')}")
-    others = {k: v for k, v in (config or {}).items() if k not in (*_AMOUNTS, "_target_")}
+    others = {k: v for k, v in (config or {}).items() if k not in (*AMOUNTS, "_target_")}
     return replace(found, **others)
