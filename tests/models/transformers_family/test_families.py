@@ -25,12 +25,15 @@ from tests.support.fakes import PlainImages
 from tests.support.flop_counter import Counter
 from tierexp.errors import TierexpError
 from tierexp.models.plans.preprocessing import SizedImage
+from tierexp.models.plans.registry import preset
+from tierexp.models.plans.token_tiers import family_tier
 from tierexp.models.stages import StageFlops
 from tierexp.models.transformers_family.flops import Lengths, stage_flops
 from tierexp.models.transformers_family.inputs import FamilyInputBuilder, FamilyInputs, FamilyRow
 from tierexp.models.transformers_family.model import FamilyModel
 from tierexp.models.transformers_family.source import FamilyCheckpoint
 from tierexp.results.files import load_results
+from tierexp.tiers.files import load_tier
 
 FAMILIES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     # Writer, tier, image processor.
@@ -238,6 +241,29 @@ def test_what_nobody_can_count_stays_empty() -> None:
     assert stage_flops(other, text, grids, lengths) == replace(known, vision=None)
     unknown = transformers.AriaConfig()
     assert stage_flops(unknown, text, grids, lengths) == replace(known, vision=None)
+
+
+def test_a_run_counts_what_a_reduction_leaves(tmp_path: Path) -> None:
+    """Matched to the family's own low tier, which is none of Molmo's."""
+    checkpoint = tmp_path / "checkpoint"
+    checkpoints.qwen3_vl(checkpoint)
+    outcome = run(
+        "qwen3_vl", checkpoint, tmp_path, "tier=medium", "reduction=stride", "reduction.match=low"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    (path,) = (tmp_path / "out").glob("*_tier-*.json")
+    results = load_results(path)
+    geometry = preset("qwen3_vl").geometry
+    tier = family_tier(geometry, load_tier("low"))
+    low = [tier.plan_many([h], [w]).choices[int(tier.plan_many([h], [w]).chosen[0])]
+           for (h, w), *_ in SAMPLES]  # fmt: skip
+    mean = int(np.mean([choice.plan.vision_tokens for choice in low]) + 0.5)
+    for sample in results.per_sample_results:
+        assert sample.llm_vision_tokens == mean < sample.unreduced_vision_tokens
+    assert results.knobs["reduction"] == f"stride {mean}"
+    refused = run("qwen3_vl", checkpoint, tmp_path, "reduction=merge", "reduction.keep=0.5")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "one of none, random, stride, pool, diverse for model=" in refused.err
 
 
 def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> None:

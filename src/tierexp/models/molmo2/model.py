@@ -17,6 +17,7 @@ from transformers import DynamicCache, Molmo2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.molmo2.flops import stage_flops
 from tierexp.models.molmo2.pooling import pooled_patches
@@ -160,10 +161,8 @@ class Molmo2(nn.Module):
             new_tokens=new_tokens,
             num_active_blocks=self.num_active_blocks,
         )
-        if self.token_reduction.method != "diverse" or kept == vision:
-            return flops
         width: int = self.network.config.text_config.hidden_size
-        return flops.with_extra(prefill=2 * vision * vision * width)
+        return flops.with_extra(prefill=comparing_flops(self.token_reduction, vision, width))
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:

@@ -21,12 +21,15 @@ from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
 from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.knobs.knob import Knob, ModelFacts
-from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
+from tierexp.models.knobs.reduction.source import ReducingSource
+from tierexp.models.knobs.source import DEFAULT_KNOBS
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import FamilyPreprocessing
 from tierexp.models.plans.registry import families, family, family_of_type, preset
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
+from tierexp.models.transformers_family.methods import methods_of
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.threshold import Threshold
@@ -58,7 +61,7 @@ class FamilyTokenizer:
 
 
 @dataclass(frozen=True)
-class FamilyCheckpoint(KnobbedSource):
+class FamilyCheckpoint(ReducingSource):
     """A checkpoint folder as released.
 
     Args:
@@ -69,6 +72,7 @@ class FamilyCheckpoint(KnobbedSource):
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
         dtype: Of the weights and activations.
+        reduction: Which vision tokens the decoder reads; the group `reduction`.
 
     Raises:
         ConfigError: A value that cannot work, or the extra `families` is not installed.
@@ -80,6 +84,7 @@ class FamilyCheckpoint(KnobbedSource):
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    reduction: Reduction = NO_REDUCTION
     _of: Family = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +94,7 @@ class FamilyCheckpoint(KnobbedSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
+        self.check_reduction(methods_of(str(self._of.model_type)), self.name)
 
     def _found_family(self) -> Family:
         """The family that is named, or that the folder is of.

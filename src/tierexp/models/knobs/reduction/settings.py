@@ -112,15 +112,18 @@ class Reduction:
         Raises:
             ConfigError: More tokens are asked for than an image has.
         """
+        if self.keep is not None:
+            return self
         every = list(sizes())
-        if not every or self.keep is not None:
+        tokens = _llm_tokens(every, preprocessing)
+        if not len(tokens):
             return self
         settled = self
         if self.match is not None:
             tier = replace(preprocessing, tier=load_tier(self.match))
             mean = float(np.mean(_llm_tokens(every, tier)))
             settled = replace(self, match=None, tokens=int(mean + 0.5))
-        fewest = int(_llm_tokens(every, preprocessing).min())
+        fewest = int(tokens.min())
         if settled.tokens is not None and settled.tokens > fewest:
             key = "tokens" if self.match is None else "match"
             mean_text = "" if self.match is None else f", and {self.match} has {settled.tokens}"
@@ -164,8 +167,13 @@ def with_reduction(source: Any, reduction: Reduction) -> Any:
 
 
 def _llm_tokens(sizes: list[tuple[int, int]], preprocessing: Preprocessing) -> NDArray[np.int64]:
-    heights, widths = np.array(sizes).T
-    return preprocessing.select_many(heights, widths).llm_vision_tokens(preprocessing.geometry)
+    """(N,) vision tokens of every image; none of one that the model's processor does not take."""
+    of_size = {}
+    for size in set(sizes):
+        selection = preprocessing.select(*size)
+        taken = selection.tiling != (0, 0)
+        of_size[size] = preprocessing.llm_vision_tokens(selection, size) if taken else None
+    return np.array([of_size[size] for size in sizes if of_size[size] is not None], np.int64)
 
 
 @dataclass(frozen=True)
