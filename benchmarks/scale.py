@@ -1,8 +1,8 @@
 """Time and memory of everything but the model, as a data set grows to the size of VQA v2.
 
 Run `python benchmarks/scale.py [--sizes 1000,10000] [--before DIR] [--report]`. The data set has
-VQA v2's shape: five questions or so about each image (214,354 about 40,504), ten answers a question;
-the images are a few hundred small photographs' worth of noise, under as many names as there are
+VQA v2's shape: five questions or so about each image (214,354 about 40,504), ten answers each; the
+images are a few hundred small photographs' worth of noise, under as many names as there are
 images. The model is a stub that answers at once. Each run is a process of its own: its seconds from
 enter to result, its peak memory, and how both grow from size to size. `--before` runs an older
 commit, checked out there, on the same data; `--report` makes the page about seven such runs of the
@@ -29,13 +29,17 @@ PICTURES, QUESTIONS_AN_IMAGE = 300, 214_354 / 40_504
 RUNS = 7
 
 STUB = """
+import runpy
 import sys
 import torch
-from tierexp.commands import run_eval
-from tierexp.models.molmo.engine import MolmoEngine
+try:
+    from tierexp.models.molmo.engine import MolmoEngine
+except ImportError:  # older commits
+    from tierexp.models.molmo.model import Molmo as MolmoEngine
 
 def generate(self, inputs, max_new_tokens, **wanted):
-    rows, vocabulary = len(inputs.input_ids), self.network.config.decoder.vocab_size
+    config = getattr(self, "network", self).config
+    rows, vocabulary = len(inputs.input_ids), config.decoder.vocab_size
     token = torch.full((rows,), self.end_of_text_id)
     observer = wanted.get("observer")
     if hasattr(observer, "chosen"):
@@ -44,7 +48,9 @@ def generate(self, inputs, max_new_tokens, **wanted):
 
 MolmoEngine.generate = generate
 if __name__ == "__main__":  # workers that are started anew import this file, too
-    run_eval()
+    tree = sys.argv.pop(1)
+    sys.path.insert(0, tree)
+    runpy.run_path(f"{tree}/eval.py", run_name="__main__")
 """
 
 
@@ -103,7 +109,7 @@ def make_questions(folder: Path, size: int) -> Path:
         for number in range(size):
             image = images[int(number / QUESTIONS_AN_IMAGE)].name
             entry = {"id": str(number), "image": image, "answers": answers,
-                     "question": f"What is the man number {number} doing with his hat?"}  # fmt: skip
+                     "question": f"What does man number {number} do with his hat?"}  # fmt: skip
             file.write(json.dumps(entry) + "\n")
     return path
 
@@ -113,7 +119,7 @@ def evaluated(tree: Path, questions: Path, output: Path, workers: int) -> Spent:
     script = questions.parent / "stub.py"
     script.write_text(STUB, encoding="utf-8")
     command = [
-        sys.executable, str(script), "tier=low", "data=folder", f"data.path={questions}",
+        sys.executable, str(script), str(tree), "tier=low", "data=folder", f"data.path={questions}",
         "data.score=vqa", "data.batch_size=32", f"data.num_workers={workers}", "logger=none",
         "trainer=cpu", f"output_dir={output}",
     ]  # fmt: skip
