@@ -267,7 +267,7 @@ def measure(job: Job, implementation: str) -> dict[str, object]:
         generate: Callable[..., Tensor] = Straightforward(job.model).generate
         batches, rows = one_by_one(job)
     else:
-        job.model.compile_vision(implementation.endswith("compiled"))
+        job.model.encode_with("compile" if implementation.endswith("compiled") else "eager")
         generate, batches, rows = job.model.generate, job.batches, job.rows
     start = time.perf_counter()
     for inputs in {inputs.crops.shape[:2]: inputs for inputs in batches}.values():  # warm up

@@ -338,7 +338,7 @@ REFUSED: list[tuple[str, str]] = [
     ("model.block_policy=x", "one of first, last_skipped"),
     ("model.dtype=x", "one of auto, float32, bfloat16"),
     ("model.dtype=float16", "one of auto, float32, bfloat16"),
-    ("model.compile=yes", "true or false"),
+    ("model.backend=tensorrt", "eager, compile"),
     ("model.checkpoint=nope", "nope"),
     ("model.checkpoint=", "text that is not empty"),
     ("model.checkpoint=null", "model.checkpoint=None"),

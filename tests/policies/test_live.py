@@ -114,6 +114,8 @@ def test_the_points_are_tiers(files: Path) -> None:
     assert [point.tier for point in policy.points] == [load_tier(name) for name in POINTS]
     point = live.operating_point("low top_k=1 num_active_blocks=3")
     assert point.knobs == {"top_k": 1, "num_active_blocks": 3}
+    of_others = live.operating_point("low heat=0.5 cold=None wet=True way=up")
+    assert of_others.knobs == {"heat": 0.5, "cold": None, "wet": True, "way": "up"}
 
 
 def test_a_point_that_throws_tokens_away_is_planned_with_those_it_keeps(

@@ -12,10 +12,12 @@ import pytest
 from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, with_metrics
 from tierexp.errors import DataError
 from tierexp.report.page import write_report
+from tierexp.report.points_figure import points_curve
 from tierexp.report.reduction_figure import reduction_curve
 from tierexp.report.reductions import HEAD, method_of, rival_rows, rivals
 from tierexp.results.aggregate import aggregate
 from tierexp.results.files import write_results
+from tierexp.results.latency import SampleLatency
 from tierexp.results.schema import EvaluationResults
 
 TASKS = ["read", "read", "count", "count"]
@@ -62,6 +64,61 @@ def test_each_is_beside_the_tier_closest_in_tokens() -> None:
     low, high = diverse.difference.ci95
     # Of four images two differ by one and minus one, and one by one more: any mean of four draws.
     assert -1 <= low < 0.25 < high <= 1
+
+
+def test_points_are_compared_where_the_other_knobs_are_the_same() -> None:
+    few = {"top_k": 1, "num_active_blocks": 14}
+    low, diverse = with_knobs(run("low", 357, [1, 1, 1, 1]), few), with_knobs(DIVERSE, few)
+    runs = [LOW, HIGH, DIVERSE, low, diverse]
+    found = {(one.reduced_tier, one.tier): one for one in rivals(runs)}
+    assert set(found) == {
+        ("high · top 8", "low · top 8"), ("high · top 1", "low · top 1"),
+    }  # fmt: skip
+    assert found["high · top 8", "low · top 8"].difference.mean == pytest.approx(0.25)
+    assert found["high · top 1", "low · top 1"].difference.mean == pytest.approx(-0.25)
+    # Split by the smallest tier of the same setting, which answers all.
+    assert found["high · top 1", "low · top 1"].easy == 0.75
+    assert found["high · top 1", "low · top 1"].hard is None
+    names = [row[0] for row in rival_rows(runs)]
+    assert names == [
+        "tier low · top 1", "diverse of high · top 1", "tier low · top 8",
+        "diverse of high · top 8", "tier high · top 8",
+    ]  # fmt: skip
+
+
+def with_knobs(results: EvaluationResults, knobs: dict[str, int]) -> EvaluationResults:
+    return replace(
+        results, knobs=dict(knobs), top_k=knobs["top_k"],
+        num_active_blocks=knobs["num_active_blocks"],
+    )  # fmt: skip
+
+
+def test_every_point_and_the_best_are_drawn() -> None:
+    few = with_knobs(run("low", 357, [0, 0, 1, 0]), {"top_k": 1, "num_active_blocks": 3})
+    axes = points_curve([HIGH, LOW, DIVERSE, RANDOM, few]).axes[0]
+    drawn = axes.collections[0].get_offsets()
+    expected = [[1213, 100], [357, 50], [360, 75], [1000, 25], [357, 25]]
+    assert np.asarray(drawn).tolist() == expected
+    best = np.column_stack(axes.lines[0].get_data()).tolist()
+    assert best == [[357, 50], [360, 75], [1213, 100]]
+    assert "tokens" in axes.get_xlabel()
+
+
+def test_points_are_drawn_by_operations_where_all_were_counted() -> None:
+    points = [with_flops(LOW, 2e9), with_flops(DIVERSE, 5e9)]
+    axes = points_curve(points).axes[0]
+    assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[2, 50], [5, 75]]
+    assert "operations" in axes.get_xlabel()
+    assert "tokens" in points_curve([points[0], DIVERSE]).axes[0].get_xlabel()
+    with pytest.raises(DataError, match="two"):
+        points_curve([LOW])
+
+
+def with_flops(results: EvaluationResults, total: float) -> EvaluationResults:
+    half, quarter = int(total / 2), int(total / 4)
+    timed = SampleLatency(1.0, 1.0, 1.0, 1.0, 3.0, 2, half, quarter, quarter)
+    samples = tuple(replace(s, latency=timed) for s in results.per_sample_results)
+    return replace(results, per_sample_results=samples)
 
 
 def test_samples_are_split_by_what_the_smallest_tier_answers() -> None:

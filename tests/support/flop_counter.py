@@ -39,4 +39,4 @@ class Counter:
     def stage(self, name: Stage) -> Iterator[None]:
         with FlopCounterMode(display=False, custom_mapping=UNCOUNTED) as counter:
             yield
-        self.flops[name] = counter.get_total_flops()
+        self.flops[name] = self.flops.get(name, 0) + counter.get_total_flops()

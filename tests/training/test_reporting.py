@@ -55,7 +55,7 @@ def test_a_phase_with_longer_steps_is_noticed() -> None:
 
 
 def test_validations_are_counted_apart_and_those_to_come_are_in_the_time_left() -> None:
-    """100 steps of 2 s, validated every 10: after 20 steps 80 of them and 8 validations are left."""
+    """100 steps of 2 s, a validation after every 10: after 20 steps 80 and 8 of them are left."""
     clock = Clock()
     pace = Pace(validation_every=10, clock=clock)
     for _ in range(2):

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 
 
 def written_overrides() -> dict[str, object]:
@@ -21,6 +22,20 @@ def written_overrides() -> dict[str, object]:
     if not HydraConfig.initialized():
         return {}
     return overrides_of(HydraConfig.get().overrides.task)
+
+
+def varies(key: str) -> bool:
+    """Whether the run at hand is one of a sweep in which a key is not the same for all.
+
+    Args:
+        key: Of a setting, or a group.
+    """
+    if not HydraConfig.initialized():
+        return False
+    hydra = HydraConfig.get()
+    # Where a sweep begins, what its runs have in common is left out of their names.
+    common = hydra.job.config.override_dirname.exclude_keys
+    return hydra.mode == RunMode.MULTIRUN and key in written_overrides() and key not in common
 
 
 def overrides_of(arguments: Sequence[str]) -> dict[str, object]:

@@ -22,6 +22,7 @@ from tierexp.config.build import (
     unknown_key,
 )
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.written import varies
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
@@ -30,7 +31,13 @@ from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.policy_budget import check_policy
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.knobs.reduction.point import at_point
-from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction, with_reduction
+from tierexp.models.knobs.reduction.settings import (
+    AMOUNTS,
+    NO_REDUCTION,
+    NoReduction,
+    Reduction,
+    with_reduction,
+)
 from tierexp.models.knobs.source import read_source
 from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
@@ -137,7 +144,7 @@ def read_setup(
     dataset = _dataset(config, source, {} if datasets is None else datasets)
     _refuse_long_names(dataset.name, policy.name)
     resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
-    reduction: Reduction = build(config, "reduction") if "reduction" in keys else NO_REDUCTION
+    reduction = _reduction(config) if "reduction" in keys else NO_REDUCTION
     _refuse_second_reduction(policy, reduction)
     reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
     source = with_reduction(source, reduction) if "reduction" in keys else source
@@ -167,6 +174,22 @@ def _unknown_data(source: ModelSource, dataset: str) -> list[str]:
         f"model {source.name} has seen {known}'s generated pictures alone (codes, shapes, plates, "
         "colours): its answers about others are guesses; tokens, times and tilings are as they are"
     ]
+
+
+def _reduction(config: DictConfig) -> Reduction:
+    """The group `reduction`. Where a sweep tries several methods and none, the others' number of
+    tokens is nothing to the latter.
+    """
+    group, unread = config.reduction, list[str]()
+    if has_target(config, "reduction", NoReduction) and varies("reduction"):
+        unread = [name for name in AMOUNTS if group.get(name) is not None]
+    for name in unread:
+        if varies(f"reduction.{name}"):
+            allowed = "without none, which would run once for each: reduction.keep=1 is the same"
+            raise ConfigError("reduction", "none", allowed)
+        group[name] = None
+    reduction: Reduction = build(config, "reduction")
+    return reduction
 
 
 def _refuse_second_reduction(policy: Policy, reduction: Reduction) -> None:

@@ -43,7 +43,8 @@ UNTIMED = Untimed()
 
 @dataclass(frozen=True)
 class StageFlops:
-    """Estimated floating-point operations; a multiplication and its addition are two.
+    """Estimated floating-point operations; a multiplication and its addition are two. None where
+    nobody knows how a stage computes.
 
     Args:
         vision: Of encoding a prompt's crops.
@@ -51,6 +52,14 @@ class StageFlops:
         decode: Of the tokens after the answer's first.
     """
 
-    vision: int
-    prefill: int
-    decode: int
+    vision: int | None
+    prefill: int | None
+    decode: int | None
+
+    def with_extra(self, vision: int = 0, prefill: int = 0) -> StageFlops:
+        """The same with more operations in the stages that are known."""
+        return StageFlops(
+            None if self.vision is None else self.vision + vision,
+            None if self.prefill is None else self.prefill + prefill,
+            self.decode,
+        )

@@ -8,6 +8,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -253,13 +254,19 @@ def operating_point(name: str) -> OperatingPoint:
         ConfigError: There is no such tier, or no such reduction.
     """
     tier, *settings = name.split()
-    knobs: dict[str, object] = {}
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        knobs[key] = None if value == "None" else int(value) if value.isdecimal() else value
+    written = (setting.partition("=") for setting in settings)
+    knobs = {key: _value(text) for key, _, text in written}
     point = OperatingPoint(name, load_tier(tier), knobs)
     reduction_of(point)
     return point
+
+
+def _value(text: str) -> object:
+    """A knob's value as names have it, `str` of what it was."""
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _look(samples: Sequence[SampleView]) -> Mapping[str, Regions]:

@@ -127,7 +127,13 @@ def runs_table(runs: Sequence[ComparedRun]) -> Table:
     table = Table(title="comparison", title_justify="left", box=SQUARE)
     table.add_column("tier", no_wrap=True)
     columns = varying(runs)
-    metrics = {m.name: m for run in runs for m in run.metrics if m.tables == "all"}
+    reduced = any("reduction" in run.other_knobs for run in runs)
+    metrics = {
+        m.name: m
+        for run in runs
+        for m in run.metrics
+        if m.tables == "all" or (reduced and m.name == "llm_vision_tokens")
+    }
     scored = any(run.accuracy is not None for run in runs)
     timed = any(run.total_ms is not None for run in runs)
     titles = [*columns, *(metric.title for metric in metrics.values())]

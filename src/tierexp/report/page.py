@@ -34,8 +34,9 @@ from tierexp.report.page_tables import (
     table,
     target_tables,
 )
+from tierexp.report.points_figure import points_curve
 from tierexp.report.reduction_figure import reduction_curve
-from tierexp.report.reductions import HEAD, rival_rows, rivals
+from tierexp.report.reductions import HEAD, one_setting, rival_rows, rivals
 from tierexp.report.summary import score_text
 from tierexp.report.varying import comparable_results, labels_of
 from tierexp.results.files import complete_results, load_results, model_free_results, runs_in
@@ -216,7 +217,12 @@ def _drawings(runs: Runs) -> Iterator[Drawing]:
             "accuracy_tokens", "Accuracy against the vision tokens that were selected.",
             lambda: accuracy_curve(runs, runs[0].chance),
         )  # fmt: skip
-    if rivals(runs):
+    elif len(runs) > 1:
+        yield Drawing(
+            "points", "Operating points; those with names are beaten by no other.",
+            lambda: points_curve(runs),
+        )  # fmt: skip
+    if one_setting(runs) and rivals(runs):
         yield Drawing(
             "reductions", "Tiers, and tokens of a tier thrown away or merged.",
             lambda: reduction_curve(runs),

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tierexp.models.knobs.reduction import settings
+from tierexp.report.compared import compared
+from tierexp.report.varying import run_labels
 from tierexp.results.intervals import combined_interval
 from tierexp.results.schema import EvaluationResults, SampleResult
 
+GROUP = "reduction"
+"""Of a configuration, and knob in results."""
 ANSWERED = 0.5
 """The score from which on a sample counts as answered."""
 Runs = Sequence[EvaluationResults]
@@ -50,8 +54,8 @@ class Rival:
 
     Args:
         method: Of the reduction.
-        reduced_tier: The tier that was reduced.
-        tier: Without a reduction, the closest in tokens.
+        reduced_tier: The tier that was reduced, and other knobs where runs differ in them.
+        tier: Without a reduction, the closest in tokens of those whose other knobs are the same.
         tokens: What is left to the language model, on average.
         tier_tokens: The same of the tier.
         accuracy: Of the reduced run.
@@ -76,7 +80,7 @@ class Rival:
 
 def method_of(run: EvaluationResults) -> str:
     """The method of reduction of a run; `none` where its settings name none."""
-    group = run.provenance.config.get("reduction")
+    group = run.provenance.config.get(GROUP)
     target = str(group.get("_target_", "")) if isinstance(group, dict) else ""
     kind = getattr(settings, target.rpartition(".")[2], None)
     if isinstance(kind, type) and issubclass(kind, settings.Reduction):
@@ -96,43 +100,75 @@ def rivals(runs: Runs) -> list[Rival]:
     Args:
         runs: Of one data set and model. Empty without a run of either kind.
     """
-    plain = plain_runs(runs)
-    found = [run for run in runs if run.accuracy is not None and method_of(run) != "none"]
-    if not plain:
-        return []
-    beside = [
-        _beside(run, min(plain, key=lambda tier: abs(tokens_of(tier) - tokens_of(run))), plain[0])
-        for run in found
-    ]
-    kept = [rival for rival in beside if rival is not None]
-    return sorted(kept, key=lambda rival: (rival.tier_tokens, -rival.accuracy))
+    shown = [run for run in runs if run.accuracy is not None]
+    labels = run_labels([compared(run) for run in shown], besides=GROUP)
+    plain = [(run, label) for run, label in zip(shown, labels, strict=True) if _is_plain(run)]
+    found = []
+    for run, label in zip(shown, labels, strict=True):
+        alike = [entry for entry in plain if _other_knobs(entry[0]) == _other_knobs(run)]
+        if not _is_plain(run) and alike:
+            found.append(_beside(run, label, alike))
+    kept = [rival for rival in found if rival is not None]
+    return sorted(kept, key=lambda rival: (rival.tier_tokens, rival.tier, -rival.accuracy))
+
+
+def _is_plain(run: EvaluationResults) -> bool:
+    return method_of(run) == "none"
+
+
+def one_setting(runs: Runs) -> bool:
+    """Whether the model's other knobs are the same in all runs."""
+    return len({repr(_other_knobs(run)) for run in runs}) == 1
+
+
+def _other_knobs(run: EvaluationResults) -> tuple[object, ...]:
+    """What the model was set to, besides the reduction."""
+    others = {name: value for name, value in run.other_knobs.items() if name != GROUP}
+    return run.top_k, run.num_active_blocks, others
 
 
 def _beside(
-    run: EvaluationResults, tier: EvaluationResults, smallest: EvaluationResults
+    run: EvaluationResults, label: str, tiers: Sequence[tuple[EvaluationResults, str]]
 ) -> Rival | None:
-    """None where the runs share no sample."""
+    """None where the runs share no sample.
+
+    Args:
+        run: Any.
+        label: Its name in tables.
+        tiers: Without a reduction, with their names.
+    """
+    tier, name = min(tiers, key=lambda entry: abs(tokens_of(entry[0]) - tokens_of(run)))
     pairs = _pairs(tier, run)
     if not pairs:
         return None
-    answered = {s.sample_id: s.accuracy >= ANSWERED for s in smallest.per_sample_results}
-    easy, hard = (
-        [s.accuracy for s in run.per_sample_results if answered.get(s.sample_id) is kind]
-        for kind in (True, False)
-    )
+    smallest, _ = min(tiers, key=lambda entry: tokens_of(entry[0]))
+    easy, hard = _split(run, smallest)
     tasks = sorted({sample.task for _, sample in pairs})
     return Rival(
         method=method_of(run),
-        reduced_tier=run.tier,
-        tier=tier.tier,
+        reduced_tier=label,
+        tier=name,
         tokens=tokens_of(run),
         tier_tokens=tokens_of(tier),
         accuracy=run.accuracy or 0.0,
         difference=_difference(pairs),
         by_task={task: _difference([p for p in pairs if p[1].task == task]) for task in tasks},
-        easy=float(np.mean(easy)) if easy else None,
-        hard=float(np.mean(hard)) if hard else None,
+        easy=easy,
+        hard=hard,
     )
+
+
+def _split(
+    run: EvaluationResults, smallest: EvaluationResults
+) -> tuple[float | None, float | None]:
+    """Accuracy on the samples that the smallest tier answers, and on the others."""
+    answered = {s.sample_id: s.accuracy >= ANSWERED for s in smallest.per_sample_results}
+    parts = [
+        [s.accuracy for s in run.per_sample_results if answered.get(s.sample_id) is kind]
+        for kind in (True, False)
+    ]
+    easy, hard = (float(np.mean(scores)) if scores else None for scores in parts)
+    return easy, hard
 
 
 def _pairs(
@@ -163,29 +199,28 @@ HEAD = (
 
 def rival_rows(runs: Runs) -> list[tuple[str, ...]]:
     """The cells of a table, under `HEAD`: tiers and the methods that are compared with them."""
-    plain, found = plain_runs(runs), rivals(runs)
+    found = rivals(runs)
     if not found:
         return []
+    shown = [run for run in runs if run.accuracy is not None]
+    labels = run_labels([compared(run) for run in shown], besides=GROUP)
+    plain = [(run, label) for run, label in zip(shown, labels, strict=True) if _is_plain(run)]
     rows: list[tuple[str, ...]] = []
-    for tier in plain:
-        answered = "100.0 %", "0.0 %"
-        beside = answered if tier is plain[0] else _split(tier, plain[0])
-        name = f"tier {tier.tier}"
-        rows.append((name, f"{tokens_of(tier):.0f}", _percent(tier.accuracy), "", *beside))
+    for tier, label in sorted(plain, key=lambda entry: (tokens_of(entry[0]), entry[1])):
+        alike = [run for run, _ in plain if _other_knobs(run) == _other_knobs(tier)]
+        split = map(_percent, _split(tier, min(alike, key=tokens_of)))
+        rows.append(
+            (f"tier {label}", f"{tokens_of(tier):.0f}", _percent(tier.accuracy), "", *split)
+        )
         rows += [
             (
                 f"{one.method} of {one.reduced_tier}", f"{one.tokens:.0f}", _percent(one.accuracy),
                 one.difference.points, _percent(one.easy), _percent(one.hard),
             )
             for one in found
-            if one.tier == tier.tier
+            if one.tier == label
         ]  # fmt: skip
     return rows
-
-
-def _split(run: EvaluationResults, smallest: EvaluationResults) -> tuple[str, str]:
-    rival = _beside(run, run, smallest)
-    return ("-", "-") if rival is None else (_percent(rival.easy), _percent(rival.hard))
 
 
 def _percent(share: float | None) -> str:

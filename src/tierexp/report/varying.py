@@ -14,7 +14,8 @@ from tierexp.results.schema import EvaluationResults
 
 _ELSEWHERE = (
     "latency.", "seed", "data.batch_size", "data.on_error", "model.name", "model.top_k",
-    "model.num_active_blocks", "model.knobs.",
+    "model.num_active_blocks", "model.knobs.", "reduction.keep", "reduction.tokens",
+    "reduction.match",
 )  # fmt: skip
 """Settings that are facts already, that have places of their own, or that no answer depends on."""
 _SHORT = {"top_k": "top {}", "num_active_blocks": "{} blocks"}
@@ -70,9 +71,18 @@ def comparable_results(runs: Sequence[EvaluationResults]) -> bool:
     return comparable([as_compared(run) for run in runs])
 
 
-def run_labels(runs: Runs) -> list[str]:
-    """For each run its tier, and whatever else differs between them."""
-    columns = varying(runs)
+def run_labels(runs: Runs, besides: str = "") -> list[str]:
+    """For each run its tier, and whatever else differs between them.
+
+    Args:
+        runs: In any order.
+        besides: A knob that is told elsewhere, with its settings.
+    """
+    columns = {
+        name: values
+        for name, values in varying(runs).items()
+        if not besides or name.partition(".")[0] != besides
+    }
     return [
         " · ".join(
             [run.tier]

@@ -291,7 +291,7 @@ class EvaluationResults(ReadColumns):
         blocks = "none" if self.num_active_blocks is None else self.num_active_blocks
         name = f"{task}_tier-{self.tier}_crops{crops}_topk{top_k}_blocks{blocks}"
         for knob, value in self.other_knobs.items():
-            name += f"_{knob}-{value}".replace("%", "")
+            name += f"_{knob}-{value}".replace(" %", "pct")
         return re.sub(r"[^\w.-]+", "-", name) + ".json"
 
 

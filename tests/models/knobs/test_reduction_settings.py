@@ -68,7 +68,7 @@ def test_a_share_asks_for_no_sizes() -> None:
         (["reduction=merge", "reduction.match=lo"], ["'lo'", "low, medium"]),
         (["reduction=merge", "reduction.tokens=9999"], ["reduction.tokens=9999", "at most"]),
         (["reduction=merge", "reduction.match=high"], ["reduction.match='high'", "at most"]),
-        (["reduction=none", "+reduction.keep=0.5"], ["reduction.keep=0.5", "reduction=none"]),
+        (["reduction=none", "reduction.keep=0.5"], ["reduction.keep=0.5", "reduction=none"]),
         (
             ["reduction=text", "reduction.keep=0.5", "reduction.block=4"],
             ["reduction.block=4", "at most 3"],

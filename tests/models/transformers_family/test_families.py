@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,17 @@ from transformers import AutoModelForImageTextToText
 from tests.support import random_checkpoints as checkpoints
 from tests.support.command_line import ARGUMENTS, TESTS, Outcome, run_eval
 from tests.support.fakes import PlainImages
+from tests.support.flop_counter import Counter
 from tierexp.models.plans.preprocessing import SizedImage
-from tierexp.models.transformers_family.inputs import FamilyInputBuilder, FamilyRow
+from tierexp.models.plans.registry import preset
+from tierexp.models.plans.token_tiers import family_tier
+from tierexp.models.stages import StageFlops
+from tierexp.models.transformers_family.flops import Lengths, stage_flops
+from tierexp.models.transformers_family.inputs import FamilyInputBuilder, FamilyInputs, FamilyRow
 from tierexp.models.transformers_family.model import FamilyModel
 from tierexp.models.transformers_family.source import FamilyCheckpoint
 from tierexp.results.files import load_results
+from tierexp.tiers.files import load_tier
 
 FAMILIES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     # Writer, tier, image processor.
@@ -80,7 +87,7 @@ def test_an_evaluation(family: tuple[str, Path], tmp_path: Path) -> None:
         assert sample.latency is not None
         assert sample.latency.T_vision_total > 0
     assert results.latency.stages.keys() >= {"T_vision_total", "T_LLM_prefill", "T_total"}
-    assert results.latency.flops_mean == {}
+    assert results.latency.flops_mean.keys() == {"flops_vision", "flops_prefill", "flops_decode"}
 
 
 def test_what_reaches_the_model_is_the_processor_s(
@@ -154,11 +161,80 @@ def processed(processor: Any, rows: list[Any], name: str) -> dict[str, torch.Ten
     return {key: value for key, value in made.items() if isinstance(value, torch.Tensor)}
 
 
+def source_of(name: str, checkpoint: Path) -> FamilyCheckpoint:
+    key = {"internvl3_5": "internvl", "llava_onevision": "llava_ov"}
+    return FamilyCheckpoint(str(checkpoint), name, key.get(name, name))
+
+
+def one_crop(source: FamilyCheckpoint, question: str) -> FamilyInputs:
+    """A square image of noise that the family does not divide."""
+    side = {"internvl": 448, "llava_ov": 384}.get(source.family, 896)
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    plan = source.preset.geometry.plan(side, side)
+    builder = source.inputs()
+    assert isinstance(builder, FamilyInputBuilder)
+    row = FamilyRow(SizedImage(pixels, (), plan.vision_tokens, plan.marks, 1.0), question)
+    return builder.collate([row])
+
+
+def test_operations_are_those_that_torch_counts(family: tuple[str, Path]) -> None:
+    source = source_of(*family)
+    model = source.load(torch.device("cpu"))
+    assert isinstance(model, FamilyModel)
+    inputs = one_crop(source, "a question of some words?")
+    for blocks in (range(3), (0, 2)):
+        model.run_blocks(blocks)
+        counter = Counter()
+        model.generate(inputs, 9, clock=counter, fixed_length=True)
+        estimated = model.stage_flops(inputs, 9)
+        assert counter.flops.keys() == {"vision", "prefill", "decode"}
+        for stage, counted in counter.flops.items():
+            assert getattr(estimated, stage) == pytest.approx(counted, rel=0.02), stage
+        assert model.stage_flops(inputs, 1).decode == 0
+
+
+def test_what_nobody_can_count_stays_empty() -> None:
+    """Experts in the language model; an encoder of another kind; a family of another kind."""
+    text = transformers.Qwen3Config(hidden_size=32, num_hidden_layers=1)
+    config = transformers.InternVLConfig(text_config=text)
+    lengths, grids = Lengths(300, 5), [(32, 32)]
+    known = stage_flops(config, text, grids, lengths)
+    experts = transformers.Qwen3MoeConfig(hidden_size=32, num_hidden_layers=1)
+    assert stage_flops(config, experts, grids, lengths) == StageFlops(known.vision, None, None)
+    other = transformers.InternVLConfig(text_config=text)
+    other.vision_config = transformers.PixtralVisionConfig()
+    assert stage_flops(other, text, grids, lengths) == replace(known, vision=None)
+    unknown = transformers.AriaConfig()
+    assert stage_flops(unknown, text, grids, lengths) == replace(known, vision=None)
+
+
+def test_a_run_counts_what_a_reduction_leaves(tmp_path: Path) -> None:
+    """Matched to the family's own low tier, which is none of Molmo's."""
+    checkpoint = tmp_path / "checkpoint"
+    checkpoints.qwen3_vl(checkpoint)
+    outcome = run(
+        "qwen3_vl", checkpoint, tmp_path, "tier=medium", "reduction=stride", "reduction.match=low"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    (path,) = (tmp_path / "out").glob("*_tier-*.json")
+    results = load_results(path)
+    geometry = preset("qwen3_vl").geometry
+    tier = family_tier(geometry, load_tier("low"))
+    low = [tier.plan_many([h], [w]).choices[int(tier.plan_many([h], [w]).chosen[0])]
+           for (h, w), *_ in SAMPLES]  # fmt: skip
+    mean = int(np.mean([choice.plan.vision_tokens for choice in low]) + 0.5)
+    for sample in results.per_sample_results:
+        assert sample.llm_vision_tokens == mean < sample.unreduced_vision_tokens
+    assert results.knobs["reduction"] == f"stride {mean}"
+    refused = run("qwen3_vl", checkpoint, tmp_path, "reduction=merge", "reduction.keep=0.5")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "one of none, random, stride, pool, diverse for model=" in refused.err
+
+
 def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> None:
     """The first and the last of three: as a network that never had the one between them."""
     name, checkpoint = family
-    key = {"internvl3_5": "internvl", "llava_onevision": "llava_ov", "gemma3": "gemma3"}
-    source = FamilyCheckpoint(str(checkpoint), name, key.get(name, name))
+    source = source_of(name, checkpoint)
     model = source.load(torch.device("cpu"))
     shorter = AutoModelForImageTextToText.from_pretrained(checkpoint).eval()
     inner = shorter.model
@@ -168,13 +244,7 @@ def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> N
     decoder.config.num_hidden_layers = 2
     if getattr(decoder.config, "layer_types", None):
         del decoder.config.layer_types[1]
-    side = {"internvl": 448, "llava_ov": 384}.get(key.get(name, name), 896)
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    plan = source.preset.geometry.plan(side, side)
-    builder = source.inputs()
-    assert isinstance(builder, FamilyInputBuilder)
-    row = FamilyRow(SizedImage(pixels, (), plan.vision_tokens, plan.marks, 1.0), "what?")
-    inputs = builder.collate([row])
+    inputs = one_crop(source, "what?")
     whole = model.generate(inputs, 8)
     model.run_blocks([0, 2])
     assert isinstance(model, FamilyModel)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from tierexp.config.checks import choice, flag, number, path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
+from tierexp.models.backend import Backend, check_backend
 from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     weight_files,
 )
-from tierexp.models.compiling import check_compile
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import METHODS, NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -62,10 +62,10 @@ class MolmoCheckpoint(ReducingSource):
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer that is generated.
         dtype: Precision of weights and activations.
-        compile: Whether crops are encoded by compiled code (`MolmoEngine.compile_vision`).
+        backend: What encodes crops (`MolmoEngine.encode_with`).
         cuda_graphs: Whether answers are decoded as CUDA graphs (`MolmoEngine.decode_in_graphs`).
         remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
-            then encodes none; with compiled code they differ by rounding.
+            then encodes none; encoded by another backend they differ by rounding.
         reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
 
     Raises:
@@ -78,7 +78,7 @@ class MolmoCheckpoint(ReducingSource):
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
-    compile: bool = False
+    backend: Backend = "eager"
     cuda_graphs: bool = False
     released: str | None = None
     remember_gib: float = 0
@@ -102,7 +102,7 @@ class MolmoCheckpoint(ReducingSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
         check_precision(self.dtype)
-        check_compile(self.compile)
+        check_backend(self.backend)
         flag("model.cuda_graphs", self.cuda_graphs)
         number("model.remember_gib", self.remember_gib, 0)
         self.check_reduction(METHODS, self.name)
@@ -191,13 +191,13 @@ class MolmoCheckpoint(ReducingSource):
         return ModelFacts(decoder.num_layers, decoder.num_experts, decoder.top_k)
 
     def apply_knobs(self, model: object) -> None:
-        """Set the knobs, and whether code is compiled."""
+        """Set the knobs, and what encodes crops."""
         from tierexp.models.molmo.engine import MolmoEngine
 
         super().apply_knobs(model)
         assert isinstance(model, MolmoEngine)
         model.remember(int(self.remember_gib * 2**30))
-        model.compile_vision(self.compile)
+        model.encode_with(self.backend)
         model.decode_in_graphs(self.cuda_graphs)
 
 

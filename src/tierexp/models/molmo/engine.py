@@ -7,13 +7,13 @@ generated ids. Knows nothing about files, tokenizers or how an image was cut int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from tierexp.errors import ConfigError
+from tierexp.models.backend import Backend
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.reduction import settings
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DecoderReduction
@@ -31,7 +31,7 @@ from tierexp.models.molmo.reduction_flops import (
     deciding_flops,
     encoder_flops,
 )
-from tierexp.models.molmo.vision_backbone import Encoded
+from tierexp.models.molmo.vision_backbone import Encoded, ViewEncoder, compiled
 from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
@@ -58,7 +58,8 @@ class MolmoEngine:
         """Of images that were encoded before; answers that are timed do without."""
         self.fixed_decoders: FixedDecoders | None = None
         """Take the steps of decoding where that is wanted (`decode_in_graphs`)."""
-        self._compiled_backbone: Callable[[Tensor, Tensor], Tensor] | None = None
+        self._backend: Backend = "eager"
+        self._encoder: ViewEncoder = network.vision_backbone.views
 
     def run_blocks(self, numbers: Sequence[int]) -> None:
         """Leave out the other decoder blocks, which then cost neither time nor cache.
@@ -84,16 +85,8 @@ class MolmoEngine:
         return DecoderKnobs(tuple(self.active_blocks), self.top_k)
 
     def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
-        """As `Molmo.vision_features`, by compiled code where that is wanted."""
-        if self._compiled_backbone is None:
-            return self.network.vision_features(crops, patch_mask)
-        # One number varies, however many images of however many crops: one compilation serves all.
-        together = [tensor.flatten(0, 1)[None] for tensor in (crops, patch_mask)]
-        for tensor in together:
-            torch._dynamo.maybe_mark_dynamic(tensor, 1)
-        return self._compiled_backbone(*together).view(
-            *crops.shape[:2], -1, self.network.config.decoder.width
-        )
+        """As `Molmo.vision_features`, by the backend that is set."""
+        return self.network.vision_backbone.in_parts(self._encoder, crops, patch_mask)
 
     def remember(self, num_bytes: int) -> None:
         """Keep encoded images, up to so many bytes of them, for those that come again; 0 for
@@ -102,16 +95,30 @@ class MolmoEngine:
         if self.memory is None or self.memory.capacity != num_bytes:
             self.memory = EncodedMemory(num_bytes) if num_bytes else None
 
-    def compile_vision(self, wanted: bool) -> None:
-        """Let `torch.compile` make the code of the vision backbone, or not; results are equal up to
-        rounding, and the first batch waits for the compiler.
+    def encode_with(self, backend: Backend) -> None:
+        """Choose what runs the vision backbone; results are equal up to rounding.
 
-        The decoder is not compiled: on a CPU, with torch 2.13, a step of decoding over a cache of
-        fixed size took a seventh less time for one sample of the model in the box, but four times
-        as much for eight, as the experts of each token are then looked up and multiplied apart.
+        The decoder stays as it is: on a CPU, with torch 2.13, a compiled step of decoding over a
+        cache of fixed size took a seventh less time for one sample of the model in the box, but
+        four times as much for eight, as the experts of each token are then looked up and multiplied
+        apart.
+
+        Args:
+            backend: `compile` is torch's compiler, at the first batch; `openvino` is Intel's, now.
+
+        Raises:
+            ConfigError: OpenVINO, and a device or a precision that it is not used with.
         """
+        if backend == self._backend:
+            return
         backbone = self.network.vision_backbone
-        self._compiled_backbone = torch.compile(backbone.forward) if wanted else None
+        if backend == "openvino":
+            from tierexp.models.molmo.openvino_encoder import OpenVinoEncoder
+
+            self._encoder = OpenVinoEncoder(backbone)
+        else:
+            self._encoder = compiled(backbone) if backend == "compile" else backbone.views
+        self._backend = backend
 
     def decode_in_graphs(self, wanted: bool) -> None:
         """Take the steps of decoding in a cache of fixed size, as CUDA graphs, or not; results are
@@ -218,10 +225,9 @@ class MolmoEngine:
             top_k=self.top_k,
             left=left,
         )
-        return replace(
-            flops,
-            vision=flops.vision + encoder_flops(config, self.token_reduction, views),
-            prefill=flops.prefill + deciding_flops(config, self.token_reduction, tokens),
+        return flops.with_extra(
+            vision=encoder_flops(config, self.token_reduction, views),
+            prefill=deciding_flops(config, self.token_reduction, tokens),
         )
 
     def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:

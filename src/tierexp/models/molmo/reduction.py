@@ -9,13 +9,14 @@ work before the language model publish it, and as training drops tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from tierexp.models.knobs.reduction.kept import Kept, chosen, highest
 from tierexp.models.knobs.reduction.merge import merged
-from tierexp.models.knobs.reduction.of_tokens import OF_TOKENS_ALONE, kept_of_tokens
+from tierexp.models.knobs.reduction.of_tokens import OF_TOKENS_ALONE, grids_of, kept_of_tokens
 from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
 from tierexp.models.knobs.reduction.shortened import shortened
 from tierexp.models.knobs.reduction.vision_zip import dominant_and_contextual
@@ -89,7 +90,8 @@ def _keep(
         return chosen(tokens, torch.arange(count, device=tokens.device))
     if reduction.method in OF_TOKENS_ALONE:
         places = inputs.image_input_idx[row].flatten()[order]
-        return kept_of_tokens(reduction, tokens, places, inputs.crops[image], count)
+        grids = partial(grids_of, places)
+        return kept_of_tokens(reduction, tokens, grids, inputs.crops[image], count)
     assert encoded.scores is not None
     assert encoded.keys is not None
     scores = encoded.scores[image].flatten()[order]

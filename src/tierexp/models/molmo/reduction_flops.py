@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tierexp.models.knobs.reduction.settings import FastV, Reduction, VisionZip
+from tierexp.models.knobs.reduction.flops import comparing_flops
+from tierexp.models.knobs.reduction.settings import FastV, Reduction
 from tierexp.models.molmo.config import MolmoConfig
 
 
@@ -40,18 +41,6 @@ def deciding_flops(config: MolmoConfig, reduction: Reduction, tokens: PromptToke
     width = decoder.width
     key_width = config.vision.width // config.vision.num_heads
     match reduction.method:
-        case "diverse":
-            return 2 * found * found * width
-        case "vision_zip":
-            assert isinstance(reduction, VisionZip)
-            targets = int(reduction.contextual * kept + 0.5)
-            return 2 * targets * (found - kept) * key_width
-        case "merge":
-            cost, left = 0, found
-            while left > kept:
-                cost += 2 * ((left + 1) // 2) * (left // 2) * key_width
-                left -= min(left - kept, left // 2)
-            return cost
         case "fastv":
             assert isinstance(reduction, FastV)
             asking = 1 if reduction.received_from == "last" else tokens.total
@@ -60,7 +49,7 @@ def deciding_flops(config: MolmoConfig, reduction: Reduction, tokens: PromptToke
             asking = tokens.question
             relevance = 2 * found * tokens.question * width
         case _:
-            return 0
+            return comparing_flops(reduction, found, width, key_width)
     projected = 2 * width * (width + 2 * decoder.num_kv_heads * decoder.head_dim)
     # Their queries, what these attend to, and the mean of that.
     return relevance + asking * (projected + 2 * tokens.total * width + 2 * tokens.total)

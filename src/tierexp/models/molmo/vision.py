@@ -118,7 +118,7 @@ class VisionTransformer(nn.Module):
             (B, P, feature_width): the outputs of the feature layers, class token dropped.
         """
         x = self.patch_embedding(patches)  # (B, P, C)
-        class_token = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+        class_token = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([class_token, x], dim=1) + self.positional_embedding  # (B, 1 + P, C)
         x = self.pre_ln(x)
         outputs = []

@@ -9,7 +9,6 @@ be timed, and some of its blocks can be left out. Follows "Molmo2" (2025) as far
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from transformers import DynamicCache, Molmo2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.molmo2.flops import stage_flops
 from tierexp.models.molmo2.pooling import pooled_patches
@@ -161,10 +161,8 @@ class Molmo2(nn.Module):
             new_tokens=new_tokens,
             num_active_blocks=self.num_active_blocks,
         )
-        if self.token_reduction.method != "diverse" or kept == vision:
-            return flops
         width: int = self.network.config.text_config.hidden_size
-        return replace(flops, prefill=flops.prefill + 2 * vision * vision * width)
+        return flops.with_extra(prefill=comparing_flops(self.token_reduction, vision, width))
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:

@@ -8,10 +8,11 @@ and end an image and its rows too. Positions are counted anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor
 
-from tierexp.models.knobs.reduction.of_tokens import kept_of_tokens
+from tierexp.models.knobs.reduction.of_tokens import grids_of, kept_of_tokens
 from tierexp.models.knobs.reduction.settings import Reduction
 from tierexp.models.knobs.reduction.shortened import shortened
 from tierexp.models.protocol import ModelInputs
@@ -43,7 +44,8 @@ def reduced(
     kept = []
     for image, (tokens, count) in enumerate(zip(features, counts, strict=True)):
         positions = vision[prompts.index(image)].nonzero().squeeze(1)
-        kept.append(kept_of_tokens(reduction, tokens, positions, inputs.crops[image], count))
+        grids = partial(grids_of, positions)
+        kept.append(kept_of_tokens(reduction, tokens, grids, inputs.crops[image], count))
     stays = inputs.attention_mask & ~vision
     for row, image in enumerate(prompts):
         stays[row, vision[row].nonzero().squeeze(1)[kept[image].places]] = True

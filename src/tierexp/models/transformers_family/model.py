@@ -7,9 +7,10 @@ can be left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from math import prod
 from typing import Any
 
 import torch
@@ -18,8 +19,15 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from tierexp.errors import ConfigError
 from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, ConfidenceMeter
-from tierexp.models.stages import UNTIMED, StageClock
+from tierexp.models.knobs.reduction.flops import comparing_flops
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
+from tierexp.models.plans.plan import Grid
+from tierexp.models.stages import UNTIMED, StageClock, StageFlops
+from tierexp.models.transformers_family.encoded import encode
+from tierexp.models.transformers_family.flops import Lengths, stage_flops
 from tierexp.models.transformers_family.inputs import FamilyInputs, ProcessedRows
+from tierexp.models.transformers_family.methods import LOOKS_AT_ENCODER
+from tierexp.models.transformers_family.reduction import reduced
 
 
 class FamilyModel(nn.Module):
@@ -40,6 +48,8 @@ class FamilyModel(nn.Module):
         self.decoder_blocks: nn.ModuleList = self._decoder.layers
         self.active_blocks: tuple[int, ...] = tuple(range(len(self.decoder_blocks)))
         self._layer_types = list(getattr(self._decoder.config, "layer_types", None) or ())
+        self.token_reduction: Reduction = NO_REDUCTION
+        """Which vision tokens the decoder reads; the group `reduction`."""
 
     @property
     def _decoder(self) -> Any:
@@ -91,7 +101,8 @@ class FamilyModel(nn.Module):
         for part in inputs.parts:
             self._check(inputs, part)
             meter = UNOBSERVED if observer is UNOBSERVED else ConfidenceMeter()
-            rows = self._generate(part, max_new_tokens, clock, fixed_length, meter)
+            told = self._told(inputs, part, clock)
+            rows = self._generate(told, max_new_tokens, clock, fixed_length, meter)
             for number, place in enumerate(part.places):
                 answers[place] = rows[number]
                 if isinstance(meter, ConfidenceMeter):
@@ -102,9 +113,25 @@ class FamilyModel(nn.Module):
             answers, batch_first=True, padding_value=self.end_ids[0]
         )
 
-    def stage_flops(self, inputs: FamilyInputs, new_tokens: int) -> None:
-        """Nobody has counted them."""
-        del inputs, new_tokens
+    def stage_flops(self, inputs: FamilyInputs, new_tokens: int) -> StageFlops:
+        """The estimated cost of one sample's answer of so many tokens, see `stage_flops`; what
+        deciding which vision tokens to keep costs is the prefill's.
+        """
+        tensors = inputs.parts[0].tensors
+        config, reduction = self.network.config, self.token_reduction
+        grids = _patch_grids(tensors, config.vision_config.patch_size)
+        vision = int((tensors["input_ids"][0] == self.image_token).sum())
+        left = tensors["input_ids"].shape[1] - vision + reduction.count(vision)
+        flops = stage_flops(config, self._decoder.config, grids, Lengths(left, new_tokens))
+        width, key_width = self._decoder.config.hidden_size, 0
+        asking = 0
+        if reduction.method in LOOKS_AT_ENCODER and left < tensors["input_ids"].shape[1]:
+            encoder = config.vision_config
+            key_width = encoder.hidden_size // encoder.num_attention_heads
+            # The class token's attention weights once more.
+            asking = sum(2 * (rows * cols + 1) * encoder.hidden_size for rows, cols in grids)
+        deciding = comparing_flops(reduction, vision, width, key_width)
+        return flops.with_extra(vision=asking, prefill=deciding)
 
     def _check(self, inputs: FamilyInputs, part: ProcessedRows) -> None:
         made = (part.tensors["input_ids"] == self.image_token).sum(dim=1).tolist()
@@ -119,20 +146,35 @@ class FamilyModel(nn.Module):
                 raise ConfigError("model.checkpoint", self.network.name_or_path, allowed)
 
     @torch.inference_mode()
+    def _told(self, inputs: FamilyInputs, part: ProcessedRows, clock: StageClock) -> dict[str, Any]:
+        """What the library's `generate` is told of rows that were processed together."""
+        dtype = self.network.dtype
+        tensors = {
+            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in part.tensors.items()
+        }
+        counts = (tensors["input_ids"] == self.image_token).sum(dim=1).tolist()
+        if all(self.token_reduction.count(count) == count for count in counts):
+            return tensors
+        asks = self.token_reduction.method in LOOKS_AT_ENCODER
+        with clock.stage("vision"):
+            encoded = encode(self.network, tensors, counts, class_token=asks)
+        pixels = [torch.from_numpy(inputs.rows[place].image.pixels) for place in part.places]
+        with clock.stage("prefill"):
+            return reduced(
+                self.network, tensors, encoded, self.token_reduction, self.image_token, pixels
+            )
+
+    @torch.inference_mode()
     def _generate(
         self,
-        part: ProcessedRows,
+        told: Mapping[str, Any],
         max_new_tokens: int,
         clock: StageClock,
         fixed_length: bool,
         observer: AnswerObserver,
     ) -> Tensor:
         """The answers of rows that were processed together, (R, L)."""
-        dtype = self.network.dtype
-        tensors = {
-            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
-            for name, tensor in part.tensors.items()
-        }
         # The checkpoint's own settings may sample; what ends an answer is taken from them before.
         how = GenerationConfig(
             do_sample=False,
@@ -141,14 +183,23 @@ class FamilyModel(nn.Module):
             eos_token_id=list(self.end_ids),
             pad_token_id=self.end_ids[0],
         )
-        length = tensors["input_ids"].shape[1]
+        length = told["input_ids"].shape[1]
         with ExitStack() as stages, _vision(self.network.model, stages, clock):
             stages.enter_context(clock.stage("prefill"))
             watch = _Watch(length, self.end_ids, stages, clock, observer)
             ids: Tensor = self.network.generate(
-                **tensors, generation_config=how, logits_processor=LogitsProcessorList([watch])
+                **told, generation_config=how, logits_processor=LogitsProcessorList([watch])
             )
         return ids[:, length:]
+
+
+def _patch_grids(tensors: Mapping[str, Tensor], patch: int | Sequence[int]) -> list[Grid]:
+    """Rows and columns of patches of every image that the encoder sees of one sample."""
+    if "image_grid_thw" in tensors:
+        return [(rows, cols) for _, rows, cols in tensors["image_grid_thw"].tolist()]
+    *_, height, width = pixels = tensors["pixel_values"].shape
+    side = patch if isinstance(patch, int) else patch[0]
+    return [(height // side, width // side)] * prod(pixels[:-3])
 
 
 class _Watch:

@@ -17,11 +17,14 @@ from tierexp.config.checks import choice, path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
-from tierexp.models.knobs.source import DEFAULT_KNOBS, KnobbedSource
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
+from tierexp.models.knobs.reduction.source import ReducingSource
+from tierexp.models.knobs.source import DEFAULT_KNOBS
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.registry import preset
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
+from tierexp.models.transformers_family.methods import methods_of
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ class FamilyTokenizer:
 
 
 @dataclass(frozen=True)
-class FamilyCheckpoint(KnobbedSource):
+class FamilyCheckpoint(ReducingSource):
     """A checkpoint folder as released.
 
     Args:
@@ -94,6 +97,7 @@ class FamilyCheckpoint(KnobbedSource):
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
         dtype: Of the weights and activations.
+        reduction: Which vision tokens the decoder reads; the group `reduction`.
 
     Raises:
         ConfigError: A value that cannot work, or the extra `families` is not installed.
@@ -105,6 +109,7 @@ class FamilyCheckpoint(KnobbedSource):
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    reduction: Reduction = NO_REDUCTION
 
     def __post_init__(self) -> None:
         if find_spec("transformers") is None or find_spec("jinja2") is None:
@@ -122,6 +127,7 @@ class FamilyCheckpoint(KnobbedSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
+        self.check_reduction(methods_of(wanted), self.name)
 
     @property
     def folder(self) -> Path:

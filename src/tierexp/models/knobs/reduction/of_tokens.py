@@ -5,6 +5,8 @@ In: the tokens that the language model would receive, and where it would. Out: t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,19 +17,20 @@ from tierexp.models.knobs.reduction.random import random_places
 from tierexp.models.knobs.reduction.settings import Method, RandomTokens, Reduction
 from tierexp.models.knobs.reduction.stride import strided_places
 
+Grids = Callable[[], Sequence[tuple[int, int]]]
 OF_TOKENS_ALONE: tuple[Method, ...] = ("random", "stride", "pool", "diverse")
 
 
 def kept_of_tokens(
-    reduction: Reduction, tokens: Tensor, positions: Tensor, crops: Tensor, count: int
+    reduction: Reduction, tokens: Tensor, grids: Grids, pixels: Tensor, count: int
 ) -> Kept:
     """What a method keeps of one image.
 
     Args:
         reduction: One of `OF_TOKENS_ALONE`.
         tokens: (N, C), in the order of the sequence.
-        positions: (N,) int64, ascending: where each stands in the prompt.
-        crops: The image's pixels, of any shape; they decide what is drawn at random.
+        grids: Gives (rows, cols) of the grids that they stand in, one after the other.
+        pixels: Of the image, of any shape; they decide what is drawn at random.
         count: How many are kept, at most N.
 
     Raises:
@@ -36,12 +39,12 @@ def kept_of_tokens(
     match reduction.method:
         case "random":
             assert isinstance(reduction, RandomTokens)
-            seed = reduction.seed + int(crops.sum(dtype=torch.float64).round())
+            seed = reduction.seed + int(pixels.sum(dtype=torch.float64).round())
             return chosen(tokens, random_places(len(tokens), count, seed).to(tokens.device))
         case "stride":
             return chosen(tokens, strided_places(len(tokens), count).to(tokens.device))
         case "pool":
-            return pooled(tokens, grids_of(positions), count)
+            return pooled(tokens, grids(), count)
         case "diverse":
             return chosen(tokens, diverse_places(tokens, count))
         case method:

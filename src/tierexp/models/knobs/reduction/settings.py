@@ -26,7 +26,8 @@ Method = Literal[
 METHODS: tuple[Method, ...] = get_args(Method)
 From = Literal["last", "all"]
 """Whose attention counts: that of the prompt's last token, or of all tokens."""
-_AMOUNTS = ("keep", "tokens", "match")
+AMOUNTS = ("keep", "tokens", "match")
+"""Ways to say how many tokens are kept."""
 Sizes = Callable[[], Iterable[tuple[int, int]]]
 """Gives (height, width) of images; asked only where they matter."""
 
@@ -54,7 +55,7 @@ class Reduction:
     match: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("keep", "tokens", "match") if getattr(self, name) is not None]
+        given = [name for name in AMOUNTS if getattr(self, name) is not None]
         if len(given) != 1:
             ways = "reduction.keep=0.5, reduction.tokens=357 or reduction.match=low"
             allowed = f"exactly one of {ways}, there is {' and '.join(given) or 'none'}"
@@ -79,7 +80,7 @@ class Reduction:
         amount = (
             f"{100 * self.keep:g}%" if self.keep is not None else f"{self.tokens or self.match}"
         )
-        others = [field for field in fields(self) if field.name not in _AMOUNTS]
+        others = [field for field in fields(self) if field.name not in AMOUNTS]
         changed = [f for f in others if getattr(self, f.name) != f.default]
         return ",".join(
             [f"{self.method}:{amount}", *(f"{f.name}={getattr(self, f.name)}" for f in changed)]
@@ -111,15 +112,18 @@ class Reduction:
         Raises:
             ConfigError: More tokens are asked for than an image has.
         """
+        if self.keep is not None:
+            return self
         every = list(sizes())
-        if not every or self.keep is not None:
+        tokens = _llm_tokens(every, preprocessing)
+        if not len(tokens):
             return self
         settled = self
         if self.match is not None:
             tier = replace(preprocessing, tier=load_tier(self.match))
             mean = float(np.mean(_llm_tokens(every, tier)))
             settled = replace(self, match=None, tokens=int(mean + 0.5))
-        fewest = int(_llm_tokens(every, preprocessing).min())
+        fewest = int(tokens.min())
         if settled.tokens is not None and settled.tokens > fewest:
             key = "tokens" if self.match is None else "match"
             mean_text = "" if self.match is None else f", and {self.match} has {settled.tokens}"
@@ -163,8 +167,13 @@ def with_reduction(source: Any, reduction: Reduction) -> Any:
 
 
 def _llm_tokens(sizes: list[tuple[int, int]], preprocessing: Preprocessing) -> NDArray[np.int64]:
-    heights, widths = np.array(sizes).T
-    return preprocessing.select_many(heights, widths).llm_vision_tokens(preprocessing.geometry)
+    """(N,) vision tokens of every image; none of one that the model's processor does not take."""
+    of_size = {}
+    for size in set(sizes):
+        selection = preprocessing.select(*size)
+        taken = selection.tiling != (0, 0)
+        of_size[size] = preprocessing.llm_vision_tokens(selection, size) if taken else None
+    return np.array([of_size[size] for size in sizes if of_size[size] is not None], np.int64)
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,7 @@ class NoReduction(Reduction):
     method: ClassVar[Method] = "none"
 
     def __post_init__(self) -> None:
-        for name in ("keep", "tokens", "match"):
+        for name in AMOUNTS:
             if getattr(self, name) is not None:
                 allowed = (
                     f"null with reduction=none; reduction=METHOD is one of {', '.join(METHODS[1:])}"
@@ -368,5 +377,5 @@ def recorded_reduction(config: Mapping[str, Any] | None, label: object) -> Reduc
         return NO_REDUCTION
     method, _, amount = str(label).partition(" ")
     found = reduction_written(f"{method}:{amount.replace(' ', '')}")
-    others = {k: v for k, v in (config or {}).items() if k not in (*_AMOUNTS, "_target_")}
+    others = {k: v for k, v in (config or {}).items() if k not in (*AMOUNTS, "_target_")}
     return replace(found, **others)

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tierexp.models.protocol import ModelInputs
+
+
+@dataclass(frozen=True)
+class Staying:
+    """Where the tokens that stay stand in the whole prompts, shorter prompts padded on the left.
+
+    Args:
+        columns: (B, L) int64.
+        real: (B, L) bool: which of them are no padding.
+    """
+
+    columns: Tensor
+    real: Tensor
+
+    def of(self, values: Tensor, padding: Tensor | int) -> Tensor:
+        """What stays of one value a token.
+
+        Args:
+            values: (B, T).
+            padding: Of the cells that are left over.
+        """
+        kept = values.gather(1, self.columns)
+        return torch.where(self.real, kept, torch.as_tensor(padding).to(kept))
+
+
+def staying(stays: Tensor) -> Staying:
+    """Where the tokens stand that stay.
+
+    Args:
+        stays: (B, T) bool, at least one.
+    """
+    lengths = stays.sum(dim=1)
+    length = int(lengths.max())
+    # A stable sort moves what stays to the end and keeps its order.
+    columns = stays.long().argsort(dim=1, stable=True)[:, -length:]
+    real = torch.arange(length, device=stays.device) >= (length - lengths)[:, None]
+    return Staying(columns, real)
 
 
 def shortened(inputs: ModelInputs, stays: Tensor) -> ModelInputs:
@@ -17,10 +54,6 @@ def shortened(inputs: ModelInputs, stays: Tensor) -> ModelInputs:
         inputs: The whole prompts.
         stays: (B, T) bool.
     """
-    lengths = stays.sum(dim=1)
-    length = int(lengths.max())
-    # A stable sort moves what stays to the end and keeps its order.
-    columns = stays.long().argsort(dim=1, stable=True)[:, -length:]
-    real = torch.arange(length, device=stays.device) >= (length - lengths)[:, None]
-    ids = inputs.input_ids.gather(1, columns).where(real, inputs.input_ids[:1, :1])
-    return replace(inputs, input_ids=ids, attention_mask=real)
+    left = staying(stays)
+    ids = left.of(inputs.input_ids, inputs.input_ids[0, 0])
+    return replace(inputs, input_ids=ids, attention_mask=left.real)

@@ -1,0 +1,86 @@
+"""What an answer of a model of `transformers` costs, from its configuration and its prompt's size.
+
+In: the library's configuration, the patches of the images that the encoder sees, lengths. Out:
+floating-point operations of each stage, None where it is not known how a part computes. Counted as
+`tierexp.models.molmo.flops` counts: matrix products only, two for a multiplication and its
+addition, and attention in full, also where a mask hides a part of it. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tierexp.models.plans.plan import Grid
+from tierexp.models.stages import StageFlops
+from tierexp.models.transformers_family.vision_flops import vision_flops
+
+DECODERS = frozenset({
+    "gemma2", "gemma3_text", "llama", "mistral", "qwen2", "qwen2_5_vl_text", "qwen2_vl_text",
+    "qwen3", "qwen3_vl_text",
+})  # fmt: skip
+"""Kinds of language models whose blocks are attention with grouped heads and a gated network."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long one prompt and its answer are.
+
+    Args:
+        prompt: Tokens, those of the image included.
+        answer: New tokens, the end of text included; at least 1.
+    """
+
+    prompt: int
+    answer: int
+
+    def decoded_keys(self, window: int | None) -> int:
+        """Keys that the tokens after the answer's first meet together in one block.
+
+        Args:
+            window: How many the cache holds at most, the token's own included; None for all.
+        """
+        met = range(self.prompt + 1, self.prompt + self.answer)
+        return sum(met) if window is None else sum(min(keys, window) for keys in met)
+
+
+def stage_flops(config: Any, decoder: Any, grids: Sequence[Grid], lengths: Lengths) -> StageFlops:
+    """The cost of one prompt's answer.
+
+    Args:
+        config: The model's.
+        decoder: The configuration of the language model, of the blocks that run alone.
+        grids: Rows and columns of patches of every image that the encoder sees.
+        lengths: Of prompt and answer.
+    """
+    vision = vision_flops(config, grids)
+    if decoder.model_type not in DECODERS:
+        return StageFlops(vision, None, None)
+    later = lengths.answer - 1
+    head = 2 * decoder.hidden_size * decoder.vocab_size
+    prefill, decode = head, later * head
+    per_token, per_key = _block_flops(decoder)
+    for window in _windows(decoder):
+        prefill += lengths.prompt * (per_token + per_key * lengths.prompt)
+        decode += later * per_token + per_key * lengths.decoded_keys(window)
+    return StageFlops(vision, prefill, decode)
+
+
+def _block_flops(decoder: Any) -> tuple[int, int]:
+    """Of one block: for a token, and for a token's look at another."""
+    width: int = decoder.hidden_size
+    heads: int = decoder.num_attention_heads
+    head_width = getattr(decoder, "head_dim", None) or width // heads
+    kv_width = decoder.num_key_value_heads * head_width
+    projections = 2 * width * (2 * heads * head_width + 2 * kv_width)
+    return projections + 6 * width * decoder.intermediate_size, 4 * heads * head_width
+
+
+def _windows(decoder: Any) -> list[int | None]:
+    """How many keys each block's cache holds at most."""
+    window: int | None = getattr(decoder, "sliding_window", None)
+    kinds: Sequence[str] | None = getattr(decoder, "layer_types", None)
+    if kinds is None:
+        return [window] * decoder.num_hidden_layers
+    return [window if kind == "sliding_attention" else None for kind in kinds]
