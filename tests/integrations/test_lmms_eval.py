@@ -19,12 +19,14 @@ import pytest
 import torch
 from PIL import Image
 
+import tierexp
+from tests.support import random_checkpoints
 from tests.support.command_line import TESTS, run_eval
 from tests.support.fakes import TableSource
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.tierqa.dataset import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
-from tierexp.errors import DataError, ImageDecodeError, TierexpError
+from tierexp.errors import ConfigError, DataError, ImageDecodeError, TierexpError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.integrations.lmms_eval.answering import answer_questions
 from tierexp.integrations.lmms_eval.arguments import (
@@ -34,7 +36,8 @@ from tierexp.integrations.lmms_eval.arguments import (
     split_arguments,
 )
 from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_request
-from tierexp.integrations.lmms_eval.results import task_figures
+from tierexp.integrations.lmms_eval.results import claimed, task_figures
+from tierexp.models.confidence import AnswerFacts
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.results.files import load_results
@@ -226,7 +229,7 @@ def setup(folder: Path, table: dict[str, str]) -> AnsweringSetup:
     source: Any = TableSource(str(folder / "table.json"), max_new_tokens=3)
     preprocessing = Preprocessing(load_tier("medium"), geometry=source.geometry)
     composed = compose_arguments([])
-    return AnsweringSetup(preprocessing, source, NO_PROMPT, 2, 0, folder, composed)
+    return AnsweringSetup(preprocessing, source, NO_PROMPT, 2, 0, folder, False, composed)
 
 
 def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
@@ -255,6 +258,42 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
 
 
+def test_a_family_answers_as_it_does_from_python(tmp_path: Path) -> None:
+    """On the grid of its own that the tier selects; a tier that it has none in is one line."""
+    random_checkpoints.internvl3_5(tmp_path / "it")
+    arguments = f"model=transformers,model.checkpoint={tmp_path / 'it'},model.max_new_tokens=4"
+    with pytest.raises(TierexpError, match="tier='low' is not possible: internvl has no grid"):
+        read_arguments(f"{arguments},tier=low", {})
+    settings, cpu = read_arguments(f"{arguments},tier=medium", {}), torch.device("cpu")
+    pictures = [grey(300, 600), grey(480, 640)]
+    documents = {"t": {"test": [{"image": picture} for picture in pictures]}}
+    questions = [read_request(request(f"what is {n}?", n), NO_PROMPT) for n in (0, 1)]
+    answered = answer_questions(
+        settings, questions, documents, cpu, lambda: settings.source.load(cpu)
+    )
+    model = tierexp.load_model(tmp_path / "it", device="cpu", max_new_tokens=4)
+    asked: list[Any] = list(pictures)
+    alike = model.answer(asked, ["what is 0?", "what is 1?"], tier="medium", batch_size=1)
+    assert [answer.text for answer in answered] == [answer.text.strip() for answer in alike]
+    read = [answer.prepared.measured.llm_vision_tokens for answer in answered]
+    assert read == [answer.llm_vision_tokens for answer in alike] == [768, 1280]
+
+
+def test_a_question_that_a_server_does_not_answer_is_said(tmp_path: Path) -> None:
+    class Server:
+        def generate(self, inputs: Any, limit: int, *, observer: Any) -> torch.Tensor:
+            observer.answered([AnswerFacts(failure="the server is busy")])
+            return torch.zeros(1, limit, dtype=torch.long)
+
+    server: Any = Server()
+    documents = {"t": {"test": [{"image": grey(4, 4)}]}}
+    with pytest.raises(DataError, match="task t, document 0: the server is busy"):
+        answer_questions(
+            setup(tmp_path, {}), [read_request(request(), NO_PROMPT)], documents,
+            torch.device("cpu"), lambda: server,
+        )  # fmt: skip
+
+
 def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> None:
     def load() -> Any:
         raise AssertionError("the weights were read")
@@ -263,6 +302,32 @@ def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> N
     questions = [read_request(request("q", number), NO_PROMPT) for number in (0, 1)]
     with pytest.raises(DataError, match="document 1 has no image"):
         answer_questions(setup(tmp_path, {}), questions, documents, torch.device("cpu"), load)
+
+
+def test_figures_of_an_earlier_run_stay_unless_they_may_go(tmp_path: Path) -> None:
+    file = tmp_path / "lmms_eval.json"
+    with claimed(tmp_path, overwrite=False):
+        file.write_text("{}")  # the run's own, which it writes after every task
+    with (
+        pytest.raises(ConfigError, match=r"lmms_eval\.json; overwrite=true replaces"),
+        claimed(tmp_path, overwrite=False),
+    ):
+        raise AssertionError("the folder was handed out")
+    assert file.read_text() == "{}"
+    with claimed(tmp_path, overwrite=True):
+        theirs = "import sys; from pathlib import Path; from tierexp.refusal import refusing\n" + (
+            "from tierexp.integrations.lmms_eval.results import claimed\n"
+            "with refusing(), claimed(Path(sys.argv[1]), overwrite=True): print('in')"
+        )
+        second = subprocess.run(
+            [sys.executable, "-c", theirs, str(tmp_path)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (second.returncode, second.stdout) == (2, "")
+    assert f"another run (process {os.getpid()} on " in second.stderr
+    assert second.stderr.count("\n") == 1
+    assert not read_arguments("", {}).overwrite
+    assert read_arguments("overwrite=true", {}).overwrite
 
 
 needs_lmms_eval = pytest.mark.skipif(find_spec("lmms_eval") is None, reason="no lmms-eval")
@@ -327,7 +392,7 @@ def test_its_evaluator_and_eval_agree(tmp_path: Path) -> None:
         text = TASK.format(name=name, folder=tmp_path, visual=visual) + kind
         (tmp_path / f"{name}.yaml").write_text(text)
 
-    arguments = ["tier=low", "model.top_k=1", "trainer=cpu"]
+    arguments = ["tier=low", "model.top_k=1", "trainer=cpu", "overwrite=true"]
     subprocess.run(
         [
             sys.executable, "-m", "tests.support.lmms_eval_run", str(tmp_path),

@@ -29,7 +29,7 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.policy_budget import check_policy
-from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.preprocessing import Preprocessing, read_preprocessing
 from tierexp.models.knobs.reduction.point import at_point
 from tierexp.models.knobs.reduction.settings import (
     AMOUNTS,
@@ -39,7 +39,6 @@ from tierexp.models.knobs.reduction.settings import (
     with_reduction,
 )
 from tierexp.models.knobs.source import read_source
-from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
 from tierexp.policies.live import LivePolicy
 from tierexp.results.latency import LatencySettings, NoLatency
@@ -122,7 +121,7 @@ def read_setup(
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     source = read_source(config, kind=ModelSource)
-    preprocessing = preprocessing_of(config, source)
+    preprocessing = read_preprocessing(config, source)
     policy = (
         _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
     )
@@ -150,7 +149,9 @@ def read_setup(
     source = with_reduction(source, reduction) if "reduction" in keys else source
     points = _points(policy, source, reduction, dataset, preprocessing)
     settings = resolved(config)
-    notes = check_policy(policy, dataset, source, settings, isinstance(latency, LatencySettings))
+    timed = isinstance(latency, LatencySettings)
+    notes = [f"policy: {n}" for n in check_policy(policy, dataset, source, settings, timed)]
+    notes += _unknown_data(source, dataset.name)
     return EvaluationSetup(
         preprocessing, policy, tuple(source for source, _ in points), loader, dataset, source, seed,
         settings=settings,
@@ -159,8 +160,19 @@ def read_setup(
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
-        point_reductions=tuple(reduction for _, reduction in points), notes=notes,
+        point_reductions=tuple(reduction for _, reduction in points), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _unknown_data(source: ModelSource, dataset: str) -> list[str]:
+    """A line about a model that knows one data set alone, where it is to be asked about another."""
+    known = getattr(source, "trained_on", None)
+    if known is None or dataset.startswith(known):
+        return []
+    return [
+        f"model {source.name} has seen {known}'s generated pictures alone (codes, shapes, plates, "
+        "colours): its answers about others are guesses; tokens, times and tilings are as they are"
+    ]
 
 
 def _reduction(config: DictConfig) -> Reduction:

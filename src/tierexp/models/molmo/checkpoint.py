@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, difference_from_release
+from tierexp.models.placement import Devices, check_devices
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.protocol import MAX_NEW_TOKENS
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
     from tierexp.models.protocol import InputBuilder
 
 
+IN_THE_BOX = Path(str(files("tierexp"))) / "assets" / "tiny"
+"""The checkpoint that comes with this package."""
+
+
 @dataclass(frozen=True)
 class MolmoCheckpoint(ReducingSource):
     """A `ModelSource` for any Molmo: the released ones, and those that `train.py` writes.
@@ -59,6 +65,7 @@ class MolmoCheckpoint(ReducingSource):
         dtype: Precision of weights and activations.
         backend: What encodes crops (`MolmoEngine.encode_with`).
         cuda_graphs: Whether answers are decoded as CUDA graphs (`MolmoEngine.decode_in_graphs`).
+        devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
             then encodes none; encoded by another backend they differ by rounding.
         reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
@@ -75,6 +82,7 @@ class MolmoCheckpoint(ReducingSource):
     dtype: Precision = "auto"
     backend: Backend = "eager"
     cuda_graphs: bool = False
+    devices: Devices = 1
     released: str | None = None
     remember_gib: float = 0
     reduction: Reduction = NO_REDUCTION
@@ -99,6 +107,9 @@ class MolmoCheckpoint(ReducingSource):
         check_precision(self.dtype)
         check_backend(self.backend)
         flag("model.cuda_graphs", self.cuda_graphs)
+        check_devices(self.devices)
+        if self.cuda_graphs and self.devices != 1:
+            raise ConfigError("model.cuda_graphs", True, "false with model.devices other than 1")
         number("model.remember_gib", self.remember_gib, 0)
         self.check_reduction(METHODS, self.name)
 
@@ -136,6 +147,13 @@ class MolmoCheckpoint(ReducingSource):
         return MolmoInputs(self.tokenizer(), self.config.mask_order)
 
     @property
+    def trained_on(self) -> str | None:
+        """The data set whose pictures are all that the model in the box has seen; None of any other
+        checkpoint.
+        """
+        return "tierqa" if self.folder == IN_THE_BOX else None
+
+    @property
     def prompt_format(self) -> PromptFormat:
         """How the model was trained to be asked."""
         return molmo_prompt
@@ -153,7 +171,7 @@ class MolmoCheckpoint(ReducingSource):
     def weights(self) -> Hashable:
         """The files as they are now, fetched where that has to be, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
-        return type(self), files, self.dtype
+        return type(self), files, self.dtype, self.devices
 
     def load(self, device: torch.device) -> MolmoEngine:
         """Read the weights onto `device`.
@@ -166,8 +184,10 @@ class MolmoCheckpoint(ReducingSource):
 
         from tierexp.models.molmo.engine import MolmoEngine
         from tierexp.models.molmo.weights import load_model
+        from tierexp.models.placement import devices_from
 
-        network = load_model(files, self.config, device, torch_dtype(self.dtype, device))
+        devices = devices_from(self.devices, device)
+        network = load_model(files, self.config, devices, torch_dtype(self.dtype, device))
         model = MolmoEngine(network, end_of_text_id)
         self.apply_knobs(model)
         return model
