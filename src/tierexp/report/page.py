@@ -36,7 +36,7 @@ from tierexp.report.page_tables import (
 )
 from tierexp.report.points_figure import points_curve
 from tierexp.report.reduction_figure import reduction_curve
-from tierexp.report.reductions import HEAD, one_setting, rival_rows, rivals
+from tierexp.report.reductions import HEAD, one_setting, rival_rows, rivals, task_rows
 from tierexp.report.summary import score_text
 from tierexp.report.varying import comparable_results, labels_of
 from tierexp.results.files import complete_results, load_results, model_free_results, runs_in
@@ -119,7 +119,7 @@ def _content(runs: Sequence[StoredRun]) -> tuple[list[Drawing], dict[str, Any]]:
         "runs": runs_table(runs),
         "targets": list(target_tables(runs)),
         "differences": list(difference_tables(runs)),
-        "rivals": _rivals_table(results),
+        "rivals": _rivals_tables(results),
         "galleries": [{"label": run.label, "pictures": fitting_pictures(run)} for run in runs],
         "cases": disagreements(runs, _MOST_CASES) if several else answered(runs[0], _MOST_CASES),
         "cases_title": "Where runs disagree" if several else "Some samples",
@@ -129,10 +129,14 @@ def _content(runs: Sequence[StoredRun]) -> tuple[list[Drawing], dict[str, Any]]:
     }
 
 
-def _rivals_table(runs: Runs) -> PageTable | None:
-    """Reduced runs beside tiers; None where there are not both."""
+def _rivals_tables(runs: Runs) -> list[PageTable]:
+    """Reduced runs beside tiers, in all and by task; none where there are not both."""
     rows = rival_rows(runs)
-    return table("Tokens thrown away, and tiers", HEAD, rows) if rows else None
+    if not rows:
+        return []
+    head, *of_tasks = task_rows(runs)
+    title = "By task: points against the tier with as many tokens"
+    return [table("", HEAD, rows), table(title, head, of_tasks)]
 
 
 def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing], dict[str, Any]]:
@@ -149,7 +153,7 @@ def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing]
         "title": f"{runs[0].dataset}: {_count(len(runs))} without a model",
         "subtitle": f"{_range([run.num_samples for run in runs])} samples each",
         "runs": model_free_table(runs, labels),
-        "targets": [], "differences": [], "rivals": None, "galleries": [],
+        "targets": [], "differences": [], "rivals": [], "galleries": [],
         "cases": [], "cases_title": "",
         "failures": list(failure_tables(runs, labels)),
         "origin": origin_table(runs, labels),

@@ -2,8 +2,8 @@
 of all subsets of n tokens, one whose least distance between two tokens is greatest
 (max-min diversity), found greedily: first the token that is farthest
 from its nearest neighbour, then always the one farthest from its nearest among those chosen. The
-distance is one less the cosine of the tokens that the language model receives. As the released code,
-but a token is never taken twice.
+distance is one less the cosine of the tokens that the language model receives. As in the released
+code, but that no token is taken twice.
 """
 
 from __future__ import annotations
