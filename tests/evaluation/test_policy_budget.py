@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.policy_sweeps import run
 from tierexp.data.tierqa import TierQA
-from tierexp.evaluation.policy_budget import with_spending
+from tierexp.evaluation.policy_budget import spending_metrics, with_spending
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.policies import live
 from tierexp.policies.chance import Boosting
@@ -54,6 +54,10 @@ def test_how_often_a_single_answer_broke_the_budget(results: EvaluationResults, 
     assert record.mean_cost == pytest.approx(sum(times) / 14)
     assert record.budget == budget
     assert record.share_of_points == {"low": 1.0, "high": 0.0}
+    assert spending_metrics(told) == {
+        "test/policy_mean_cost": record.mean_cost, "test/policy_budget": budget,
+        "test/policy_share/low": 1.0, "test/policy_share/high": 0.0, "test/policy_over_budget": 0.5,
+    }  # fmt: skip
 
 
 def test_what_was_not_measured_is_not_recorded(results: EvaluationResults, file: Path) -> None:

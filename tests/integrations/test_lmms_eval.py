@@ -19,6 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
+import tierexp
+from tests.support import random_checkpoints
 from tests.support.command_line import TESTS, run_eval
 from tests.support.fakes import TableSource
 from tierexp.data.hub.prompt import Prompt
@@ -35,6 +37,7 @@ from tierexp.integrations.lmms_eval.arguments import (
 )
 from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_request
 from tierexp.integrations.lmms_eval.results import task_figures
+from tierexp.models.confidence import AnswerFacts
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.results.files import load_results
@@ -253,6 +256,42 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     assert figures.aggregates["selected_vision_tokens_mean"] == 7 * 144
     mismatch = figures.aggregates["aspect_ratio_mismatch_mean"]
     assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
+
+
+def test_a_family_answers_as_it_does_from_python(tmp_path: Path) -> None:
+    """On the grid of its own that the tier selects; a tier that it has none in is one line."""
+    random_checkpoints.internvl3_5(tmp_path / "it")
+    arguments = f"model=transformers,model.checkpoint={tmp_path / 'it'},model.max_new_tokens=4"
+    with pytest.raises(TierexpError, match="tier='low' is not possible: internvl has no grid"):
+        read_arguments(f"{arguments},tier=low", {})
+    settings, cpu = read_arguments(f"{arguments},tier=medium", {}), torch.device("cpu")
+    pictures = [grey(300, 600), grey(480, 640)]
+    documents = {"t": {"test": [{"image": picture} for picture in pictures]}}
+    questions = [read_request(request(f"what is {n}?", n), NO_PROMPT) for n in (0, 1)]
+    answered = answer_questions(
+        settings, questions, documents, cpu, lambda: settings.source.load(cpu)
+    )
+    model = tierexp.load_model(tmp_path / "it", device="cpu", max_new_tokens=4)
+    asked: list[Any] = list(pictures)
+    alike = model.answer(asked, ["what is 0?", "what is 1?"], tier="medium", batch_size=1)
+    assert [answer.text for answer in answered] == [answer.text.strip() for answer in alike]
+    read = [answer.prepared.measured.llm_vision_tokens for answer in answered]
+    assert read == [answer.llm_vision_tokens for answer in alike] == [768, 1280]
+
+
+def test_a_question_that_a_server_does_not_answer_is_said(tmp_path: Path) -> None:
+    class Server:
+        def generate(self, inputs: Any, limit: int, *, observer: Any) -> torch.Tensor:
+            observer.answered([AnswerFacts(failure="the server is busy")])
+            return torch.zeros(1, limit, dtype=torch.long)
+
+    server: Any = Server()
+    documents = {"t": {"test": [{"image": grey(4, 4)}]}}
+    with pytest.raises(DataError, match="task t, document 0: the server is busy"):
+        answer_questions(
+            setup(tmp_path, {}), [read_request(request(), NO_PROMPT)], documents,
+            torch.device("cpu"), lambda: server,
+        )  # fmt: skip
 
 
 def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> None:

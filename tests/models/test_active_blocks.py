@@ -85,7 +85,8 @@ def test_skipped_blocks_are_as_good_as_gone(kind: str) -> None:
 def test_a_skipped_block_takes_no_room_in_the_cache() -> None:
     config, cpu = small_model("dense").config.decoder, torch.device("cpu")
     whole, part = (
-        KeyValueCache(config, 2, 7, cpu, torch.float32, blocks) for blocks in (range(2), (1,))
+        KeyValueCache(config, 2, 7, [cpu] * len(blocks), torch.float32, blocks)
+        for blocks in (range(2), (1,))
     )
     keys = torch.rand(2, config.num_kv_heads, 3, config.head_dim)
     assert whole.num_bytes == 2 * part.num_bytes

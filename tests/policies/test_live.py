@@ -19,7 +19,7 @@ from tierexp.policies.chance import Boosting
 from tierexp.policies.features import GROUPS
 from tierexp.policies.fitting import fit_policy
 from tierexp.policies.images import scaled_down
-from tierexp.policies.policy_file import policy_of, read_policy, target_of, write_policy
+from tierexp.policies.policy_file import Target, policy_of, read_policy, target_of, write_policy
 from tierexp.policies.replay import replay
 from tierexp.policies.sweep import Sweep
 from tierexp.tiers.files import load_tier
@@ -182,6 +182,23 @@ def test_what_cannot_work_is_said_before_anything_runs(files: Path, views: list[
         live.router(file=str(files / "nothing.json"), preprocessing=PREPROCESSING)
     with pytest.raises(ConfigError, match="not its folder"):
         live.router(file=str(files), preprocessing=PREPROCESSING)
+
+
+def test_the_router_in_the_box_fits_the_model_and_the_benchmark_in_the_box(
+    views: list[View], unseen: Sweep
+) -> None:
+    policy = live.router(file="tiny", budget=606, preprocessing=PREPROCESSING)
+    names = tuple(point.name for point in policy.points)
+    assert names == ("fixed_288", "low", "medium", "fixed_1440", "high")
+    inputs = {name: {"weights": "wherever it lies", "samples": "others"} for name in names}
+    target = Target(
+        names, "tierqa", {"_target_": "tierexp.data.tierqa.TierQA"}, "tiny", inputs, "this run is"
+    )
+    assert policy.differs(target) == ()
+    chosen = policy.choose(views)
+    costs = policy._questions(views).llm_vision_tokens
+    assert 560 < np.mean([costs[row, point] for row, point in enumerate(chosen)]) <= 606
+    assert live.router(file="tiny").settings.path.stat().st_size < 200_000  # type: ignore[attr-defined]
 
 
 def test_a_run_is_told_where_it_differs_from_the_fitting(files: Path, unseen: Sweep) -> None:

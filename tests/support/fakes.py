@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 
 from tierexp.data.sample import Sample
 from tierexp.errors import ConfigError, ImageDecodeError
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Resize
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.crop_inputs import CropInputs
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
 from tierexp.models.protocol import ModelInputs, VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.threshold import Threshold
 
 EOS, PAD, FIRST_LETTER = 0, 1, 10
 CTRL_C, DEFECT = "<ctrl-c>", "<defect>"
@@ -123,6 +127,9 @@ class TableSource:
     def __post_init__(self) -> None:
         if not Path(self.table).is_file():
             raise ConfigError("model.table", self.table, "an existing JSON file")
+
+    def preprocessing(self, tier: CropRule, threshold: Threshold, resize: Resize) -> Preprocessing:
+        return Preprocessing(tier, threshold, resize, self.geometry)
 
     def inputs(self) -> CropInputs:
         return CropInputs(self.tokenizer())

@@ -18,7 +18,8 @@ from tierexp import Tier, load_tier
 from tierexp.errors import DataError
 from tierexp.results.model_free import ModelFreeResults, load_model_free_results
 from tierexp.tier_design.results import TierDesign, load_tier_design
-from tierexp.tier_design.run import KEYS, optimize_tiers
+from tierexp.tier_design.run import optimize_tiers
+from tierexp.tier_design.setup import KEYS
 from tierexp.tiers.files import shipped_tiers
 
 ROOT = TESTS.parent
@@ -148,6 +149,58 @@ def test_a_multirun_designs_a_tier_for_each_budget(tmp_path: Path) -> None:
     assert [file.stem for file in files] == ["designed_432", "designed_720"]
 
 
+@pytest.mark.parametrize(
+    ("family", "arguments"),
+    [("smolvlm2", ["max_crops=9"]), ("pixtral", ["max_crops=2", "objective=content_loss"])],
+)
+def test_a_tier_of_another_family_keeps_its_promise(
+    tmp_path: Path, family: str, arguments: list[str]
+) -> None:
+    data = ["data=sizes", f"data.path={size_file(tmp_path)}"]
+    found, outcome = design(tmp_path / "out", f"model.family={family}", *data, *arguments)
+    best = found.chosen.best
+    assert best is not None
+    assert f"my_sizes · 300 sizes · {family} · least" in outcome.out
+    (use,) = re.findall(r"use +python eval\.py (.+)", outcome.out)
+    results = evaluated(tmp_path / "eval", *use.removeprefix("model=none").split(), *data)
+    assert results.selected_vision_tokens_mean == best.selected_vision_tokens_mean <= 1008
+    measured = (
+        results.aspect_ratio_mismatch_mean
+        if found.objective == "mismatch"
+        else 1 - results.content_kept_mean
+    )
+    assert measured == pytest.approx(best.objective_mean, rel=1e-11, abs=1e-12)
+    # Beside it stand the tiers that the family can reach; the others are lines.
+    low = next(figures for figures in found.shipped if figures.tier == "low")
+    beside = evaluated(tmp_path / "low", f"model.family={family}", "tier=low", *data)
+    assert low.selected_vision_tokens_mean == beside.selected_vision_tokens_mean
+    assert low.content_kept_mean == beside.content_kept_mean
+    assert {figures.tier for figures in found.shipped} | set(found.unreachable) == set(
+        shipped_tiers()
+    ) - {"fixed"}
+    for name, reason in found.unreachable.items():
+        assert f"not {name}: {family} has {reason}" in outcome.out
+    assert bool(found.unreachable) == (family == "smolvlm2")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["model=tiny"], ["model='tiny'", "none: sizes suffice"]),
+        (["model.family=qwen9"], ["model.family='qwen9'", "qwen3_vl"]),
+        (["model.family=pixtral", "threshold=strict"], ["threshold='strict'", "leave it out"]),
+        (["model.family=llava_ov", "max_crops=4"], ["llava_ov can reach", "288 to 720 tokens"]),
+        (["model.family=llava_ov", "budget=400"], ["budget=400", "at least 1485"]),
+    ],
+)
+def test_what_a_family_cannot_do_is_one_line(
+    tmp_path: Path, overrides: list[str], words: list[str]
+) -> None:
+    data = ["data=sizes", f"data.path={size_file(tmp_path)}", f"output_dir={tmp_path / 'out'}"]
+    assert_refused(run(*data, *overrides), words)
+    assert not list((tmp_path / "out").glob("*.json"))
+
+
 def test_data_sets_and_folders_have_sizes_too(tmp_path: Path) -> None:
     found, _ = design(tmp_path / "qa", "data=tierqa", "data.max_samples=60", "max_crops=4")
     assert (found.dataset, found.num_samples) == ("tierqa", 60)
@@ -208,7 +261,7 @@ def test_help_explains_every_key_and_option() -> None:
     assert max(len(line) for line in outcome.out.splitlines()) <= 80
     for key in KEYS:
         assert re.search(rf"^ *{key}[:=\n ]", outcome.out, re.MULTILINE), key
-    for group in ("threshold", "data"):
+    for group in ("threshold", "data", "model"):
         for path in (ROOT / "conf" / group).glob("*.yaml"):
             assert re.search(rf"^ +([a-z0-9_]+, )*{path.stem}[ ,\n]", outcome.out, re.MULTILINE), (
                 path

@@ -26,10 +26,8 @@ from tierexp.errors import ConfigError, TierexpError
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import read_object
 from tierexp.models.knobs.source import read_source
+from tierexp.models.plans.registry import answering_types, family_of_type
 from tierexp.models.protocol import ModelSource
-
-_BY_MODEL_TYPE = {"molmo": "molmo", "molmo2": "molmo2_4b"}
-"""The option of `conf/model` that reads a checkpoint folder, by its `config.json`'s model_type."""
 
 
 @contextmanager
@@ -123,5 +121,14 @@ def model_and_resize(
 
 
 def _option_for(folder: Path) -> str:
-    kind = read_object(folder / "config.json").get("model_type")
-    return _BY_MODEL_TYPE.get(str(kind), "molmo")
+    """The option of `conf/model` that reads a checkpoint folder, by its `config.json`.
+
+    Raises:
+        ConfigError: Nobody here answers for a folder of its kind.
+    """
+    kind = read_object(folder / "config.json").get("model_type", "molmo")
+    family = family_of_type(kind)
+    if family is None or family.option is None:
+        allowed = f"a checkpoint of model_type {', '.join(answering_types())}, not {kind}"
+        raise ConfigError("model", str(folder), allowed)
+    return family.option

@@ -20,11 +20,11 @@ from tierexp.data.datamodule import TierDataModule
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.asking import answered
 from tierexp.evaluation.latency_meter import LatencyMeter
-from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, ResizeMode
 from tierexp.models.protocol import ModelSource, VisionLanguageModel
 from tierexp.results.latency import LatencySettings, SampleLatency
 from tierexp.tiers.files import load_tier
+from tierexp.tiers.native import NativeRule
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection
 from tierexp.tiers.threshold import Threshold
@@ -82,7 +82,7 @@ class Model:
 
     @overload
     def answer(
-        self, image: ImageLike, question: str, *, tier: str | Path | CropRule = ...,
+        self, image: ImageLike, question: str, *, tier: str | Path | CropRule | None = ...,
         threshold: Threshold = ..., resize: ResizeMode | Resize | None = ...,
         max_new_tokens: int | None = ..., batch_size: int = ..., latency: bool = ...,
     ) -> Answer: ...  # fmt: skip
@@ -90,7 +90,7 @@ class Model:
     @overload
     def answer(
         self, image: list[ImageLike], question: str | Sequence[str], *,
-        tier: str | Path | CropRule = ..., threshold: Threshold = ...,
+        tier: str | Path | CropRule | None = ..., threshold: Threshold = ...,
         resize: ResizeMode | Resize | None = ..., max_new_tokens: int | None = ...,
         batch_size: int = ..., latency: bool = ...,
     ) -> list[Answer]: ...  # fmt: skip
@@ -100,7 +100,7 @@ class Model:
         image: ImageLike | list[ImageLike],
         question: str | Sequence[str],
         *,
-        tier: str | Path | CropRule = "medium",
+        tier: str | Path | CropRule | None = "medium",
         threshold: Threshold = Threshold(),
         resize: ResizeMode | Resize | None = None,
         max_new_tokens: int | None = None,
@@ -113,7 +113,8 @@ class Model:
             image: A path, a Pillow image, the bytes of a file, an array (height, width, 3) uint8,
                 or a list of such.
             question: About it; for a list of images one for each, or one for all.
-            tier: `low`, `medium`, `high`, another option of `conf/tier`, a YAML file, or a rule.
+            tier: `low`, `medium`, `high`, another option of `conf/tier`, a YAML file, or a rule;
+                None for the family's own rule.
             threshold: When a tier's preferred counts suffice.
             resize: How an image meets its canvas; None for the way of the model's family.
             max_new_tokens: The longest answer; None for the model's own.
@@ -124,17 +125,16 @@ class Model:
             One answer, or for a list of images a list in its order.
 
         Raises:
-            TierexpError: A tier that does not exist, an image that cannot be read, or a question
-                that the model does not answer.
+            TierexpError: A tier that does not exist or that the family does not reach, an image
+                that cannot be read, or a question that the model does not answer.
         """
         images = image if isinstance(image, list) else [image]
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         limit = self.source.max_new_tokens if max_new_tokens is None else max_new_tokens
         whole_number("max_new_tokens", limit, 1)
-        preprocessing = Preprocessing(
-            load_tier(tier) if isinstance(tier, str | Path) else tier, threshold,
-            self._resizing(resize), self.source.geometry,
-        )  # fmt: skip
+        rule = load_tier(tier) if isinstance(tier, str | Path) else tier or NativeRule()
+        preprocessing = self.source.preprocessing(rule, threshold, self._resizing(resize))
+        preprocessing.check(rule)
         data = TierDataModule(
             AskedQuestions(images, questions), self.source, preprocessing,
             1 if latency else whole_number("batch_size", batch_size, 1), num_workers=0,
@@ -180,7 +180,7 @@ def load_model(
 
     Args:
         model: `tiny`, the one in the box; another option of `conf/model`, such as `molmoe_1b`; or
-            a checkpoint's folder.
+            a checkpoint's folder, of any family that answers.
         device: `cpu`, `cuda:0`, ...; None for the GPU where there is one.
         settings: Keys of the group `model`, such as `top_k=1` or `num_active_blocks=3`.
 

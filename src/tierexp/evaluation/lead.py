@@ -23,7 +23,7 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation.finished import finished_run, records_of, worth_another_try
 from tierexp.evaluation.journal import Journal, remove_journals
 from tierexp.evaluation.measure import Measured, Run, measure, samples_left
-from tierexp.evaluation.policy_budget import with_spending
+from tierexp.evaluation.policy_budget import spending_metrics, with_spending
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
 from tierexp.report.summary import print_summary
@@ -83,6 +83,8 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         measured = measure(run, journal, data)
         superseded = before if setup.overwrite else [] if earlier is None else [earlier[1]]
         results, path = _written(run, measured, provenance, journal, superseded)
+        if results.policies:
+            logger.log_metrics(spending_metrics(results))
         _show_samples(run, measured, path, logger)
         print_summary(results, path, _whereabouts(logger), console)
         if measured.interrupted:

@@ -25,7 +25,7 @@ from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.journal import refuse_other_settings
 from tierexp.evaluation.setup import KEYS, read_claim, read_metrics
 from tierexp.imaging.measurements import ManyImages
-from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.preprocessing import Preprocessing, read_preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.report.summary import print_summary
@@ -170,7 +170,7 @@ def read_model_free_parts(
     if model.preset is not None:
         reason = "leave it out: with a model.family the least mismatch wins"
         refuse_unread(written, ("threshold",), reason)
-    preprocessing = Preprocessing.from_config(config, model.geometry)
+    preprocessing = read_preprocessing(config, model)
     return partial(ModelFreeSetup, model, preprocessing, metrics=read_metrics(config))
 
 

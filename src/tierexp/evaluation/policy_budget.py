@@ -107,6 +107,20 @@ def with_spending(
     return replace(results, policies=(record,), over_budget=over)
 
 
+def spending_metrics(results: EvaluationResults) -> dict[str, float]:
+    """What a logger charts of it; nothing where nothing is known."""
+    metrics: dict[str, float] = {}
+    for record in results.policies:
+        metrics["test/policy_mean_cost"] = record.mean_cost
+        if record.budget is not None:
+            metrics["test/policy_budget"] = record.budget
+        for point, share in record.share_of_points.items():
+            metrics[f"test/policy_share/{point}"] = share
+    if results.over_budget is not None:
+        metrics["test/policy_over_budget"] = results.over_budget
+    return metrics
+
+
 def _views(dataset: QuestionDataset) -> Sequence[DatasetView]:
     sizes, _ = readable_sizes(dataset)
     return [DatasetView(dataset, index, size) for index, size in sizes.items()]

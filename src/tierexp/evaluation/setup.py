@@ -29,7 +29,7 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.policy_budget import check_policy
-from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.preprocessing import Preprocessing, read_preprocessing
 from tierexp.models.knobs.reduction.point import at_point
 from tierexp.models.knobs.reduction.settings import (
     AMOUNTS,
@@ -39,7 +39,6 @@ from tierexp.models.knobs.reduction.settings import (
     with_reduction,
 )
 from tierexp.models.knobs.source import read_source
-from tierexp.models.plans.preprocessing import preprocessing_of
 from tierexp.models.protocol import ModelSource
 from tierexp.policies.live import LivePolicy
 from tierexp.results.latency import LatencySettings, NoLatency
@@ -122,7 +121,7 @@ def read_setup(
     refuse_unknown_keys(config, keys)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     source = read_source(config, kind=ModelSource)
-    preprocessing = preprocessing_of(config, source)
+    preprocessing = read_preprocessing(config, source)
     policy = (
         _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
     )

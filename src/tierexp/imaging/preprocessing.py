@@ -7,6 +7,7 @@ exactly where these differ.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from numpy.typing import ArrayLike
 from omegaconf import DictConfig
@@ -34,24 +35,6 @@ class Preprocessing:
     threshold: Threshold = Threshold()
     resize: Resize = Resize()
     geometry: CropGeometry = CropGeometry()
-
-    @classmethod
-    def from_config(cls, config: DictConfig, geometry: CropGeometry) -> Preprocessing:
-        """What the groups `tier`, `threshold` and `resize` say of a model's crops.
-
-        Args:
-            config: As composed.
-            geometry: Of the crops.
-
-        Raises:
-            ConfigError: A value that cannot work.
-        """
-        return cls(
-            tier=build(config, "tier", kind=CropRule, geometry=geometry),
-            threshold=build(config, "threshold"),
-            resize=build(config, "resize"),
-            geometry=geometry,
-        )
 
     @property
     def fills(self) -> bool:
@@ -96,3 +79,31 @@ class Preprocessing:
     def select_many(self, heights: ArrayLike, widths: ArrayLike) -> SelectionArrays:
         """The crops of many images, see `select_crops_many`."""
         return select_crops_many(self.tier, heights, widths, self.geometry, self.threshold)
+
+
+class TakesImages(Protocol):
+    """What is asked here of a `ModelSource`, or of what stands in for one."""
+
+    @property
+    def geometry(self) -> CropGeometry:
+        """The crops that tiers are counted in."""
+
+    def preprocessing(self, tier: CropRule, threshold: Threshold, resize: Resize) -> Preprocessing:
+        """How images become what the model sees."""
+
+
+def read_preprocessing(config: DictConfig, source: TakesImages) -> Preprocessing:
+    """What the groups `tier`, `threshold` and `resize` make of images for a model.
+
+    Args:
+        config: As composed.
+        source: The model.
+
+    Raises:
+        ConfigError: A value that cannot work, or that the model has no use for.
+    """
+    return source.preprocessing(
+        build(config, "tier", kind=CropRule, geometry=source.geometry),
+        build(config, "threshold"),
+        build(config, "resize"),
+    )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tierexp.config.checks import choice
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Resize
 from tierexp.models.plans.plan import Preset
-from tierexp.models.plans.registry import preset, presets
+from tierexp.models.plans.preprocessing import FamilyPreprocessing
+from tierexp.models.plans.registry import preset
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.threshold import Threshold
 
 MOLMO = "molmo"
 """The family whose tilings and resizing are this project's own, in every detail."""
@@ -18,7 +22,7 @@ class NoModel:
     """Stands where a `ModelSource` would: it has a family's crops or cells, and answers nothing.
 
     Args:
-        family: Whose; a name of `tierexp.models.plans.registry`.
+        family: Whose; a name of `tierexp tokens`, or the path of a `Family` of one's own.
 
     Raises:
         ConfigError: There is no such family.
@@ -27,12 +31,12 @@ class NoModel:
     family: str = MOLMO
 
     def __post_init__(self) -> None:
-        choice("model.family", self.family, tuple(presets()))
+        preset(self.family, "model.family")
 
     @property
     def name(self) -> str:
         """How results call it."""
-        return "none" if self.family == MOLMO else f"none-{self.family}"
+        return "none" if self.family == MOLMO else f"none-{preset(self.family).family}"
 
     @property
     def preset(self) -> Preset | None:
@@ -43,3 +47,9 @@ class NoModel:
     def geometry(self) -> CropGeometry:
         """The crops of the released Molmo models."""
         return CropGeometry()
+
+    def preprocessing(self, tier: CropRule, threshold: Threshold, resize: Resize) -> Preprocessing:
+        """See `ModelSource`."""
+        if self.preset is None:
+            return Preprocessing(tier, threshold, resize, self.geometry)
+        return FamilyPreprocessing.of(self.preset, tier, threshold, resize)

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Resize
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.threshold import Threshold
 
 if TYPE_CHECKING:
     import torch
@@ -279,6 +282,18 @@ class ModelSource(Protocol):
     @property
     def geometry(self) -> CropGeometry:
         """The crops the model was trained on."""
+
+    def preprocessing(self, tier: CropRule, threshold: Threshold, resize: Resize) -> Preprocessing:
+        """How images become what the model sees.
+
+        Args:
+            tier: The rule for tilings, or for the family's grids.
+            threshold: When a tier's preferred counts suffice.
+            resize: How an image meets its canvas.
+
+        Raises:
+            ConfigError: A value that the model has no use for.
+        """
 
     def inputs(self) -> InputBuilder:
         """What makes the model's inputs of samples."""

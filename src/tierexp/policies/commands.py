@@ -46,7 +46,7 @@ from tierexp.policies.replay import (
     hull_of,
     replay,
 )
-from tierexp.policies.replay_results import SCHEMA_VERSION, ReplayResults
+from tierexp.policies.replay_results import FILE_NAME, SCHEMA_VERSION, ReplayResults
 from tierexp.policies.router import Router
 from tierexp.policies.settings import (
     CascadeSettings,
@@ -136,7 +136,7 @@ def replay_policy(config: DictConfig, output_dir: Path) -> None:
         examples=_examples(policy, own, budget),
         over_budget=_over_budget(own, budget),
     )
-    write_results(results, output_dir / "replay.json")
+    write_results(results, output_dir / FILE_NAME)
     print_replay(results, _figure(results, output_dir), Console())
 
 

@@ -4,7 +4,9 @@ In: what was measured of a sample at a point. Out: its cost, and the part of it 
 over the same image need not pay again. Imports no torch.
 
 A pass that follows another encodes the global view no more: the view, and so its encoding, is the
-same at every tier. The language model reads its tokens again. So `selected_vision_tokens` and
+same at every tier: what could be saved. An evaluation does encode it again, as batches of another
+shape are not equal bit by bit, and its record counts what it ran. The language model reads its
+tokens again. So `selected_vision_tokens` and
 `flops` are shared in part, `llm_vision_tokens` is not; nor is `latency_ms`, as the vision stage is
 timed as a whole and no part of it was seen to go.
 """

@@ -178,20 +178,29 @@ def _detail_features(
     table = np.empty((*asked.mismatch.shape, len(_DETAIL)))
     scaled = np.array([name.removesuffix("_min").removesuffix("_max").endswith(_LENGTHS)
                        for name in _DETAIL])  # fmt: skip
+    of_image: dict[str, tuple[list[float], list[Region]]] = {}
+    cropped: dict[tuple[str, Placement], int] = {}  # questions about one image share it
     for row, (key, question) in enumerate(zip(asked.images, asked.texts, strict=True)):
         found = images[key]
         named = [found[word] for word in named_colors(question) if found[word]]
-        everything = [region for of_word in found.values() for region in of_word]
-        in_image = np.array([*_named_features(named), *_all_features(everything), 0.0, 0.0])
+        if key not in of_image:
+            everything = [region for of_word in found.values() for region in of_word]
+            of_image[key] = _all_features(everything), everything
+        of_all, everything = of_image[key]
+        in_image = np.array([*_named_features(named), *of_all, 0.0, 0.0])
+        there = np.isfinite(in_image)
+        lengths = there & scaled
+        plain = np.where(there, in_image, ABSENT)
         lines = [_most_telling(of_word) for of_word in named]
         for column, placement in enumerate(placed[row]):
-            there = np.isfinite(in_image)
-            values = np.where(there, in_image, ABSENT)
-            lengths = there & scaled
+            values = plain.copy()
             values[lengths] = np.log2(in_image[lengths] * min(placement.scale))
             kept = [_kept_share(region, placement) for region in lines]
             values[-2] = min(kept) if kept else ABSENT
-            values[-1] = sum(_kept_share(region, placement) < 0.5 for region in everything)
+            if (key, placement) not in cropped:
+                shares = [_kept_share(region, placement) for region in everything]
+                cropped[key, placement] = sum(share < 0.5 for share in shares)
+            values[-1] = cropped[key, placement]
             table[row, column] = values
     return table
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from tierexp.policies.replay_results import ReplayResults
+from tierexp.results.policy_record import point_label
 
-_LABELS = {
+COST_LABELS = {
     "llm_vision_tokens": "vision tokens to the language model, mean per question",
     "selected_vision_tokens": "vision tokens selected, mean per question",
     "flops": "operations, mean per question",
@@ -17,7 +18,7 @@ _LABELS = {
 
 
 def write_figure(results: ReplayResults, target: Path) -> Path:
-    """Draw a replay.
+    """Draw a replay into a file.
 
     Args:
         results: To draw.
@@ -26,7 +27,18 @@ def write_figure(results: ReplayResults, target: Path) -> Path:
     Returns:
         The file.
     """
-    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    frontier_figure(results).savefig(target, dpi=150)
+    return target
+
+
+def frontier_figure(results: ReplayResults) -> Figure:
+    """Accuracy against mean cost: the policy, its points, the mixture and the bound.
+
+    Args:
+        results: Of a replay.
+    """
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()
     cost = [record.mean_cost for record in results.frontier]
     accuracy = [100 * record.accuracy for record in results.frontier]
@@ -44,17 +56,19 @@ def write_figure(results: ReplayResults, target: Path) -> Path:
         [100 * point.accuracy for point in results.points],
         "o", color="C1",
     )  # fmt: skip
+    middle = (results.points[0].mean_cost + results.points[-1].mean_cost) / 2
     for point in results.points:
+        # To the side on which there is room.
+        right = point.mean_cost <= middle
         axes.annotate(
-            point.policy, (point.mean_cost, 100 * point.accuracy),
-            xytext=(4, -12), textcoords="offset points",
+            point_label(point.policy), (point.mean_cost, 100 * point.accuracy),
+            xytext=(4 if right else -4, -12), textcoords="offset points",
+            horizontalalignment="left" if right else "right",
         )  # fmt: skip
-    axes.margins(x=0.08)  # room for the name of the dearest point
-    axes.set_xlabel(_LABELS[results.at_budget.unit])
+    axes.margins(x=0.05, y=0.1)  # room for names
+    axes.set_xlabel(COST_LABELS[results.at_budget.unit])
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{results.dataset}, {results.num_samples} questions", loc="left")
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     axes.grid(alpha=0.25)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, dpi=150)
-    return target
+    return figure

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.policies.features import feature_table
 from tierexp.policies.router import Router
 from tierexp.policies.sweep import Sweep
 
@@ -71,8 +70,7 @@ def routed_examples(router: Router, sweep: Sweep, final: NDArray[np.int64]) -> t
     dearest, cheapest = len(sweep.points) - 1, 0
     up = [n for n in np.argsort(-gain, kind="stable") if final[n] == dearest][:EACH]
     down = [n for n in np.argsort(gain, kind="stable") if final[n] == cheapest][:EACH]
-    p = router.parameters
-    table = feature_table(p.space, sweep.asked, router.images, p.resize)
+    table = router.features(sweep.asked)
     usual = np.median(table, axis=0)  # (P, F)
     examples = []
     for row in (*up, *down):
@@ -102,15 +100,22 @@ def _reasons(
 ) -> list[Reason]:
     """Of every feature but the point's number; `features` and `usual` are (P, F)."""
     names = router.parameters.space.names
-    found = []
-    for column, name in enumerate(names):
-        if name == "point" or np.array_equal(features[:, column], usual[:, column]):
-            continue
-        without = features.copy()
-        without[:, column] = usual[:, column]
-        chances = router.parameters.chance.predict(without)
-        effect = gain - float(chances[-1] - chances[0])
-        found.append(
-            Reason(name, float(features[point, column]), float(usual[point, column]), effect)
+    columns = [
+        column
+        for column, name in enumerate(names)
+        if name != "point" and not np.array_equal(features[:, column], usual[:, column])
+    ]
+    without = np.repeat(features[None], len(columns), axis=0)  # (C, P, F)
+    for row, column in enumerate(columns):
+        without[row, :, column] = usual[:, column]
+    rows = without.reshape(-1, features.shape[1])
+    chances = router.parameters.chance.predict(rows).reshape(without.shape[:2])
+    return [
+        Reason(
+            names[column],
+            float(features[point, column]),
+            float(usual[point, column]),
+            gain - float(chances[row, -1] - chances[row, 0]),
         )
-    return found
+        for row, column in enumerate(columns)
+    ]

@@ -11,6 +11,7 @@ from tierexp.policies.static import Hull
 from tierexp.results.policy_record import PolicyRecord
 
 SCHEMA_VERSION = 1
+FILE_NAME = "replay.json"
 
 
 @dataclass(frozen=True)

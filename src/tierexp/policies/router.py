@@ -9,7 +9,7 @@ the image's size and are known; times and operations are predicted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class RouterParameters:
         return ("llm_vision_tokens", "selected_vision_tokens", *self.cost_models)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Router:
     """See the head of this module.
 
@@ -65,6 +65,8 @@ class Router:
     parameters: RouterParameters
     images: Mapping[str, Regions] | None
     name: str = "router"
+    _known: list[tuple[Questions, Floats, Floats]] = field(default_factory=list, repr=False)
+    """The questions that were last looked at, their features and chances."""
 
     @property
     def own_ms(self) -> float:
@@ -73,9 +75,21 @@ class Router:
 
     def chances(self, asked: Questions) -> Floats:
         """(N, P) of a right answer."""
-        p = self.parameters
-        table = feature_table(p.space, asked, self.images, p.resize)
-        return p.chance.predict(table.reshape(-1, table.shape[2])).reshape(table.shape[:2])
+        return self._looked_at(asked)[1]
+
+    def features(self, asked: Questions) -> Floats:
+        """(N, P, F) that the chances go by."""
+        return self._looked_at(asked)[0]
+
+    def _looked_at(self, asked: Questions) -> tuple[Floats, Floats]:
+        """A replay asks about the same questions again and again."""
+        if not (self._known and self._known[0][0] is asked):
+            p = self.parameters
+            table = feature_table(p.space, asked, self.images, p.resize)
+            rows = table.reshape(-1, table.shape[2])
+            self._known[:] = [(asked, table, p.chance.predict(rows).reshape(table.shape[:2]))]
+        _, table, chances = self._known[0]
+        return table, chances
 
     def planned_cost(self, asked: Questions, unit: Unit) -> Floats:
         """(N, P) as far as it can be known before an answer is given.

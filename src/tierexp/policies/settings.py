@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,9 @@ from tierexp.errors import ConfigError
 from tierexp.policies.chance import Boosting
 from tierexp.policies.costs import Unit, check_unit, parse_budget
 from tierexp.policies.features import Group, check_groups
+
+SHIPPED = {"tiny": "assets/tiny/router.json"}
+"""Policies in the package: fitted by `experiment=policies` for the model in the box."""
 
 
 @dataclass(frozen=True)
@@ -169,14 +173,17 @@ def policy_path(key: str, file: object) -> Path:
 
     Args:
         key: Of the configuration.
-        file: As configured there.
+        file: As configured there; `tiny` is the router in the box.
 
     Raises:
         ConfigError: No such file.
     """
+    if file in SHIPPED:
+        return Path(str(files("tierexp"))) / SHIPPED[str(file)]
     found = path(key, file)
     if found.is_dir():
         raise ConfigError(key, file, "a file that fit_policy.py has written, not its folder")
     if not found.is_file():
-        raise ConfigError(key, file, "a file that fit_policy.py has written: there is none")
+        allowed = "a file that fit_policy.py has written, or tiny: there is none"
+        raise ConfigError(key, file, allowed)
     return found

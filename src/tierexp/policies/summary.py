@@ -15,7 +15,7 @@ from tierexp.policies.calibration import calibration_curve, expected_calibration
 from tierexp.policies.policy_file import PolicyFile
 from tierexp.policies.replay_results import ReplayResults
 from tierexp.policies.sweep import Sweep
-from tierexp.results.policy_record import PolicyRecord
+from tierexp.results.policy_record import PolicyRecord, point_label
 
 
 def print_fit(
@@ -55,22 +55,27 @@ def print_replay(results: ReplayResults, figure: Path | None, console: Console) 
     """The policy beside its points, and where the files are."""
     for note in results.notes:
         console.print(Text(f"note: {note}"))
+    unit = results.at_budget.unit
     table = Table(
-        title=f"{results.dataset}, {results.num_samples} questions",
+        title=f"{results.dataset}, {results.num_samples} questions, costs in {unit}",
         title_justify="left", box=SQUARE,
     )  # fmt: skip
-    table.add_column("policy", no_wrap=True)
-    unit = results.at_budget.unit
-    for column in (f"mean {unit}", "accuracy (95 %)", "above mixture", "shares"):
-        table.add_column(column, justify="right", overflow="fold")
+    table.add_column("policy")
+    for column in ("mean cost", "accuracy", "95 % interval", "above mixture"):
+        table.add_column(column, justify="right", no_wrap=True)
     for record in (*results.points, results.at_budget):
         table.add_row(*map(Text, _cells(record)))
     console.print(table)
+    shares = results.at_budget.share_of_points.items()
+    console.print(
+        Text("answers by " + ", ".join(f"{point_label(n)} {share:.0%}" for n, share in shares))
+    )
     for difference in (*results.against_points, *results.against):
         low, high = (100 * end for end in difference.ci95)
         console.print(
             f"at {difference.mean_cost:.1f} {unit} {100 * difference.difference:+.1f} points "
-            f"({low:+.1f} to {high:+.1f}) beside {difference.other} at {difference.other_cost:.1f}"
+            f"({low:+.1f} to {high:+.1f}) beside {point_label(difference.other)} "
+            f"at {difference.other_cost:.1f}"
         )
     area, (low, high) = results.area, results.area.share_ci95
     console.print(
@@ -86,11 +91,10 @@ def print_replay(results: ReplayResults, figure: Path | None, console: Console) 
 
 def _cells(record: PolicyRecord) -> list[str]:
     low, high = record.ci95
-    shares = " ".join(f"{name} {share:.0%}" for name, share in record.share_of_points.items())
     return [
-        record.policy,
+        point_label(record.policy),
         f"{record.mean_cost:.1f}",
-        f"{record.accuracy:.1%} ({low:.1%}-{high:.1%})",
+        f"{record.accuracy:.1%}",
+        f"{low:.1%} to {high:.1%}",
         "" if record.above_mixture is None else f"{100 * record.above_mixture:+.1f}",
-        shares,
     ]

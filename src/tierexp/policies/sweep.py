@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Sweep:
             raise ConfigError("policy.unit", unit, allowed)
         return self.costs[unit]
 
-    @property
+    @cached_property
     def asked(self) -> Questions:
         """What of the questions is known before anything is encoded."""
         unknown = np.full(self.accuracy.shape, np.nan)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
 from tierexp.machine import writing
+from tierexp.policies.figure import frontier_figure
+from tierexp.policies.replay_results import ReplayResults
 from tierexp.report import figures
 from tierexp.report.accuracy_curve import accuracy_curve
 from tierexp.report.gallery import StoredRun, answered, disagreements, fitting_pictures
@@ -35,6 +38,14 @@ from tierexp.report.page_tables import (
     target_tables,
 )
 from tierexp.report.points_figure import points_curve
+from tierexp.report.policy_figures import calibration_figure, shares_figure
+from tierexp.report.policy_section import (
+    area_lines,
+    beside_points,
+    example_cards,
+    record_tables,
+    replays_in,
+)
 from tierexp.report.reduction_figure import reduction_curve
 from tierexp.report.reductions import HEAD, one_setting, rival_rows, rivals, task_rows
 from tierexp.report.summary import score_text
@@ -86,7 +97,7 @@ def write_report(folder: Path) -> Path:
     if without:
         drawings, content = _model_free_content(without)
     else:
-        drawings, content = _content(_stored_runs(folder))
+        drawings, content = _content(_stored_runs(folder), folder)
     template = Environment(
         loader=PackageLoader("tierexp.report", "."), autoescape=True, undefined=StrictUndefined
     ).get_template("page.html.jinja")
@@ -108,18 +119,23 @@ def reported_runs(folder: Path) -> list[EvaluationResults]:
     return [run.results for run in _stored_runs(folder)]
 
 
-def _content(runs: Sequence[StoredRun]) -> tuple[list[Drawing], dict[str, Any]]:
+def _content(runs: Sequence[StoredRun], folder: Path) -> tuple[list[Drawing], dict[str, Any]]:
     """(figures, the rest of the page) of runs with a model."""
     results, labels = [run.results for run in runs], [run.label for run in runs]
     first = results[0]
     several = len(runs) > 1
-    return list(_drawings(results)), {
+    replays = replays_in(folder, results)
+    return [*_drawings(results), *_policy_drawings(replays)], {
         "title": f"{first.dataset}: {_count(len(runs))} of {first.model}",
         "subtitle": _subtitle(results),
         "runs": runs_table(runs),
         "targets": list(target_tables(runs)),
         "differences": list(difference_tables(runs)),
         "rivals": _rivals_tables(results),
+        "policies": list(record_tables(replays, results)),
+        "beside_points": list(beside_points(replays)),
+        "areas": area_lines(replays),
+        "examples": example_cards(replays),
         "galleries": [{"label": run.label, "pictures": fitting_pictures(run)} for run in runs],
         "cases": disagreements(runs, _MOST_CASES) if several else answered(runs[0], _MOST_CASES),
         "cases_title": "Where runs disagree" if several else "Some samples",
@@ -154,6 +170,7 @@ def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing]
         "subtitle": f"{_range([run.num_samples for run in runs])} samples each",
         "runs": model_free_table(runs, labels),
         "targets": [], "differences": [], "rivals": [], "galleries": [],
+        "policies": [], "beside_points": [], "areas": [], "examples": [],
         "cases": [], "cases_title": "",
         "failures": list(failure_tables(runs, labels)),
         "origin": origin_table(runs, labels),
@@ -248,6 +265,26 @@ def _drawings(runs: Runs) -> Iterator[Drawing]:
         lambda: figures.utilization_distribution(runs),
     )  # fmt: skip
     yield Drawing("crops", "Crop counts.", lambda: figures.crops_distribution(runs))
+
+
+def _policy_drawings(replays: Sequence[ReplayResults]) -> Iterator[Drawing]:
+    """Of every replay its frontier, its points by budget, and how its chances came true."""
+    for number, replay in enumerate(replays):
+        policy, end = replay.at_budget.policy, f"_{number}" if number else ""
+        yield Drawing(
+            f"policy_frontier{end}", f"The policy {policy} at every budget.",
+            partial(frontier_figure, replay),
+        )  # fmt: skip
+        yield Drawing(
+            f"policy_shares{end}",
+            f"Which points the policy {policy} takes; dotted: the budget it was given.",
+            partial(shares_figure, replay),
+        )  # fmt: skip
+        if replay.calibration:
+            yield Drawing(
+                f"policy_calibration{end}", f"Chances that the policy {policy} predicts.",
+                partial(calibration_figure, replay),
+            )  # fmt: skip
 
 
 def _inline_svg(drawing: Drawing) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from tierexp.report.targets_table import checks_table
 from tierexp.results.latency import LatencyResults
 from tierexp.results.model_free import ModelFreeResults
+from tierexp.results.policy_record import point_label
 from tierexp.results.schema import EvaluationResults, Failure, TaskAccuracy
 
 _BAR = 30
@@ -96,7 +97,7 @@ def _budgets(results: EvaluationResults) -> Iterator[tuple[str, str]]:
             off = 100 * (record.mean_cost / record.budget - 1)
             spent += f", {off:+.1f} % of the budget of {record.budget:.4g}"
         yield "spent", spent
-        shares = (f"{name} {share:.0%}" for name, share in record.share_of_points.items())
+        shares = (f"{point_label(n)} {share:.0%}" for n, share in record.share_of_points.items())
         yield "answers by", ", ".join(shares)
     if results.over_budget is not None:
         yield "", f"{results.over_budget:.1%} of the answers took longer than the budget"

@@ -31,3 +31,8 @@ class PolicyRecord:
     ci95: tuple[float, float]
     share_of_points: dict[str, float]
     above_mixture: float | None
+
+
+def point_label(point: str) -> str:
+    """The name of a point, short enough for tables and figures: `high diverse:357`."""
+    return point.replace("reduction=", "")

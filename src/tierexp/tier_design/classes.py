@@ -97,7 +97,7 @@ def divide(
         threshold: What a selection minimises, and when preferred counts suffice.
         geometry: Of the crops.
     """
-    heights, widths, repeats = _distinct(sizes)
+    heights, widths, repeats = distinct_sizes(sizes)
     metric = ExactMetric(geometry, threshold)
     targets = {
         tiling: metric.target(tiling) for crops in counts for tiling in candidate_tilings(crops)
@@ -131,7 +131,7 @@ def divide(
     return SizeClasses(counts[0], images, np.array(rank), np.array(good), loss)
 
 
-def _distinct(sizes: ImageSizes) -> tuple[NDArray[np.int64], ...]:
+def distinct_sizes(sizes: ImageSizes) -> tuple[NDArray[np.int64], ...]:
     """Heights, widths and how often they occur, in an order that is the sizes' own."""
     # Sides are below 2**31, so both fit into one number that sorts fast.
     keys, repeats = np.unique((sizes.heights << 31) | sizes.widths, return_counts=True)

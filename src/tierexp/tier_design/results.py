@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tierexp.errors import DataError
@@ -29,7 +29,8 @@ class FrontierPoint:
     Args:
         min_crops: Fewest crops a selection may have.
         max_crops: Most crops a selection may have.
-        preferred_crops: Counts considered first, ascending.
+        preferred_crops: Counts considered first, ascending; in a family other than Molmo the one
+            whose tokens ties go to.
         selected_vision_tokens_mean: Over all images.
         objective_mean: Over all images: the aspect ratio mismatch, or the content lost.
     """
@@ -73,13 +74,15 @@ class TierDesign:
         budget: Most vision tokens on average.
         num_samples: Image sizes; a sample is an image, or a question where the data set asks them.
         num_failed: Samples on top that have no readable size.
-        num_classes: Of sizes that no tier tells apart.
+        num_classes: Of sizes that no tier tells apart; in a family other than Molmo, of sizes.
         num_tiers: That were compared, all there are within the counts.
         chosen: The tier within the budget.
         frontier: Ascending in tokens.
         shipped: The tiers and baselines of `conf/tier`, ascending in tokens.
         failures: Of the samples without a size.
         provenance: Where the figures come from.
+        family: Whose crops or cells.
+        unreachable: Why tiers of `conf/tier` have no figures, by name.
     """
 
     kind: str
@@ -96,6 +99,8 @@ class TierDesign:
     shipped: tuple[TierFigures, ...]
     failures: tuple[Failure, ...]
     provenance: Provenance
+    family: str = "molmo"
+    unreachable: dict[str, str] = field(default_factory=dict)
 
 
 def load_tier_design(path: Path | str) -> TierDesign:

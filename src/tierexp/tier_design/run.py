@@ -6,26 +6,28 @@ that `eval.py` takes, a summary. Imports no torch.
 
 from __future__ import annotations
 
-import re
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from tierexp.config.build import build, refuse_unknown_keys, resolved
-from tierexp.config.checks import choice, flag, refuse_overwriting, text, whole_number
-from tierexp.config.settings import refuse_unread
+from tierexp.config.checks import flag, refuse_overwriting
 from tierexp.config.written import written_overrides
+from tierexp.data.family_columns import measure_family
 from tierexp.data.sizes import ImageSizes
-from tierexp.data.sizes_setup import read_image_sizes, require_a_size
+from tierexp.data.sizes_setup import require_a_size
 from tierexp.errors import ConfigError
+from tierexp.imaging.resize import Resize
+from tierexp.models.plans.plan import Preset
+from tierexp.models.plans.token_tiers import UnreachableTierError, family_tier
 from tierexp.results.files import write_results, write_text
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure
-from tierexp.tier_design.classes import Objective, divide, losses
+from tierexp.tier_design.classes import distinct_sizes, divide, losses
+from tierexp.tier_design.family_search import find_family_frontier
 from tierexp.tier_design.results import (
     KIND,
     SCHEMA_VERSION,
@@ -36,45 +38,27 @@ from tierexp.tier_design.results import (
     tier_yaml,
 )
 from tierexp.tier_design.search import count_tiers, find_frontier
+from tierexp.tier_design.setup import DesignSetup, read_design_setup, read_part
 from tierexp.tier_design.summary import print_design
 from tierexp.tiers.files import load_tier, shipped_tiers
-from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops_many
-from tierexp.tiers.threshold import Threshold
 from tierexp.tiers.tier import Tier
-
-KEYS = (
-    "threshold", "data", "objective", "budget", "min_crops", "max_crops", "name", "overwrite",
-    "output_dir",
-)  # fmt: skip
-"""The top-level keys of `conf/optimize_tiers.yaml`."""
-MOST_CROPS = 20
-"""4.2 million tiers, and half a second; every count more doubles both."""
-_UNREAD = ("data.batch_size", "data.num_workers")
 
 
 @dataclass(frozen=True)
-class DesignSetup:
-    """Everything a search is made of.
+class Found:
+    """What a search comes back with.
 
     Args:
-        objective: What is to become small on average.
-        budget: Most vision tokens on average, the global view's included.
-        counts: The crop counts a tier may have.
-        name: Of the tier that is written.
-        threshold: When a tier's preferred counts suffice.
-        geometry: Of the crops: Molmo's.
-        sizes: Of the images.
+        frontier: Ascending in tokens.
+        num_classes: Of sizes, as they were gathered.
+        num_tiers: That were compared.
     """
 
-    objective: Objective
-    budget: int
-    counts: range
-    name: str
-    threshold: Threshold
-    geometry: CropGeometry
-    sizes: ImageSizes
+    frontier: tuple[FrontierPoint, ...]
+    num_classes: int
+    num_tiers: int
 
 
 def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
@@ -95,6 +79,42 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
     refuse_overwriting([file], flag("overwrite", config.overwrite))
     setup = read_design_setup(config)
     require_a_size(setup.sizes)
+    found = _search(setup) if setup.preset is None else _search_family(setup, setup.preset)
+    frontier = found.frontier
+    point = _best_within(frontier, setup.budget)
+    if point is None:
+        least = math.ceil(frontier[0].selected_vision_tokens_mean)
+        raise ConfigError("budget", setup.budget, f"at least {least}: {setup.family} has no less")
+    tier = _as_tier(point, setup)
+    shipped, unreachable = _shipped(setup, frontier)
+    design = TierDesign(
+        kind=KIND,
+        schema_version=SCHEMA_VERSION,
+        dataset=setup.sizes.name,
+        objective=setup.objective,
+        budget=setup.budget,
+        num_samples=len(setup.sizes.heights),
+        num_failed=len(setup.sizes.unreadable),
+        num_classes=found.num_classes,
+        num_tiers=found.num_tiers,
+        chosen=_figures(tier, setup, frontier),
+        frontier=frontier,
+        shipped=tuple(sorted(shipped, key=lambda figures: figures.selected_vision_tokens_mean)),
+        failures=tuple(Failure(name, why) for name, why in setup.sizes.unreadable.items()),
+        provenance=gather_provenance(read_part(config), seed=None, device="cpu"),
+        family=setup.family,
+        unreachable=unreachable,
+    )
+    write_results(design, file)
+    write_text(frontier_csv(design), output_dir / "frontier.csv")
+    write_text(tier_yaml(tier, _origin(setup)), output_dir / "tier" / f"{tier.name}.yaml")
+    steps = [setup.geometry.selected_vision_tokens(crops) for crops in setup.counts]
+    print_design(design, steps, _overrides(setup), output_dir, Console())
+    return point.objective_mean
+
+
+def _search(setup: DesignSetup) -> Found:
+    """Molmo's tiers."""
     classes = divide(setup.sizes, setup.counts, setup.objective, setup.threshold, setup.geometry)
     samples = len(setup.sizes.heights)
     frontier = tuple(
@@ -110,65 +130,33 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         )
         for found in find_frontier(classes)
     )
-    point = _best_within(frontier, setup.budget)
-    assert point is not None  # the fewest crops alone are a tier, and the budget pays for them
-    tier = _as_tier(point, setup)
-    shipped = [
-        _figures(load_tier(name), setup, frontier) for name in shipped_tiers() if name != "fixed"
-    ]
-    design = TierDesign(
-        kind=KIND,
-        schema_version=SCHEMA_VERSION,
-        dataset=setup.sizes.name,
-        objective=setup.objective,
-        budget=setup.budget,
-        num_samples=samples,
-        num_failed=len(setup.sizes.unreadable),
-        num_classes=len(classes.images),
-        num_tiers=count_tiers(len(setup.counts)),
-        chosen=_figures(tier, setup, frontier),
-        frontier=frontier,
-        shipped=tuple(sorted(shipped, key=lambda figures: figures.selected_vision_tokens_mean)),
-        failures=tuple(Failure(name, why) for name, why in setup.sizes.unreadable.items()),
-        provenance=gather_provenance(_read_part(config), seed=None, device="cpu"),
-    )
-    write_results(design, file)
-    write_text(frontier_csv(design), output_dir / "frontier.csv")
-    write_text(tier_yaml(tier, _origin(setup)), output_dir / "tier" / f"{tier.name}.yaml")
-    steps = [setup.geometry.selected_vision_tokens(crops) for crops in setup.counts]
-    print_design(design, steps, _threshold_overrides(), output_dir, Console())
-    return point.objective_mean
+    return Found(frontier, len(classes.images), count_tiers(len(setup.counts)))
 
 
-def read_design_setup(config: DictConfig) -> DesignSetup:
-    """Check a configuration and build what it describes; reads the sizes, last of all.
-
-    Args:
-        config: As composed from `conf/optimize_tiers.yaml`.
+def _search_family(setup: DesignSetup, preset: Preset) -> Found:
+    """Another family's.
 
     Raises:
-        ConfigError: A key that nothing reads, or a value that cannot work.
-        DataError: The data file is malformed or empty, or an image's header cannot be read and
-            `data.on_error` is `raise`.
+        ConfigError: It makes no grid within the crop counts.
     """
-    refuse_unknown_keys(config, KEYS)
-    refuse_unread(written_overrides(), _UNREAD, "leave it out: sizes suffice, nothing is loaded")
-    values = resolved(config)
-    geometry = CropGeometry()
-    choice("objective", values["objective"], get_args(Objective))
-    low = whole_number("min_crops", values["min_crops"], 1, MOST_CROPS)
-    high = whole_number("max_crops", values["max_crops"], low, MOST_CROPS)
-    budget = whole_number("budget", values["budget"], geometry.selected_vision_tokens(low))
-    name = text("name", values["name"])
-    if not re.fullmatch(r"\w[\w-]*", name, re.ASCII):
-        raise ConfigError("name", name, "letters, digits, _ and -: a file and an option bear it")
-    if name in shipped_tiers():
-        raise ConfigError("name", name, "another one: tier=... would find the shipped tier")
-    threshold = build(config, "threshold")
-    sizes = read_image_sizes(config, "design a tier for")
-    return DesignSetup(
-        values["objective"], budget, range(low, high + 1), name, threshold, geometry, sizes
+    sizes, samples = setup.sizes, len(setup.sizes.heights)
+    try:
+        designs, tiers = find_family_frontier(sizes, setup.counts, setup.objective, preset.geometry)
+    except UnreachableTierError as error:
+        counts = f"{setup.counts[0]} to {setup.counts[-1]}"
+        allowed = f"counts that {preset.family} can reach: it has {error}"
+        raise ConfigError("min_crops and max_crops", counts, allowed) from None
+    frontier = tuple(
+        FrontierPoint(
+            min_crops=design.min_crops,
+            max_crops=design.max_crops,
+            preferred_crops=(design.typical_crops,),
+            selected_vision_tokens_mean=design.tokens / samples,
+            objective_mean=design.loss / samples,
+        )
+        for design in designs
     )
+    return Found(frontier, len(distinct_sizes(sizes)[0]), tiers)
 
 
 def _best_within(frontier: tuple[FrontierPoint, ...], tokens: float) -> FrontierPoint | None:
@@ -177,20 +165,45 @@ def _best_within(frontier: tuple[FrontierPoint, ...], tokens: float) -> Frontier
 
 
 def _as_tier(point: FrontierPoint, setup: DesignSetup) -> Tier:
+    typical = point.selected_vision_tokens_mean
+    if setup.preset is not None:  # there ties go to it
+        typical = setup.geometry.selected_vision_tokens(*point.preferred_crops)
     return Tier(
         name=setup.name,
         min_crops=point.min_crops,
         max_crops=point.max_crops,
         preferred_crops=point.preferred_crops,
-        typical_vision_tokens=round(point.selected_vision_tokens_mean),
+        typical_vision_tokens=round(typical),
         description=f"least {setup.objective.replace('_', ' ')} within {setup.budget} tokens",
     )
+
+
+def _shipped(
+    setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
+) -> tuple[list[TierFigures], dict[str, str]]:
+    """The tiers and baselines of `conf/tier`, and why some have no figures in a family."""
+    figures, unreachable = [], {}
+    for name in shipped_tiers():
+        if name == "fixed":
+            continue
+        try:
+            figures.append(_figures(load_tier(name), setup, frontier))
+        except UnreachableTierError as error:
+            unreachable[name] = str(error)
+    return figures, unreachable
 
 
 def _figures(
     policy: CropRule, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
 ) -> TierFigures:
-    """Selected and measured as an evaluation does it, image by image, not as the search did."""
+    """Selected and measured as an evaluation does it, image by image, not as the search did.
+
+    Raises:
+        UnreachableTierError: A tier without a grid in the family, or sizes that its own rule
+            refuses.
+    """
+    if setup.preset is not None:
+        return _figures_in_family(policy, setup.sizes, setup.preset, frontier)
     heights, widths = setup.sizes.heights, setup.sizes.widths
     selection = select_crops_many(policy, heights, widths, setup.geometry, setup.threshold)
     lost = losses("content_loss", heights, widths, selection.tilings, setup.geometry)
@@ -205,24 +218,37 @@ def _figures(
     )
 
 
-def _origin(setup: DesignSetup) -> str:
-    return (
-        f"Of all tiers within {setup.counts[0]} to {setup.counts[-1]} crops the one with the least "
-        f"{setup.objective.replace('_', ' ')} for {len(setup.sizes.heights)} sizes of "
-        f"{setup.sizes.name!a}."
+def _figures_in_family(
+    rule: CropRule, sizes: ImageSizes, preset: Preset, frontier: tuple[FrontierPoint, ...]
+) -> TierFigures:
+    if isinstance(rule, Tier):
+        family_tier(preset.geometry, rule)
+    measured, taken = measure_family(sizes, rule, Resize(crops="fill"), preset)
+    refused = len(sizes.heights) - len(taken.heights)
+    if refused:
+        raise UnreachableTierError(f"no grid of its own for {refused} of the sizes")
+    tokens = float(measured.selected_vision_tokens.mean())
+    return TierFigures(
+        tier=rule.name,
+        selected_vision_tokens_mean=tokens,
+        aspect_ratio_mismatch_mean=float(measured.mismatch.mean()),
+        content_kept_mean=float(measured.content_kept.mean()),
+        best=_best_within(frontier, tokens),
     )
 
 
-def _threshold_overrides() -> dict[str, object]:
+def _origin(setup: DesignSetup) -> str:
+    of = "" if setup.preset is None else f" in {setup.family}"
+    return (
+        f"Of all tiers within {setup.counts[0]} to {setup.counts[-1]} crops the one with the least "
+        f"{setup.objective.replace('_', ' ')} for {len(setup.sizes.heights)} sizes of "
+        f"{setup.sizes.name!a}{of}."
+    )
+
+
+def _overrides(setup: DesignSetup) -> dict[str, object]:
     """The overrides that an evaluation has to repeat."""
+    if setup.preset is not None:
+        return {"model": "none", "model.family": setup.family}
     written = written_overrides()
     return {k: v for k, v in written.items() if k.partition(".")[0] == "threshold"}
-
-
-def _read_part(config: DictConfig) -> dict[str, object]:
-    """The configuration, resolved, without what nothing reads."""
-    part = resolved(config)
-    for name in _UNREAD:
-        group, _, key = name.partition(".")
-        part[group].pop(key, None)
-    return part

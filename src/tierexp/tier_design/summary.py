@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tierexp.models.none import MOLMO
 from tierexp.report.summary import number_text, percent_text
 from tierexp.tier_design.results import FrontierPoint, TierDesign, TierFigures
 
@@ -20,7 +21,7 @@ _MOST_REASONS = 5
 def print_design(
     design: TierDesign,
     token_steps: Iterable[int],
-    threshold: Mapping[str, object],
+    overrides: Mapping[str, object],
     output_dir: Path,
     console: Console,
 ) -> None:
@@ -29,19 +30,21 @@ def print_design(
     Args:
         design: What was found.
         token_steps: Budgets at which the frontier is shown, ascending.
-        threshold: Overrides of the threshold that the figures hold for, by key.
+        overrides: Of the model and the threshold that the figures hold for, by key.
         output_dir: Where the files are.
         console: To print to.
     """
     console.print(_frontier(design, token_steps))
     console.print(_comparison(design))
+    for name, reason in design.unreachable.items():
+        console.print(Text(f"not {name}: {design.family} has {reason}"), soft_wrap=True)
     if design.failures:
         console.print(f"{design.num_failed} samples have no readable size, such as:")
         for failure in design.failures[:_MOST_REASONS]:
             console.print(Text(f"  {failure.sample_id}: {failure.reason}"), soft_wrap=True)
     # No wrapping: paths and commands are to be copied.
-    overrides = [f"{k}={'null' if v is None else v}" for k, v in threshold.items()]
-    options = ["--config-dir", str(output_dir), f"tier={design.chosen.tier}", *overrides]
+    more = [f"{k}={'null' if v is None else v}" for k, v in overrides.items()]
+    options = ["--config-dir", str(output_dir), f"tier={design.chosen.tier}", *more]
     for label, line in (
         ("results ", f"{output_dir / 'tier_design.json'}, frontier.csv"),
         ("tier    ", f"{output_dir / 'tier' / design.chosen.tier}.yaml"),
@@ -53,7 +56,8 @@ def print_design(
 def _frontier(design: TierDesign, token_steps: Iterable[int]) -> Table:
     table = Table(
         title=Text(
-            f"{design.dataset} · {design.num_samples} sizes · least {_words(design)}\n"
+            f"{design.dataset} · {design.num_samples} sizes{_of_family(design)} · "
+            f"least {_words(design)}\n"
             f"the best of {design.num_tiers} tiers; {len(design.frontier)} are on the frontier"
         ),
         title_justify="left", min_width=60, box=SQUARE,
@@ -62,7 +66,7 @@ def _frontier(design: TierDesign, token_steps: Iterable[int]) -> Table:
     table.add_column("mean", justify="right")
     table.add_column(_words(design), justify="right")
     table.add_column("crops", justify="right", no_wrap=True)
-    table.add_column("preferred")
+    table.add_column("preferred" if design.family == MOLMO else "typical")
     shown: FrontierPoint | None = None
     for step in sorted({*token_steps, design.budget}):
         within = [p for p in design.frontier if p.selected_vision_tokens_mean <= step]
@@ -104,6 +108,10 @@ def _comparison(design: TierDesign) -> Table:
     table.add_section()
     add(design.chosen, style="bold")
     return table
+
+
+def _of_family(design: TierDesign) -> str:
+    return "" if design.family == MOLMO else f" · {design.family}"
 
 
 def _words(design: TierDesign) -> str:

@@ -58,7 +58,7 @@ def test_a_model_answers_the_same_after_a_round_trip(kind: str, tmp_path: Path) 
     with torch.no_grad():
         save_checkpoint(model, tmp_path, torch.float32)
         # The small model's vocabulary is below a tokenizer's least, so it is loaded without one.
-        loaded = load_model(weight_files(tmp_path), read_config(tmp_path), CPU, torch.float32)
+        loaded = load_model(weight_files(tmp_path), read_config(tmp_path), [CPU], torch.float32)
         assert torch.equal(loaded(inputs), model(inputs))
     assert not loaded.training
 

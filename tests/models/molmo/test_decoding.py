@@ -111,7 +111,7 @@ def test_nothing_is_asked_of_the_device_between_tokens(padded: bool) -> None:
         model = Molmo(small_config("dense"))
         decoder = model.config.decoder
         cache = KeyValueCache(
-            decoder, 2, 20, torch.device("cpu"), torch.float32, range(decoder.num_layers)
+            decoder, 2, 20, [torch.device("cpu")] * 2, torch.float32, range(decoder.num_layers)
         )
         for block in range(decoder.num_layers):
             new = torch.empty(2, decoder.num_kv_heads, 14, decoder.head_dim)

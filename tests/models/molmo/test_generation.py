@@ -59,7 +59,7 @@ def test_a_prompt_can_be_read_in_two_parts(split: int) -> None:
     model, inputs = small_model("dense"), prompt(LENGTHS)
     ids, mask = inputs.input_ids, inputs.attention_mask
     config, blocks = model.config.decoder, range(2)
-    cache = KeyValueCache(config, 3, max(LENGTHS), torch.device("cpu"), torch.float32, blocks)
+    cache = KeyValueCache(config, 3, max(LENGTHS), [torch.device("cpu")] * 2, torch.float32, blocks)
     with torch.inference_mode():
         whole = model.decode(ids, attention_mask=mask)
         model.decode(ids[:, :split], attention_mask=mask[:, :split], cache=cache)

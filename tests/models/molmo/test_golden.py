@@ -48,7 +48,7 @@ def golden(name: str) -> Golden:
     with np.load(folder / "expected.npz") as file:
         expected = dict(file)
     config = read_config(folder)
-    model = load_model(weight_files(folder), config, torch.device("cpu"), torch.float32)
+    model = load_model(weight_files(folder), config, [torch.device("cpu")], torch.float32)
     height, width = (int(side) for side in expected["image_hw"])
     tiling = select_tiling(height, width, int(expected["max_crops"]), config.geometry)
     resize = Resize(crops="letterbox", global_view="letterbox", exact=True)
@@ -113,7 +113,7 @@ def test_logits(name: str, top_k: int | None, key: str) -> None:
 def test_bfloat16_stays_close(name: str) -> None:
     g = golden(name)
     config = g.model.config
-    model = load_model(weight_files(FOLDER / name), config, torch.device("cpu"), torch.bfloat16)
+    model = load_model(weight_files(FOLDER / name), config, [torch.device("cpu")], torch.bfloat16)
     with torch.inference_mode():
         features = model.vision_features(
             torch.from_numpy(stack_crops([g.image])), torch.from_numpy(g.image.patch_mask)[None]

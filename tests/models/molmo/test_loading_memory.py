@@ -42,7 +42,7 @@ folder, dtype = Path(sys.argv[1]), getattr(torch, sys.argv[2])
 config, files = read_config(folder), weight_files(folder)
 list(released_tensors(config))  # a model without memory makes torch import some 90 MB of code
 before = peak()
-model = load_model(files, config, torch.device("cpu"), dtype)
+model = load_model(files, config, [torch.device("cpu")], dtype)
 weights = sum(p.numel() * p.element_size() for p in model.parameters())
 print(weights, peak() - before)
 """

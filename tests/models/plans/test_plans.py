@@ -13,7 +13,7 @@ import pytest
 from tests.support.size_draw import draw_sizes
 from tierexp.errors import ConfigError
 from tierexp.models.gemma4.geometry import Gemma4Geometry
-from tierexp.models.internvl.geometry import PRESETS as INTERNVL
+from tierexp.models.internvl.geometry import FAMILY as INTERNVL
 from tierexp.models.lfm2_vl.geometry import Lfm2VlGeometry
 from tierexp.models.plans import registry
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
@@ -70,12 +70,12 @@ def test_many_images_are_planned_as_one_is(family: str) -> None:
 
 def test_wider_is_not_dearer_in_internvl() -> None:
     widths = [448, 522, 523, 635, 784, 1009, 1232]
-    plans = INTERNVL[0].geometry.plan_many([448] * len(widths), widths)
+    plans = INTERNVL.preset.geometry.plan_many([448] * len(widths), widths)
     assert plans.images.tolist() == [1, 1, 13, 7, 3, 11, 4]
 
 
 def test_a_square_jumps_with_its_area() -> None:
-    plans = INTERNVL[0].geometry.plan_many([633, 634, 950, 951], [633, 634, 950, 951])
+    plans = INTERNVL.preset.geometry.plan_many([633, 634, 950, 951], [633, 634, 950, 951])
     assert plans.images.tolist() == [1, 5, 5, 10]
 
 
@@ -147,15 +147,18 @@ def test_a_family_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder.mkdir()
     (folder / "__init__.py").touch()
     (folder / "geometry.py").write_text(
+        "from tierexp.models.family import Family\n"
         "from tierexp.models.plans.fixed_tokens import FixedTokens\n"
         "from tierexp.models.plans.plan import Preset\n"
-        'PRESETS = (Preset("invented", "none", FixedTokens(10, 7)),)\n',
+        'FAMILY = Family((Preset("invented", "none", FixedTokens(10, 7)),))\n',
         encoding="utf-8",
     )
     monkeypatch.setattr(registry.models, "__path__", [*registry.models.__path__, str(tmp_path)])
-    found = presets.__wrapped__()
+    every = set(presets())
+    monkeypatch.setattr(registry, "families", registry.families.__wrapped__)
+    found = presets()
     assert found["invented"].geometry.plan(3, 4).vision_tokens == 7
-    assert set(found) == {*presets(), "invented"}
+    assert set(found) - every == {"invented"}
 
 
 def test_plans_need_neither_torch_nor_transformers() -> None:

@@ -18,10 +18,12 @@ import transformers
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
+import tierexp
 from tests.support import random_checkpoints as checkpoints
 from tests.support.command_line import ARGUMENTS, TESTS, Outcome, run_eval
 from tests.support.fakes import PlainImages
 from tests.support.flop_counter import Counter
+from tierexp.errors import TierexpError
 from tierexp.models.plans.preprocessing import SizedImage
 from tierexp.models.plans.registry import preset
 from tierexp.models.plans.token_tiers import family_tier
@@ -88,6 +90,39 @@ def test_an_evaluation(family: tuple[str, Path], tmp_path: Path) -> None:
         assert sample.latency.T_vision_total > 0
     assert results.latency.stages.keys() >= {"T_vision_total", "T_LLM_prefill", "T_total"}
     assert results.latency.flops_mean.keys() == {"flops_vision", "flops_prefill", "flops_decode"}
+    assert_python_answers_alike(checkpoint, tmp_path, results)
+
+
+def assert_python_answers_alike(checkpoint: Path, folder: Path, results: Any) -> None:
+    """A folder, nothing said of its family: the answers of the evaluation."""
+    images = PlainImages(str(folder / "samples.json"))
+    model = tierexp.load_model(checkpoint, device="cpu", max_new_tokens=6)
+    pixels: list[Any] = [images.image(index) for index in range(len(images))]
+    questions = [images[index].question for index in range(len(images))]
+    answers = model.answer(pixels, questions, tier=results.tier)
+    samples = {sample.question: sample for sample in results.per_sample_results}
+    for question, answer in zip(questions, answers, strict=True):
+        sample = samples[question]
+        assert answer.text == sample.prediction
+        assert answer.selection.tiling == sample.selected_tiling
+        assert answer.llm_vision_tokens == sample.metrics["llm_vision_tokens"]
+        assert answer.confidence == pytest.approx(sample.metrics["confidence"], abs=1e-4)
+    plan = model.source.preset.geometry.plan(480, 640)  # type: ignore[attr-defined]
+    native = model.answer(pixels[0], questions[0], tier=None)
+    assert (native.llm_vision_tokens, native.selection.tiling) == (plan.vision_tokens, plan.grid)
+
+
+def test_what_no_family_reads_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(TierexpError, match=r"model_type gemma3, .*smolvlm, not bert$"):
+        tierexp.load_model(tmp_path)
+    checkpoints.gemma3(tmp_path / "gemma3")
+    model = tierexp.load_model(tmp_path / "gemma3", device="cpu")
+    grey = np.zeros((480, 640), np.uint8)
+    with pytest.raises(TierexpError, match=r"tier='low' .* gemma3_pan_and_scan has no grid"):
+        model.answer(grey, "what?", tier="low")
+    with pytest.raises(TierexpError, match=r"resize\.crops='letterbox'"):
+        model.answer(grey, "what?", tier="medium", resize="letterbox")
 
 
 def test_what_reaches_the_model_is_the_processor_s(

@@ -15,8 +15,10 @@ from rich.progress import track
 
 from tierexp.data.batch import PreparedSample
 from tierexp.data.datamodule import TierDataModule
+from tierexp.errors import DataError
 from tierexp.integrations.lmms_eval.arguments import AnsweringSetup
 from tierexp.integrations.lmms_eval.questions import Documents, LmmsEvalQuestions, Question
+from tierexp.models.confidence import ConfidenceMeter
 from tierexp.models.protocol import VisionLanguageModel
 
 
@@ -55,7 +57,8 @@ def answer_questions(
         The questions with their answers, in their order.
 
     Raises:
-        DataError: A question has no image, several, a video, or one that cannot be decoded.
+        DataError: A question has no image, several, a video, or one that cannot be decoded; or the
+            model does not answer it.
     """
     by_limit: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
@@ -76,9 +79,13 @@ def answer_questions(
         ):  # fmt: skip
             whole = data.on_before_batch_transfer(batch, 0)  # refuses an image that is broken
             assert whole.inputs is not None
-            tokens = model.generate(whole.inputs.to(device), limit)
-            for prepared, row in zip(whole.prepared, tokens.tolist(), strict=True):
+            meter = ConfidenceMeter()
+            tokens = model.generate(whole.inputs.to(device), limit, observer=meter)
+            known = meter.facts(len(tokens))
+            for prepared, row, facts in zip(whole.prepared, tokens.tolist(), known, strict=True):
                 index = members[prepared.index]
+                if facts.failure is not None:  # no answer, which lmms-eval would score
+                    raise DataError(f"{questions[index].where}: {facts.failure}")
                 text = questions[index].answer(tokenizer.decode(row))
                 answered[index] = Answered(questions[index], text, prepared)
     return [answered[index] for index in range(len(questions))]

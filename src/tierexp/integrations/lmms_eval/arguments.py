@@ -25,7 +25,7 @@ from tierexp.config.location import config_dir
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.loader_settings import MAX_BATCH_SIZE, MAX_WORKERS
 from tierexp.errors import ConfigError, TierexpError
-from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.preprocessing import Preprocessing, read_preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
 from tierexp.models.protocol import ModelSource
@@ -130,7 +130,8 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
     if has_target(config, "model", NoModel):
         raise ConfigError("model", "none", "a model that answers")
     source = read_source(config)
-    preprocessing = Preprocessing.from_config(config, source.geometry)
+    preprocessing = read_preprocessing(config, source)
+    preprocessing.check(preprocessing.tier)
     data = resolved(config.data)
     for key, value in data.items():
         if key not in _DATA_KEYS:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (Preset("aria", "class defaults, no splitting", FixedTokens(980, 256)),)
+FAMILY = Family(
+    (Preset("aria", "class defaults, no splitting", FixedTokens(980, 256)),),
+)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "aya",
-        "size 364, crop_to_patches, 1 to 12",
-        ClosestAspectFamily(crop_size=364, tokens_per_image=169, fixed_marks=2, marks_per_image=1),
+FAMILY = Family(
+    (
+        Preset(
+            "aya",
+            "size 364, crop_to_patches, 1 to 12",
+            ClosestAspectFamily(
+                crop_size=364, tokens_per_image=169, fixed_marks=2, marks_per_image=1
+            ),
+        ),
     ),
 )

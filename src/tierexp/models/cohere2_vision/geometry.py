@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
 from tierexp.models.plans.plan import Grid, Preset, Sides
@@ -40,12 +41,14 @@ class Cohere2VisionGeometry(CropFamily):
         return least_scaling_grids(heights, widths, self._candidates, self.crop_size)
 
 
-PRESETS = (
-    Preset(
-        "cohere2",
-        "class defaults (512, 1 to 12)",
-        Cohere2VisionGeometry(
-            crop_size=512, tokens_per_image=256, fixed_marks=2, marks_per_image=1
+FAMILY = Family(
+    (
+        Preset(
+            "cohere2",
+            "class defaults (512, 1 to 12)",
+            Cohere2VisionGeometry(
+                crop_size=512, tokens_per_image=256, fixed_marks=2, marks_per_image=1
+            ),
         ),
     ),
 )

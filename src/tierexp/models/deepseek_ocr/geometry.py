@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
@@ -74,11 +75,13 @@ class DeepseekOcrGeometry(FamilyGeometry):
         return [(self.image_size * rows, self.image_size * cols) for rows, cols in grids]
 
 
-PRESETS = (
-    Preset(
-        "deepseek_ocr",
-        "base 1024, crops of 640, 2 to 9 of them",
-        DeepseekOcrGeometry(),
-        follows="the code published with the checkpoint",
+FAMILY = Family(
+    (
+        Preset(
+            "deepseek_ocr",
+            "base 1024, crops of 640, 2 to 9 of them",
+            DeepseekOcrGeometry(),
+            follows="the code published with the checkpoint",
+        ),
     ),
 )

@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import (
@@ -80,4 +81,6 @@ class DeepseekOcr2Geometry(FamilyGeometry):
         return [(self.tile_size * rows, self.tile_size * cols) for rows, cols in grids]
 
 
-PRESETS = (Preset("deepseek_ocr2", "class defaults", DeepseekOcr2Geometry()),)
+FAMILY = Family(
+    (Preset("deepseek_ocr2", "class defaults", DeepseekOcr2Geometry()),),
+)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset, Sides
 
@@ -48,10 +49,12 @@ class Emu3Geometry(PixelRangeFamily):
         return 6 + _digits(rows) + _digits(cols)
 
 
-PRESETS = (
-    Preset(
-        "emu3",
-        "class defaults",
-        Emu3Geometry(cell_size=8, min_pixels=512 * 512, max_pixels=1024 * 1024),
+FAMILY = Family(
+    (
+        Preset(
+            "emu3",
+            "class defaults",
+            Emu3Geometry(cell_size=8, min_pixels=512 * 512, max_pixels=1024 * 1024),
+        ),
     ),
 )

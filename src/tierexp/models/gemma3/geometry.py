@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
 from tierexp.tiers.geometry import GlobalView
@@ -76,7 +77,17 @@ class PanAndScan(FamilyGeometry):
         return [(_SIZE * rows, _SIZE * cols) for rows, cols in grids]
 
 
-PRESETS = (
-    Preset("gemma3", "896, no pan and scan", FixedTokens(_SIZE, _TOKENS, _MARKS)),
-    Preset("gemma3_pan_and_scan", "896, pan and scan, up to 4 crops", PanAndScan()),
+FAMILY = Family(
+    (
+        Preset("gemma3", "896, no pan and scan", FixedTokens(_SIZE, _TOKENS, _MARKS)),
+        Preset(
+            "gemma3_pan_and_scan",
+            "896, pan and scan, up to 4 crops",
+            PanAndScan(),
+            arguments=(("do_pan_and_scan", True),),
+        ),
+    ),
+    model_type="gemma3",
+    library=LibraryClasses("Gemma3Processor", "image_token_index"),
+    answers_as="gemma3_pan_and_scan",
 )

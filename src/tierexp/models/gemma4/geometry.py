@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from tierexp.errors import ConfigError
+from tierexp.models.family import Family
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.plan import Preset, Sides, Variant
 
@@ -71,4 +72,6 @@ class Gemma4Geometry(CellFamily):
         ]
 
 
-PRESETS = (Preset("gemma4", "class defaults (280 soft tokens)", Gemma4Geometry(48)),)
+FAMILY = Family(
+    (Preset("gemma4", "class defaults (280 soft tokens)", Gemma4Geometry(48)),),
+)

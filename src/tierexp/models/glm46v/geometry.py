@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.glm4v.geometry import Glm4vGeometry
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (Preset("glm46v", "class defaults", Glm4vGeometry(28)),)
+FAMILY = Family(
+    (Preset("glm46v", "class defaults", Glm4vGeometry(28)),),
+)

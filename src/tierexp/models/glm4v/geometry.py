@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.pixel_range import cells_in_pixel_range, too_long
 from tierexp.models.plans.plan import Preset, Sides
@@ -43,4 +44,6 @@ class Glm4vGeometry(CellFamily):
         return rows, cols, too_long(heights, widths)
 
 
-PRESETS = (Preset("glm4v", "class defaults", Glm4vGeometry(28)),)
+FAMILY = Family(
+    (Preset("glm4v", "class defaults", Glm4vGeometry(28)),),
+)

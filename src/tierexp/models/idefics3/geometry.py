@@ -7,13 +7,18 @@ them.
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.longest_edge_crops import SplitFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "idefics3",
-        "class defaults (4 x 364)",
-        SplitFamily(crop_size=364, tokens_per_image=169, longest_edge=1456),
+FAMILY = Family(
+    (
+        Preset(
+            "idefics3",
+            "class defaults (4 x 364)",
+            SplitFamily(crop_size=364, tokens_per_image=169, longest_edge=1456),
+        ),
     ),
+    model_type="idefics3",
+    library=LibraryClasses("Idefics3Processor"),
 )

@@ -8,13 +8,18 @@ processor; only the call's argument works.
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "internvl",
-        "size 448, crop_to_patches, 1 to 12 patches",
-        ClosestAspectFamily(crop_size=448, tokens_per_image=256, fixed_marks=2),
+FAMILY = Family(
+    (
+        Preset(
+            "internvl",
+            "size 448, crop_to_patches, 1 to 12 patches",
+            ClosestAspectFamily(crop_size=448, tokens_per_image=256, fixed_marks=2),
+        ),
     ),
+    model_type="internvl",
+    library=LibraryClasses("InternVLProcessor"),
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (Preset("janus", "class defaults", FixedTokens(384, 576, fixed_marks=2)),)
+FAMILY = Family(
+    (Preset("janus", "class defaults", FixedTokens(384, 576, fixed_marks=2)),),
+)

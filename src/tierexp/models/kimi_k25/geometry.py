@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.plan import Preset, Sides
 
@@ -43,4 +44,6 @@ class KimiGeometry(CellFamily):
         return rows, cols, np.zeros(len(rows), np.bool_)
 
 
-PRESETS = (Preset("kimi_k25", "class defaults", KimiGeometry(28)),)
+FAMILY = Family(
+    (Preset("kimi_k25", "class defaults", KimiGeometry(28)),),
+)

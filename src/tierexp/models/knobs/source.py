@@ -15,9 +15,14 @@ from omegaconf import DictConfig
 
 from tierexp.config.build import build, require_members, resolved, target_of, unknown_key
 from tierexp.errors import ConfigError
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Resize
 from tierexp.models.knobs.active_blocks import ActiveBlocks
 from tierexp.models.knobs.knob import Knob, KnobValue, ModelFacts, Undo
 from tierexp.models.knobs.top_k import TopK
+from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.threshold import Threshold
 
 DEFAULT_KNOBS: tuple[Knob, ...] = (TopK(), ActiveBlocks())
 """Those that every model has, left alone."""
@@ -29,6 +34,11 @@ class KnobbedSource:
     """Base of a frozen dataclass that is a `ModelSource` and has a field `knobs`."""
 
     knobs: tuple[Knob, ...]
+
+    @property
+    def geometry(self) -> CropGeometry:
+        """See `ModelSource`."""
+        raise NotImplementedError
 
     @property
     def facts(self) -> ModelFacts:
@@ -68,6 +78,10 @@ class KnobbedSource:
         ]
         changed: Any = dataclasses.replace(self, knobs=tuple(knobs))  # type: ignore[type-var]
         return changed  # type: ignore[no-any-return]
+
+    def preprocessing(self, tier: CropRule, threshold: Threshold, resize: Resize) -> Preprocessing:
+        """See `ModelSource`: crops of one canvas, of the model's geometry."""
+        return Preprocessing(tier, threshold, resize, self.geometry)
 
     def apply_knobs(self, model: object) -> None:
         """See `ModelSource`; what other knobs have set before is set back first."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
 from tierexp.models.plans.pixel_range import cells_in_pixel_range
@@ -113,4 +114,6 @@ class Lfm2VlGeometry(FamilyGeometry):
         return [(self.tile_size * rows, self.tile_size * cols) for rows, cols in grids]
 
 
-PRESETS = (Preset("lfm2_vl", "class defaults", Lfm2VlGeometry()),)
+FAMILY = Family(
+    (Preset("lfm2_vl", "class defaults", Lfm2VlGeometry()),),
+)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.longest_edge import LongestEdgeFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "lighton",
-        "patch 28, longest edge 1540",
-        LongestEdgeFamily(cell_size=28, longest_edge=1540),
+FAMILY = Family(
+    (
+        Preset(
+            "lighton",
+            "patch 28, longest edge 1540",
+            LongestEdgeFamily(cell_size=28, longest_edge=1540),
+        ),
     ),
 )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
@@ -48,10 +49,12 @@ class Llama4Geometry(CropFamily):
         return ImagePlans(plans.grids, plans.images, plans.vision_tokens, marks, plans.refused)
 
 
-PRESETS = (
-    Preset(
-        "llama4",
-        "class defaults (336, 16 patches)",
-        Llama4Geometry(crop_size=336, tokens_per_image=144),
+FAMILY = Family(
+    (
+        Preset(
+            "llama4",
+            "class defaults (336, 16 patches)",
+            Llama4Geometry(crop_size=336, tokens_per_image=144),
+        ),
     ),
 )

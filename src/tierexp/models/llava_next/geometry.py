@@ -6,17 +6,20 @@ Not symmetric: a line break ends every row, and a tall image has more rows than 
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "llava_next",
-        "336, five pinpoints",
-        PinpointFamily(
-            crop_size=336,
-            side_tokens=24,
-            pinpoints=((1, 2), (2, 1), (2, 2), (3, 1), (1, 3)),
+FAMILY = Family(
+    (
+        Preset(
+            "llava_next",
+            "336, five pinpoints",
+            PinpointFamily(
+                crop_size=336,
+                side_tokens=24,
+                pinpoints=((1, 2), (2, 1), (2, 2), (3, 1), (1, 3)),
+            ),
         ),
     ),
 )

@@ -4,18 +4,23 @@ feature maps of more than nine crops are shrunk (`anyres_max_9`).
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "llava_ov",
-        "class defaults (384, 729 tokens, anyres_max_9)",
-        PinpointFamily(
-            crop_size=384,
-            side_tokens=27,
-            pinpoints=tuple((rows, cols) for rows in range(1, 7) for cols in range(1, 7)),
-            max_crops=9,
+FAMILY = Family(
+    (
+        Preset(
+            "llava_ov",
+            "class defaults (384, 729 tokens, anyres_max_9)",
+            PinpointFamily(
+                crop_size=384,
+                side_tokens=27,
+                pinpoints=tuple((rows, cols) for rows in range(1, 7) for cols in range(1, 7)),
+                max_crops=9,
+            ),
         ),
     ),
+    model_type="llava_onevision",
+    library=LibraryClasses("LlavaOnevisionProcessor", "image_token_index"),
 )

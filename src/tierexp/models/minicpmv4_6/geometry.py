@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.crops import grids_by_count
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
 from tierexp.tiers.geometry import GlobalView
@@ -111,4 +112,6 @@ class MiniCpmGeometry(FamilyGeometry):
         ]
 
 
-PRESETS = (Preset("minicpmv4_6", "class defaults", MiniCpmGeometry()),)
+FAMILY = Family(
+    (Preset("minicpmv4_6", "class defaults", MiniCpmGeometry()),),
+)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.longest_edge import LongestEdgeFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "mistral3",
-        "patch 14, merge 2, longest edge 1540",
-        LongestEdgeFamily(cell_size=28, longest_edge=1540, row_marks=1),
+FAMILY = Family(
+    (
+        Preset(
+            "mistral3",
+            "patch 14, merge 2, longest edge 1540",
+            LongestEdgeFamily(cell_size=28, longest_edge=1540, row_marks=1),
+        ),
     ),
 )

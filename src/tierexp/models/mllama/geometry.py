@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.least_scaling import least_scaling_grids
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
@@ -60,11 +61,13 @@ class MllamaGeometry(CropFamily):
         )
 
 
-PRESETS = (
-    Preset(
-        "mllama",
-        "560, up to 4 tiles",
-        # Marks: the start of the sequence and the placeholder.
-        MllamaGeometry(crop_size=560, tokens_per_image=1601, fixed_marks=2),
+FAMILY = Family(
+    (
+        Preset(
+            "mllama",
+            "560, up to 4 tiles",
+            # Marks: the start of the sequence and the placeholder.
+            MllamaGeometry(crop_size=560, tokens_per_image=1601, fixed_marks=2),
+        ),
     ),
 )

@@ -32,7 +32,7 @@ class KeyValueCache:
         config: Sizes of the decoder.
         batch_size: Sequences.
         capacity: Most tokens a sequence can have, prompt included.
-        device: Where the decoder runs.
+        devices: Where each of the blocks that run is.
         dtype: Of its keys and values.
         blocks: The blocks that run; a skipped one takes no room.
     """
@@ -42,14 +42,19 @@ class KeyValueCache:
         config: DecoderConfig,
         batch_size: int,
         capacity: int,
-        device: torch.device,
+        devices: Sequence[torch.device],
         dtype: torch.dtype,
         blocks: Sequence[int],
     ) -> None:
         self._places = {block: place for place, block in enumerate(blocks)}
         shape = (batch_size, config.num_kv_heads, capacity, config.head_dim)
-        self._keys = [torch.empty(shape, device=device, dtype=dtype) for _ in blocks]
-        self._values = [torch.empty(shape, device=device, dtype=dtype) for _ in blocks]
+        self._keys, self._values = (
+            [
+                torch.empty(shape, device=device, dtype=dtype)
+                for _, device in zip(blocks, devices, strict=True)
+            ]
+            for _ in range(2)
+        )
         self._lengths = [0] * len(blocks)
 
     @property
@@ -97,7 +102,7 @@ class KeyValueCache:
     @staticmethod
     def _repeated(tensor: Tensor, length: int, rows: Tensor, capacity: int) -> Tensor:
         larger = tensor.new_empty(len(rows), tensor.shape[1], capacity, tensor.shape[3])
-        larger[:, :, :length] = tensor[:, :, :length].index_select(0, rows)
+        larger[:, :, :length] = tensor[:, :, :length].index_select(0, rows.to(tensor.device))
         return larger
 
     def beside(self, other: KeyValueCache) -> KeyValueCache:

@@ -29,6 +29,7 @@ from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, difference_from_release
+from tierexp.models.placement import Devices, check_devices
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.protocol import MAX_NEW_TOKENS
@@ -59,6 +60,7 @@ class MolmoCheckpoint(ReducingSource):
         dtype: Precision of weights and activations.
         backend: What encodes crops (`MolmoEngine.encode_with`).
         cuda_graphs: Whether answers are decoded as CUDA graphs (`MolmoEngine.decode_in_graphs`).
+        devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
             then encodes none; encoded by another backend they differ by rounding.
         reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
@@ -75,6 +77,7 @@ class MolmoCheckpoint(ReducingSource):
     dtype: Precision = "auto"
     backend: Backend = "eager"
     cuda_graphs: bool = False
+    devices: Devices = 1
     released: str | None = None
     remember_gib: float = 0
     reduction: Reduction = NO_REDUCTION
@@ -99,6 +102,9 @@ class MolmoCheckpoint(ReducingSource):
         check_precision(self.dtype)
         check_backend(self.backend)
         flag("model.cuda_graphs", self.cuda_graphs)
+        check_devices(self.devices)
+        if self.cuda_graphs and self.devices != 1:
+            raise ConfigError("model.cuda_graphs", True, "false with model.devices other than 1")
         number("model.remember_gib", self.remember_gib, 0)
         self.check_reduction(METHODS, self.name)
 
@@ -153,7 +159,7 @@ class MolmoCheckpoint(ReducingSource):
     def weights(self) -> Hashable:
         """The files as they are now, fetched where that has to be, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
-        return type(self), files, self.dtype
+        return type(self), files, self.dtype, self.devices
 
     def load(self, device: torch.device) -> MolmoEngine:
         """Read the weights onto `device`.
@@ -166,8 +172,10 @@ class MolmoCheckpoint(ReducingSource):
 
         from tierexp.models.molmo.engine import MolmoEngine
         from tierexp.models.molmo.weights import load_model
+        from tierexp.models.placement import devices_from
 
-        network = load_model(files, self.config, device, torch_dtype(self.dtype, device))
+        devices = devices_from(self.devices, device)
+        network = load_model(files, self.config, devices, torch_dtype(self.dtype, device))
         model = MolmoEngine(network, end_of_text_id)
         self.apply_knobs(model)
         return model

@@ -132,12 +132,19 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a dense MLP or a mixture of experts, each on a residual connection."""
+    """Attention, then a dense MLP or a mixture of experts, each on a residual connection; all of it
+    on one device.
+    """
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.attn = SelfAttention(config)
         self.mlp = FeedForward(config) if config.num_experts is None else MixtureOfExperts(config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.attn.att_proj.weight.device
 
     def forward(
         self,
@@ -232,7 +239,18 @@ class Decoder(nn.Module):
         top_k: int | None = None,
         cache: BlockCache | None = None,
     ) -> Tensor:
-        """Some of the blocks, one after the other, on the residual stream (B, T, C)."""
-        for number in blocks:
+        """Some of the blocks, one after the other, on the residual stream (B, T, C); each where
+        its weights are, and what comes of it is where `x` was.
+        """
+        home = x.device
+        for number, device in zip(blocks, self.devices_of(blocks), strict=True):
+            if x.device != device:
+                x, angles = x.to(device), (angles[0].to(device), angles[1].to(device))
+                mask = None if mask is None else mask.to(device)
             x = self.blocks[number](x, angles, mask, number, cache, top_k)
-        return x
+        return x.to(home)
+
+    def devices_of(self, blocks: Sequence[int]) -> list[torch.device]:
+        """Where the weights of each of the blocks are."""
+        asked = [self.blocks[number] for number in blocks]
+        return [block.device for block in asked if isinstance(block, Block)]

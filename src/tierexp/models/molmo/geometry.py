@@ -7,15 +7,20 @@ the language model reads fewer.
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.overlapping import OverlappingCrops
 from tierexp.models.plans.plan import Preset
 from tierexp.tiers.geometry import CropGeometry
 
-PRESETS = (
-    Preset(
-        "molmo",
-        "336, up to 12 crops",
-        OverlappingCrops(CropGeometry(), max_crops=12),
-        follows="the processor released with the checkpoints",
+FAMILY = Family(
+    (
+        Preset(
+            "molmo",
+            "336, up to 12 crops",
+            OverlappingCrops(CropGeometry(), max_crops=12),
+            follows="the processor released with the checkpoints",
+        ),
     ),
+    model_type="molmo",
+    own_option="molmo",
 )

@@ -177,7 +177,7 @@ def _read(
         model.config.decoder,
         batch,
         length + new_tokens,
-        inputs.input_ids.device,
+        model.transformer.devices_of(knobs.active_blocks),
         vision_features.dtype,
         knobs.active_blocks,
     )

@@ -98,7 +98,9 @@ def pruned_prefill(
     config = decoder.config
     positions = token_positions(parts.real).gather(1, at)
     angles = rotary_angles(positions, config.head_dim, config.rope_theta)
-    cache = KeyValueCache(config, len(x), left + new_tokens, x.device, x.dtype, late)
+    cache = KeyValueCache(
+        config, len(x), left + new_tokens, decoder.devices_of(late), x.dtype, late
+    )
     mask = attention_over(stays, left, 0, x.device)
     x = decoder.run(x, angles, mask, late, knobs.top_k, cache)
     return Prefilled(
@@ -146,7 +148,8 @@ def _read_early(
     shared = len(first.input_ids) < len(real)
     room = begun if shared else real.shape[1] + new_tokens
     device, dtype = real.device, vision_features.dtype
-    cache = KeyValueCache(config, len(first.input_ids), room, device, dtype, blocks)
+    devices = decoder.devices_of(blocks)
+    cache = KeyValueCache(config, len(first.input_ids), room, devices, dtype, blocks)
 
     def read(x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         length = x.shape[1]
@@ -199,9 +202,12 @@ def _scores(
         may_ask = parts.asks
     first = int(may_ask.any(dim=0).int().argmax())  # nobody asks from the columns before
     cos, sin = read.angles
-    queries, _, _ = attention.project(
-        read.before[:, first:], (cos[:, :, first:], sin[:, :, first:])
+    asking, cos, sin = (
+        tensor.to(keys.device)
+        for tensor in (read.before[:, first:], cos[:, :, first:], sin[:, :, first:])
     )
+    queries = attention.project(asking, (cos, sin))[0].to(read.before.device)
+    keys = keys.to(read.before.device)
     sees = causal_mask(parts.real, asks.shape[1] - first)[:, 0]
     return received(attention_weights(queries, keys, sees), asks[:, first:])
 

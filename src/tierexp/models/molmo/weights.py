@@ -20,6 +20,7 @@ from tierexp.errors import CheckpointError
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.stored_tensors import StoredTensor, copy_tensors, list_tensors
+from tierexp.models.placement import spread
 
 _LISTED = 5
 
@@ -72,14 +73,17 @@ def released_tensors(config: MolmoConfig) -> Iterator[ReleasedTensor]:
 
 
 def load_model(
-    files: Sequence[Path], config: MolmoConfig, device: torch.device, dtype: torch.dtype
+    files: Sequence[Path],
+    config: MolmoConfig,
+    devices: Sequence[torch.device],
+    dtype: torch.dtype,
 ) -> Molmo:
-    """Read weights, tensor by tensor, straight onto a device; no second copy of them exists.
+    """Read weights, tensor by tensor, straight onto their device; no second copy of them exists.
 
     Args:
         files: One safetensors file, or all shards.
         config: Sizes of the model.
-        device: Where it is to run.
+        devices: That hold it: decoder blocks one after the other, all else with the first.
         dtype: Of its weights there.
 
     Returns:
@@ -96,7 +100,7 @@ def load_model(
     expected = {tensor.name: tensor for tensor in released_tensors(config)}
     _refuse_differences(folder, expected, stored)
     _refuse_shapes(folder, expected, stored, model.state_dict())
-    model.to(dtype).to_empty(device=device)
+    take_memory(model.to(dtype), devices)
     state = model.state_dict()
     with torch.no_grad():
         copy_tensors(
@@ -104,6 +108,24 @@ def load_model(
              for name, source in stored.items()]
         )  # fmt: skip
     return model.eval()
+
+
+def take_memory(model: Molmo, devices: Sequence[torch.device]) -> None:
+    """Room for the weights of a model that has none, on the devices that are to hold it.
+
+    Args:
+        model: On torch's device meta.
+        devices: As of `load_model`.
+    """
+    blocks = model.transformer.blocks
+    sizes = [sum(p.nbytes for p in block.parameters()) for block in blocks]
+    besides = sum(p.nbytes for p in model.parameters()) - sum(sizes)
+    for block, device in zip(blocks, spread(sizes, besides, devices), strict=True):
+        block.to_empty(device=device)
+    for parts in (model.children(), model.transformer.children()):
+        for part in parts:
+            if part is not model.transformer and part is not blocks:
+                part.to_empty(device=devices[0])
 
 
 def write_weights(model: Molmo, file: Path, dtype: torch.dtype) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.overlapping import OverlappingCrops
 from tierexp.models.plans.plan import Preset
 from tierexp.tiers.geometry import CropGeometry
 
-PRESETS = (
-    Preset(
-        "molmo2",
-        "class defaults (8 crops)",
-        OverlappingCrops(CropGeometry(crop_size=378, pool_canvas=True), max_crops=8),
+FAMILY = Family(
+    (
+        Preset(
+            "molmo2",
+            "class defaults (8 crops)",
+            OverlappingCrops(CropGeometry(crop_size=378, pool_canvas=True), max_crops=8),
+        ),
     ),
+    model_type="molmo2",
+    own_option="molmo2_4b",
 )

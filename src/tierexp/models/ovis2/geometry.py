@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
 from tierexp.tiers.geometry import GlobalView
@@ -121,6 +122,6 @@ class Ovis2Geometry(CropFamily):
         return ImagePlans(plans.grids, plans.images, plans.vision_tokens, marks, plans.refused)
 
 
-PRESETS = (
-    Preset("ovis2", "448, max 9 patches", Ovis2Geometry(crop_size=448, tokens_per_image=256)),
+FAMILY = Family(
+    (Preset("ovis2", "448, max 9 patches", Ovis2Geometry(crop_size=448, tokens_per_image=256)),),
 )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides, Variant
 from tierexp.tiers.geometry import GlobalView
@@ -131,10 +132,12 @@ class PerceptionLmGeometry(CropFamily):
         )
 
 
-PRESETS = (
-    Preset(
-        "plm",
-        "class defaults (448, 36 tiles, pooling 2)",
-        PerceptionLmGeometry(crop_size=448, tokens_per_image=256),
+FAMILY = Family(
+    (
+        Preset(
+            "plm",
+            "class defaults (448, 36 tiles, pooling 2)",
+            PerceptionLmGeometry(crop_size=448, tokens_per_image=256),
+        ),
     ),
 )

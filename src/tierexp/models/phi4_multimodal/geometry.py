@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_by_count, grids_in_set_order
 from tierexp.models.plans.plan import (
@@ -101,4 +102,6 @@ class Phi4Geometry(FamilyGeometry):
         return [(self.crop_size * rows, self.crop_size * cols) for rows, cols in grids]
 
 
-PRESETS = (Preset("phi4", "class defaults (448, dynamic_hd 36)", Phi4Geometry()),)
+FAMILY = Family(
+    (Preset("phi4", "class defaults (448, dynamic_hd 36)", Phi4Geometry()),),
+)

@@ -5,13 +5,16 @@ processor gives it its own.
 
 from __future__ import annotations
 
+from tierexp.models.family import Family
 from tierexp.models.plans.longest_edge import LongestEdgeFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "pixtral",
-        "class defaults (patch 16, longest edge 1024)",
-        LongestEdgeFamily(cell_size=16, longest_edge=1024, row_marks=1),
+FAMILY = Family(
+    (
+        Preset(
+            "pixtral",
+            "class defaults (patch 16, longest edge 1024)",
+            LongestEdgeFamily(cell_size=16, longest_edge=1024, row_marks=1),
+        ),
     ),
 )

@@ -243,9 +243,12 @@ class Preset:
         settings: The settings in words.
         geometry: Its rule under them.
         follows: Whose rule it is, with the version.
+        arguments: Of every call of the family's processor, as pairs: what no file of a checkpoint
+            can set.
     """
 
     family: str
     settings: str
     geometry: FamilyGeometry
     follows: str = "transformers 5.24.0"
+    arguments: tuple[tuple[str, object], ...] = ()

@@ -12,10 +12,8 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from omegaconf import DictConfig
 from typing_extensions import override
 
-from tierexp.config.build import build
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, Size, place
@@ -83,30 +81,29 @@ class FamilyPreprocessing(Preprocessing):
     preset: Preset = field(kw_only=True)
 
     @classmethod
-    def from_groups(cls, config: DictConfig, preset: Preset) -> FamilyPreprocessing:
-        """What the groups `tier` and `resize` say of a family's images.
+    def of(
+        cls, preset: Preset, tier: CropRule, threshold: Threshold, resize: Resize
+    ) -> FamilyPreprocessing:
+        """How the images of a family become what its processor takes.
 
         Args:
-            config: As composed.
             preset: The family.
+            tier: The rule for grids.
+            threshold: Its default: the least mismatch wins.
+            resize: How an image meets the size of its grid.
 
         Raises:
-            ConfigError: A value that cannot work, or that no family has a use for.
+            ConfigError: A value that no family has a use for.
         """
-        resize: Resize = build(config, "resize")
         if resize.crops == "letterbox":
             raise ConfigError("resize.crops", resize.crops, "fill or stretch with a model.family")
         if resize.exact:
             raise ConfigError("resize.exact", True, "false with a model.family: pixels have 8 bits")
-        if build(config, "threshold") != Threshold():
+        if threshold != Threshold():
             allowed = "default with a model.family: the least mismatch wins"
-            raise ConfigError("threshold", config.threshold, allowed)
-        return cls(
-            tier=build(config, "tier", kind=CropRule, geometry=CropGeometry()),
-            resize=resize,
-            geometry=replace(_PLAIN, global_view=preset.geometry.global_view),
-            preset=preset,
-        )
+            raise ConfigError("threshold", threshold.value, allowed)
+        geometry = replace(_PLAIN, global_view=preset.geometry.global_view)
+        return cls(tier=tier, resize=resize, geometry=geometry, preset=preset)
 
     @override
     def check(self, rule: CropRule) -> None:
@@ -227,20 +224,3 @@ class FamilyPreprocessing(Preprocessing):
             return family_tier(self.geometry_of_family, rule)
         except UnreachableTierError as error:
             raise ConfigError("tier", rule.name, f"{self.family} has {error}") from None
-
-
-def preprocessing_of(config: DictConfig, source: object) -> Preprocessing:
-    """What the configuration makes of images for a model: a family's grids where its source has a
-    `preset`, crops of one canvas otherwise.
-
-    Args:
-        config: As composed.
-        source: A `ModelSource`.
-
-    Raises:
-        ConfigError: A value that cannot work.
-    """
-    preset = getattr(source, "preset", None)
-    if preset is not None:
-        return FamilyPreprocessing.from_groups(config, preset)
-    return Preprocessing.from_config(config, source.geometry)  # type: ignore[attr-defined]

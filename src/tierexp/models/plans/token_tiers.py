@@ -14,7 +14,7 @@ counts apply, by the tier's own rule (`tierexp.tiers.selection`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -120,7 +120,7 @@ class FamilyTier:
         self._geometry = geometry
         self._tier = tier
         tokens = token_range(tier)
-        choices = _choices(geometry, tokens)
+        choices = choices_within(geometry, tokens)
         self.choices = tuple(
             sorted(
                 choices,
@@ -167,7 +167,7 @@ class FamilyTier:
             self.choices,
             chosen,
             mismatches(grids, numerators, denominators),
-            self._content_kept(height, width, chosen),
+            content_kept(self.choices, chosen, height, width),
         )
 
     def _chosen(
@@ -185,20 +185,28 @@ class FamilyTier:
         ]
         return chosen
 
-    def _content_kept(
-        self, heights: Sides, widths: Sides, chosen: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        kept = np.empty(len(chosen))
-        order = np.argsort(chosen, kind="stable")
-        _, starts = np.unique(chosen[order], return_index=True)
-        for members in np.split(order, starts[1:]) if len(order) else []:
-            size = self.choices[chosen[members[0]]].size
-            placed = place_many(heights[members], widths[members], size, "fill")
-            kept[members] = placed.content_kept
-        return kept
+
+def content_kept(
+    choices: Sequence[TierChoice], chosen: NDArray[np.int64], heights: Sides, widths: Sides
+) -> NDArray[np.float64]:
+    """(N,): the share of an image's area that filling its grid's size leaves.
+
+    Args:
+        choices: The grids.
+        chosen: (N,): which of them each image gets.
+        heights: (N,) of the images, in pixels.
+        widths: (N,) of the images, in pixels.
+    """
+    kept = np.empty(len(chosen))
+    order = np.argsort(chosen, kind="stable")
+    _, starts = np.unique(chosen[order], return_index=True)
+    for members in np.split(order, starts[1:]) if len(order) else []:
+        size = choices[chosen[members[0]]].size
+        kept[members] = place_many(heights[members], widths[members], size, "fill").content_kept
+    return kept
 
 
-def _choices(geometry: FamilyGeometry, tokens: TokenRange) -> list[TierChoice]:
+def choices_within(geometry: FamilyGeometry, tokens: TokenRange) -> list[TierChoice]:
     """Every grid that the family keeps within the tier.
 
     Raises:

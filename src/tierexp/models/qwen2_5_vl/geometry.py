@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "qwen2_5_vl",
-        "min 3136, max 12845056 pixels",
-        PixelRangeFamily(cell_size=28, min_pixels=3136, max_pixels=12845056),
+FAMILY = Family(
+    (
+        Preset(
+            "qwen2_5_vl",
+            "min 3136, max 12845056 pixels",
+            PixelRangeFamily(cell_size=28, min_pixels=3136, max_pixels=12845056),
+        ),
     ),
+    model_type="qwen2_5_vl",
+    library=LibraryClasses("Qwen2_5_VLProcessor"),
 )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "qwen2_vl",
-        "class defaults",
-        PixelRangeFamily(cell_size=28, min_pixels=56 * 56, max_pixels=28 * 28 * 1280),
+FAMILY = Family(
+    (
+        Preset(
+            "qwen2_vl",
+            "class defaults",
+            PixelRangeFamily(cell_size=28, min_pixels=56 * 56, max_pixels=28 * 28 * 1280),
+        ),
     ),
+    model_type="qwen2_vl",
+    library=LibraryClasses("Qwen2VLProcessor"),
 )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "qwen3_vl",
-        "patch 16, 65536 to 16777216 pixels",
-        PixelRangeFamily(cell_size=32, min_pixels=65536, max_pixels=16777216),
+FAMILY = Family(
+    (
+        Preset(
+            "qwen3_vl",
+            "patch 16, 65536 to 16777216 pixels",
+            PixelRangeFamily(cell_size=32, min_pixels=65536, max_pixels=16777216),
+        ),
     ),
+    model_type="qwen3_vl",
+    library=LibraryClasses("Qwen3VLProcessor"),
 )

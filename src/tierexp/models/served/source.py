@@ -14,16 +14,22 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from tierexp.config.checks import choice, whole_number
+from typing_extensions import override
+
+from tierexp.config.checks import whole_number
 from tierexp.errors import ConfigError
+from tierexp.imaging.resize import Resize
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.source import KnobbedSource
 from tierexp.models.plans.plan import Preset
-from tierexp.models.plans.registry import preset, presets
+from tierexp.models.plans.preprocessing import FamilyPreprocessing
+from tierexp.models.plans.registry import preset
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
 from tierexp.models.served.inputs import ServedInputBuilder
 from tierexp.models.served.text_ids import TextDecoder
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.threshold import Threshold
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +49,8 @@ class OpenAIModel(KnobbedSource):
     Args:
         base_url: Of the server, up to `/v1`.
         name: What the server calls the model, and results, too.
-        family: Whose plan says what an image costs; one of `tierexp tokens`.
+        family: Whose plan says what an image costs: a name of `tierexp tokens`, or the path of a
+            `Family` of one's own.
         max_new_tokens: The longest answer.
         concurrency: Most requests at a time, of one batch.
         timeout: Seconds after which a request counts as failed.
@@ -75,7 +82,7 @@ class OpenAIModel(KnobbedSource):
             raise ConfigError("model.base_url", self.base_url, allowed)
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError("model.name", self.name, "what the server calls the model")
-        choice("model.family", self.family, tuple(presets()))
+        preset(self.family, "model.family")
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         whole_number("model.concurrency", self.concurrency, 1)
         whole_number("model.max_retries", self.max_retries, 0)
@@ -103,6 +110,12 @@ class OpenAIModel(KnobbedSource):
     def geometry(self) -> CropGeometry:
         """The crops that tiers are counted in; the family's own rule is `preset`."""
         return CropGeometry()
+
+    @override
+    def preprocessing(
+        self, tier: CropRule, threshold: Threshold, resize: Resize
+    ) -> FamilyPreprocessing:
+        return FamilyPreprocessing.of(self.preset, tier, threshold, resize)
 
     @property
     def facts(self) -> ModelFacts:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.longest_edge_crops import SplitFamily
 from tierexp.models.plans.plan import Preset
 
-PRESETS = (
-    Preset(
-        "smolvlm2",
-        "longest edge 2048, max image 512, 64 tokens",
-        SplitFamily(crop_size=512, tokens_per_image=64, longest_edge=2048),
+FAMILY = Family(
+    (
+        Preset(
+            "smolvlm2",
+            "longest edge 2048, max image 512, 64 tokens",
+            SplitFamily(crop_size=512, tokens_per_image=64, longest_edge=2048),
+        ),
     ),
+    model_type="smolvlm",
+    library=LibraryClasses("SmolVLMProcessor"),
 )

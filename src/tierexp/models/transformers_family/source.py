@@ -7,64 +7,38 @@ neither torch nor `transformers` before something is read.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tierexp.config.checks import choice, path, whole_number
+from typing_extensions import override
+
+from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
+from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
 from tierexp.models.knobs.source import DEFAULT_KNOBS
 from tierexp.models.plans.plan import Preset
-from tierexp.models.plans.registry import preset
+from tierexp.models.plans.preprocessing import FamilyPreprocessing
+from tierexp.models.plans.registry import families, family, family_of_type, preset
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
 from tierexp.models.transformers_family.methods import methods_of
 from tierexp.tiers.geometry import CropGeometry
+from tierexp.tiers.rule import CropRule
+from tierexp.tiers.threshold import Threshold
 
 if TYPE_CHECKING:
     import torch
 
     from tierexp.models.transformers_family.inputs import FamilyInputBuilder
     from tierexp.models.transformers_family.model import FamilyModel
-
-
-@dataclass(frozen=True)
-class _Class:
-    """What a family is to `transformers`.
-
-    Args:
-        model_type: Of `config.json`.
-        processor: Name of the class.
-        image_token: Key of the placeholder's id in `config.json`.
-        arguments: Of every call of the processor.
-    """
-
-    model_type: str
-    processor: str
-    image_token: str = "image_token_id"
-    arguments: tuple[tuple[str, object], ...] = ()
-
-
-FAMILIES = {
-    "internvl": _Class("internvl", "InternVLProcessor"),
-    "qwen2_vl": _Class("qwen2_vl", "Qwen2VLProcessor"),
-    "qwen2_5_vl": _Class("qwen2_5_vl", "Qwen2_5_VLProcessor"),
-    "qwen3_vl": _Class("qwen3_vl", "Qwen3VLProcessor"),
-    "idefics3": _Class("idefics3", "Idefics3Processor"),
-    "smolvlm2": _Class("smolvlm", "SmolVLMProcessor"),
-    "llava_ov": _Class("llava_onevision", "LlavaOnevisionProcessor", "image_token_index"),
-    "gemma3": _Class("gemma3", "Gemma3Processor", "image_token_index"),
-    "gemma3_pan_and_scan": _Class(
-        "gemma3", "Gemma3Processor", "image_token_index", (("do_pan_and_scan", True),)
-    ),
-}
-"""By the names of presets."""
 
 
 class FamilyTokenizer:
@@ -93,7 +67,8 @@ class FamilyCheckpoint(ReducingSource):
     Args:
         checkpoint: The folder.
         name: How results call the model.
-        family: Whose plan its processor follows; one of `FAMILIES`.
+        family: Whose plan its processor follows: a name of `tierexp tokens`, or the path of a
+            `Family` of one's own; None for the family of the folder's `config.json`.
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
         dtype: Of the weights and activations.
@@ -105,29 +80,43 @@ class FamilyCheckpoint(ReducingSource):
 
     checkpoint: str
     name: str
-    family: str
+    family: str | None = None
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
     reduction: Reduction = NO_REDUCTION
+    _of: Family = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if find_spec("transformers") is None or find_spec("jinja2") is None:
             raise ConfigError("model", self.name, "only with: pip install 'tierexp[families]'")
-        choice("model.family", self.family, tuple(FAMILIES))
-        wanted = FAMILIES[self.family].model_type
-        try:
-            found = read_object(self.folder / CONFIG_FILE).get("model_type")
-        except CheckpointError as error:
-            allowed = f"a folder with a checkpoint of {self.family} ({error})"
-            raise ConfigError("model.checkpoint", self.checkpoint, allowed) from None
-        if found != wanted:
-            allowed = f"a checkpoint of model_type {wanted}, not {found}"
-            raise ConfigError("model.checkpoint", self.checkpoint, allowed)
+        object.__setattr__(self, "_of", self._found_family())
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
-        self.check_reduction(methods_of(wanted), self.name)
+        self.check_reduction(methods_of(str(self._of.model_type)), self.name)
+
+    def _found_family(self) -> Family:
+        """The family that is named, or that the folder is of.
+
+        Raises:
+            ConfigError: It is not one that `transformers` answers for, or the folder is another's.
+        """
+        named = None if self.family is None else family(self.family, "model.family")
+        if named is not None and named.library is None:
+            raise ConfigError("model.family", self.family, f"one of {', '.join(_by_library())}")
+        try:
+            found = read_object(self.folder / CONFIG_FILE).get("model_type")
+        except CheckpointError as error:
+            allowed = f"a folder with a checkpoint of {self.family or 'a family'} ({error})"
+            raise ConfigError("model.checkpoint", self.checkpoint, allowed) from None
+        made = named or family_of_type(found)
+        if made is None or made.library is None or made.model_type != found:
+            wanted = {named.model_type} if named else {*_by_library().values()}
+            kinds = ", ".join(sorted(map(str, wanted)))
+            allowed = f"a checkpoint of model_type {kinds}, not {found}"
+            raise ConfigError("model.checkpoint", self.checkpoint, allowed)
+        return made
 
     @property
     def folder(self) -> Path:
@@ -137,12 +126,24 @@ class FamilyCheckpoint(ReducingSource):
     @property
     def preset(self) -> Preset:
         """The family's rule."""
-        return preset(self.family)
+        return self._of.preset if self.family is None else preset(self.family, "model.family")
+
+    @property
+    def library(self) -> LibraryClasses:
+        """What `transformers` calls the family."""
+        assert self._of.library is not None
+        return self._of.library
 
     @property
     def geometry(self) -> CropGeometry:
         """The crops that tiers are counted in; the family's own rule is `preset`."""
         return CropGeometry()
+
+    @override
+    def preprocessing(
+        self, tier: CropRule, threshold: Threshold, resize: Resize
+    ) -> FamilyPreprocessing:
+        return FamilyPreprocessing.of(self.preset, tier, threshold, resize)
 
     @property
     def facts(self) -> ModelFacts:
@@ -162,13 +163,13 @@ class FamilyCheckpoint(ReducingSource):
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
-        return type(self), files, self.dtype, self.family
+        return type(self), files, self.dtype, self.preset
 
     def inputs(self) -> FamilyInputBuilder:
         """What makes inputs of samples."""
         from tierexp.models.transformers_family.inputs import FamilyInputBuilder
 
-        return FamilyInputBuilder(self._processor(), dict(FAMILIES[self.family].arguments))
+        return FamilyInputBuilder(self._processor(), dict(self.preset.arguments))
 
     def tokenizer(self) -> FamilyTokenizer:
         """The tokenizer that goes with the weights."""
@@ -181,15 +182,16 @@ class FamilyCheckpoint(ReducingSource):
         Raises:
             CheckpointError: Files are missing, or their tensors are not exactly the model's.
         """
-        from transformers import AutoModelForImageTextToText
+        import transformers
 
         from tierexp.models.transformers_family.model import FamilyModel
         from tierexp.models.transformers_weights import load_network
 
         weight_files(self.folder)
         dtype = torch_dtype(self.dtype, device)
-        network = load_network(AutoModelForImageTextToText, self.folder, device, dtype)
-        image_token = getattr(network.config, FAMILIES[self.family].image_token)
+        kind = getattr(transformers, self.library.network)
+        network = load_network(kind, self.folder, device, dtype)
+        image_token = getattr(network.config, self.library.image_token)
         model = FamilyModel(network, image_token, self._end_ids(self._processor().tokenizer))
         self.apply_knobs(model)
         return model
@@ -197,7 +199,7 @@ class FamilyCheckpoint(ReducingSource):
     def _processor(self) -> Any:
         from tierexp.models.transformers_family.processor import load_processor
 
-        return load_processor(self.folder, FAMILIES[self.family].processor)
+        return load_processor(self.folder, self.library.processor)
 
     def _end_ids(self, tokenizer: Any) -> tuple[int, ...]:
         """Stop tokens: the checkpoint's generation settings', else the tokenizer's."""
@@ -209,3 +211,8 @@ class FamilyCheckpoint(ReducingSource):
         if not found or not all(isinstance(end, int) for end in found):
             raise CheckpointError(f"{self.folder} does not say what ends an answer")
         return found
+
+
+def _by_library() -> dict[str, str | None]:
+    """The `model_type`s of families that `transformers` answers for, by the names of presets."""
+    return {name: made.model_type for name, made in families().items() if made.library}
