@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tierexp.models.library_decoder import key_windows
 from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import StageFlops
 from tierexp.models.transformers_family.vision_flops import vision_flops
@@ -62,7 +63,7 @@ def stage_flops(config: Any, decoder: Any, grids: Sequence[Grid], lengths: Lengt
     head = 2 * decoder.hidden_size * decoder.vocab_size
     prefill, decode = head, later * head
     per_token, per_key = _block_flops(decoder)
-    for window in _windows(decoder):
+    for window in key_windows(decoder, decoder.num_hidden_layers):
         prefill += lengths.prompt * (per_token + per_key * lengths.prompt)
         decode += later * per_token + per_key * lengths.decoded_keys(window)
     return StageFlops(vision, prefill, decode)
@@ -76,12 +77,3 @@ def _block_flops(decoder: Any) -> tuple[int, int]:
     kv_width = decoder.num_key_value_heads * head_width
     projections = 2 * width * (2 * heads * head_width + 2 * kv_width)
     return projections + 6 * width * decoder.intermediate_size, 4 * heads * head_width
-
-
-def _windows(decoder: Any) -> list[int | None]:
-    """How many keys each block's cache holds at most."""
-    window: int | None = getattr(decoder, "sliding_window", None)
-    kinds: Sequence[str] | None = getattr(decoder, "layer_types", None)
-    if kinds is None:
-        return [window] * decoder.num_hidden_layers
-    return [window if kind == "sliding_attention" else None for kind in kinds]
