@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -34,12 +35,15 @@ class Outcome:
         first_line: Seconds from enter to the first line on the screen.
         whole: Seconds from enter to the end.
         per_second: Questions, as the results file says.
+        processor: Seconds of processor time, of all its processes: what is left to compare where
+            other work is going on beside.
         predictions: By question.
     """
 
     first_line: float
     whole: float
     per_second: float
+    processor: float
     predictions: dict[str, str]
 
 
@@ -51,7 +55,7 @@ def run(tree: Path, tier: str, samples: int, further: Sequence[str]) -> Outcome:
             f"output_dir={folder}/out", *further,
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "PYTHONUNBUFFERED": "1"}
-        start = time.perf_counter()
+        start, before = time.perf_counter(), processor_seconds()
         with subprocess.Popen(
             command, cwd=tree, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -66,7 +70,14 @@ def run(tree: Path, tier: str, samples: int, further: Sequence[str]) -> Outcome:
         (path,) = Path(folder, "out").glob("*.json")
         results = json.loads(path.read_text(encoding="utf-8"))
     predictions = {s["sample_id"]: s["prediction"] for s in results["per_sample_results"]}
-    return Outcome(first_line, whole, results["samples_per_second"], predictions)
+    spent = processor_seconds() - before
+    return Outcome(first_line, whole, results["samples_per_second"], spent, predictions)
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def row(tier: str, old: Sequence[Outcome], new: Sequence[Outcome]) -> str:
@@ -74,12 +85,13 @@ def row(tier: str, old: Sequence[Outcome], new: Sequence[Outcome]) -> str:
     speed = [max(o.per_second for o in outcomes) for outcomes in (old, new)]
     whole = [min(o.whole for o in outcomes) for outcomes in (old, new)]
     first = [min(o.first_line for o in outcomes) for outcomes in (old, new)]
+    cpu = [min(o.processor for o in outcomes) for outcomes in (old, new)]
     same = sum(new[0].predictions.get(k) == v for k, v in old[0].predictions.items())
-    return (
-        f"{tier:7} {speed[0]:8.1f} {speed[1]:8.1f} {speed[1] / speed[0]:6.2f}"
-        f" {whole[0]:8.1f} {whole[1]:8.1f} {whole[1] / whole[0]:6.2f}"
-        f" {first[0]:7.2f} {first[1]:7.2f}  {same} of {len(old[0].predictions)}"
-    )
+    pairs = [(speed, "8.1f"), (whole, "8.1f"), (cpu, "8.1f"), (first, "8.2f")]
+    columns = [
+        f"{before:{form}} {today:{form}} {today / before:6.2f}" for (before, today), form in pairs
+    ]
+    return f"{tier:7} {' '.join(columns)}  {same} of {len(old[0].predictions)}"
 
 
 def main() -> None:
@@ -95,11 +107,9 @@ def main() -> None:
         print("nothing to compare with: give the folder of an older commit, checked out")
         return
     before = arguments.before.resolve()
-    print(
-        f"{'':7} {'questions/s':^24} {'enter to result, s':^24} {'first line, s':^15}\n"
-        f"{'tier':7} {'before':>8} {'today':>8} {'ratio':>6}"
-        f" {'before':>8} {'today':>8} {'ratio':>6} {'before':>7} {'today':>7}  same answers"
-    )
+    titles = ("questions/s", "enter to result, s", "processor, s", "first line, s")
+    print(" " * 7, " ".join(f"{title:^24}" for title in titles))
+    print(f"{'tier':7}", f"{'before':>8} {'today':>8} {'ratio':>6} " * len(titles), "same answers")
     for tier in arguments.tiers.split(","):
         old, new = [], []
         for _ in range(arguments.rounds):
