@@ -48,8 +48,8 @@ def dominant_and_contextual(
     merged = tokens[others[is_target]]
     sizes = merged.new_ones(targets).index_add(0, joined, merged.new_ones(len(joined)))
     merged = merged.index_add(0, joined, tokens[others[joining]]) / sizes[:, None]
-    every = tokens.index_copy(0, others[is_target], merged)
-    return chosen(every, torch.cat([dominant, others[is_target]]))
+    places, order = torch.cat([dominant, others[is_target]]).sort()
+    return Kept(places, torch.cat([tokens[dominant], merged])[order])
 
 
 def _without(count: int, places: Tensor) -> Tensor:
