@@ -10,7 +10,7 @@ from PIL import Image
 import tierexp
 from tierexp.api.model import Model
 from tierexp.data.tierqa import TierQA
-from tierexp.errors import ImageDecodeError, TierexpError
+from tierexp.errors import ConfigError, ImageDecodeError, TierexpError
 from tierexp.models.confidence import AnswerFacts, UnansweredError
 
 QUESTIONS = TierQA("test", 21)
@@ -108,6 +108,9 @@ def test_what_cannot_be_asked_is_refused(model: Model, tmp_path: Path) -> None:
         model.answer([QUESTIONS.image(0)] * 2, ["What?"])
     with pytest.raises(TierexpError, match="tier"):
         model.answer(QUESTIONS.image(0), "What?", tier="lowest")
+    for empty in ("", " \n", None):
+        with pytest.raises(ConfigError, match=r"^question=.*a text that asks something"):
+            model.answer([QUESTIONS.image(0)] * 2, ["What?", empty], tier="low")
     (tmp_path / "no.png").write_text("no picture")
     with pytest.raises((ImageDecodeError, TierexpError), match=r"no\.png|sample 0"):
         model.answer(tmp_path / "no.png", "What?")

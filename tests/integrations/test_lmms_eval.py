@@ -26,7 +26,7 @@ from tests.support.fakes import TableSource
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.tierqa.dataset import TierQA
 from tierexp.data.tierqa.questions import PER_PICTURE
-from tierexp.errors import DataError, ImageDecodeError, TierexpError
+from tierexp.errors import ConfigError, DataError, ImageDecodeError, TierexpError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.integrations.lmms_eval.answering import answer_questions
 from tierexp.integrations.lmms_eval.arguments import (
@@ -36,7 +36,7 @@ from tierexp.integrations.lmms_eval.arguments import (
     split_arguments,
 )
 from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_request
-from tierexp.integrations.lmms_eval.results import task_figures
+from tierexp.integrations.lmms_eval.results import claimed, task_figures
 from tierexp.models.confidence import AnswerFacts
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
@@ -229,7 +229,7 @@ def setup(folder: Path, table: dict[str, str]) -> AnsweringSetup:
     source: Any = TableSource(str(folder / "table.json"), max_new_tokens=3)
     preprocessing = Preprocessing(load_tier("medium"), geometry=source.geometry)
     composed = compose_arguments([])
-    return AnsweringSetup(preprocessing, source, NO_PROMPT, 2, 0, folder, composed)
+    return AnsweringSetup(preprocessing, source, NO_PROMPT, 2, 0, folder, False, composed)
 
 
 def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
@@ -304,6 +304,32 @@ def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> N
         answer_questions(setup(tmp_path, {}), questions, documents, torch.device("cpu"), load)
 
 
+def test_figures_of_an_earlier_run_stay_unless_they_may_go(tmp_path: Path) -> None:
+    file = tmp_path / "lmms_eval.json"
+    with claimed(tmp_path, overwrite=False):
+        file.write_text("{}")  # the run's own, which it writes after every task
+    with (
+        pytest.raises(ConfigError, match=r"lmms_eval\.json; overwrite=true replaces"),
+        claimed(tmp_path, overwrite=False),
+    ):
+        raise AssertionError("the folder was handed out")
+    assert file.read_text() == "{}"
+    with claimed(tmp_path, overwrite=True):
+        theirs = "import sys; from pathlib import Path; from tierexp.refusal import refusing\n" + (
+            "from tierexp.integrations.lmms_eval.results import claimed\n"
+            "with refusing(), claimed(Path(sys.argv[1]), overwrite=True): print('in')"
+        )
+        second = subprocess.run(
+            [sys.executable, "-c", theirs, str(tmp_path)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (second.returncode, second.stdout) == (2, "")
+    assert f"another run (process {os.getpid()} on " in second.stderr
+    assert second.stderr.count("\n") == 1
+    assert not read_arguments("", {}).overwrite
+    assert read_arguments("overwrite=true", {}).overwrite
+
+
 needs_lmms_eval = pytest.mark.skipif(find_spec("lmms_eval") is None, reason="no lmms-eval")
 
 
@@ -366,7 +392,7 @@ def test_its_evaluator_and_eval_agree(tmp_path: Path) -> None:
         text = TASK.format(name=name, folder=tmp_path, visual=visual) + kind
         (tmp_path / f"{name}.yaml").write_text(text)
 
-    arguments = ["tier=low", "model.top_k=1", "trainer=cpu"]
+    arguments = ["tier=low", "model.top_k=1", "trainer=cpu", "overwrite=true"]
     subprocess.run(
         [
             sys.executable, "-m", "tests.support.lmms_eval_run", str(tmp_path),

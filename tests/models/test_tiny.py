@@ -3,12 +3,16 @@ about, and that its answers do not depend on how they were batched."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.support.command_line import run_eval
 from tierexp.config.location import config_dir
@@ -17,6 +21,7 @@ from tierexp.data.prepare import SamplePreparer
 from tierexp.data.sample import QuestionDataset, Sample
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.questions import TASKS
+from tierexp.evaluation.setup import read_setup
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
@@ -39,6 +44,24 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     assert outcome.code == 0, outcome.err
     (path,) = folder.glob("tierqa_tier-medium_*.json")
     return load_results(path)
+
+
+def test_on_other_data_a_line_says_what_it_can_do(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    line = {"id": 1, "image": "a.png", "question": "What is it?", "answers": "a cat"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line))
+    own = ["data=folder", f"data.path={tmp_path / 'a.jsonl'}"]
+
+    def notes(*overrides: str) -> tuple[str, ...]:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return read_setup(compose("eval", ["logger=none", "run_name=a", *overrides])).notes
+
+    (note,) = notes(*own)
+    assert note.startswith("model tiny has seen tierqa's generated pictures alone")
+    assert notes("model=molmo", f"model.checkpoint={FOLDER}/", *own) == (note,)
+    assert notes() == notes("data.split=validation") == ()
+    copied = shutil.copytree(FOLDER, tmp_path / "trained")  # whatever it was trained on
+    assert notes("model=molmo", f"model.checkpoint={copied}", *own) == ()
 
 
 def test_the_checkpoint_is_small_safe_and_of_the_published_geometry() -> None:

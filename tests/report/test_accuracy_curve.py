@@ -29,9 +29,26 @@ def test_points_and_bars_are_those_of_the_results() -> None:
     low, high = runs[0].accuracy_ci95 or (0, 0)
     assert bars[0][:, 1].tolist() == pytest.approx([100 * low, 100 * high])
     assert [text.get_text() for text in axes.texts] == ["low", "medium", "288"]
-    (frontier,) = (line for line in axes.lines if str(line.get_label()).startswith("no other"))
-    assert frontier.get_xydata().tolist() == [[288, 50]]  # all are as good, it is the cheapest
     assert [25, 25] in [list(line.get_ydata()) for line in axes.lines]
+
+
+def test_whatever_is_in_the_legend_can_be_seen() -> None:
+    """The best runs are joined, also where a curve takes the same way; one alone is no line."""
+    low, high = results("low", 432), results("high", 2016)
+    right = dataclasses.replace(high, accuracy=1.0, accuracy_ci95=(0.4, 1.0))
+    for runs, path in (
+        ([low, right], [[432, 50], [2016, 100]]),
+        ([low, results("fixed_288", 288), high], None),  # as good and cheaper
+        ([low, low], None),
+        ([low], None),
+    ):
+        (axes,) = accuracy_curve(runs).axes
+        found = [line for line in axes.lines if str(line.get_label()).startswith("no other")]
+        assert [line.get_xydata().tolist() for line in found] == ([] if path is None else [path])
+        curve = axes.containers[0].lines[0]
+        for line in found:
+            assert line.get_linewidth() > curve.get_linewidth() + 2
+            assert line.get_zorder() < curve.get_zorder()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.support.command_line import run_on_fakes
 from tests.support.sweeps import sweep
 from tierexp.errors import DataError
 from tierexp.report.command import main
@@ -113,6 +114,25 @@ def test_best_and_worst_images_are_shown(page: Page) -> None:
     text = " ".join(page.texts)
     assert len(re.findall(r"best: 2 x 2 crops, mismatch 0\.000", text)) == 2  # medium, fixed_720
     assert "worst: " in text
+
+
+def test_a_page_of_one_run_shows_samples(tmp_path: Path) -> None:
+    """Nothing to disagree with: some questions, with what was right and what was said."""
+    tables = {f"q{number}": f"said {number}" for number in range(4)}
+    samples = [[[480, 640], question, [f"right {question}"], "read"] for question in tables]
+    samples[0][2] = ["said 0"]
+    outcome = run_on_fakes(tmp_path, samples, tables, "logger=none", "trainer=cpu")
+    assert outcome.code == 0, outcome.err
+    page = Page(write_report(tmp_path / "out").read_text(encoding="utf-8"))
+    text = " ".join(" ".join(page.texts).split())
+    assert "Some samples" in text
+    assert "Where runs disagree" not in text
+    shown = [number for number in range(4) if f" q{number} right: " in text]
+    assert shown
+    for number in shown:
+        score = "1.00" if number == 0 else "0.00"
+        assert re.search(rf"q{number} right: .*?said {number} {re.escape(score)}", text), text
+    assert page.tags.count("img") >= 1 + len(shown)
 
 
 def test_runs_without_pictures_say_so(tmp_path: Path) -> None:

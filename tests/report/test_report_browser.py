@@ -69,12 +69,12 @@ def browse(page: Path, size: tuple[int, int], scheme: str, *more: str) -> str:
     return done.stdout
 
 
-def seen(page: Path, size: tuple[int, int], scheme: str) -> dict[str, Any]:
+def seen(page: Path, size: tuple[int, int], scheme: str, probe: str = PROBE) -> dict[str, Any]:
     """What the page measures of itself."""
     probed = page.with_name("probed.html")
     text, policies = POLICY.subn("", page.read_text("utf-8"))
     assert policies == 1  # it would keep the probe from running, as it should
-    probed.write_text(text.replace("</body>", f"{PROBE}</body>"), "utf-8")
+    probed.write_text(text.replace("</body>", f"{probe}</body>"), "utf-8")
     frame = page.with_name("frame.html")
     frame.write_text(FRAME.format(page=probed.name, width=size[0], height=size[1]), "utf-8")
     match = re.search(r'<pre id="seen">(.*?)</pre>', browse(frame, DESK, scheme, "--dump-dom"))
@@ -113,6 +113,37 @@ def test_the_page_s_policy_lets_nothing_run(page: Path) -> None:
     assert "<title>ran" not in browse(probed, DESK, LIGHT, "--dump-dom")
     probed.write_text(POLICY.sub("", probed.read_text("utf-8")), "utf-8")
     assert "<title>ran" in browse(probed, DESK, LIGHT, "--dump-dom")
+
+
+ENLARGE = """<script>addEventListener("load", () => {
+  const picture = document.querySelector("details.picture");
+  const box = () => { const {width, height} = picture.querySelector("img").getBoundingClientRect();
+    return [width, height]; };
+  const seen = {window: [innerWidth, innerHeight], before: box()};
+  picture.querySelector("summary").click();
+  seen.after = box();
+  const middle = document.elementFromPoint(innerWidth / 2, innerHeight / 2);
+  seen.onTop = picture.contains(middle);
+  middle.click();
+  seen.closed = box();
+  parent.postMessage(JSON.stringify(seen), "*");
+});</script>"""
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK])
+def test_a_click_enlarges_a_picture_and_another_one_closes_it(
+    page: Path, size: tuple[int, int]
+) -> None:
+    found = seen(page, size, LIGHT, ENLARGE)
+    assert found["window"] == list(size)
+    for side in (0, 1):
+        assert found["after"][side] <= size[side]
+    # As large as the window lets it be, but for a margin.
+    grown = max(after / whole for after, whole in zip(found["after"], size, strict=True))
+    assert 0.9 < grown <= 1
+    assert found["after"][0] > found["before"][0]
+    assert found["onTop"]
+    assert found["closed"] == found["before"]
 
 
 def test_what_is_painted_is_light_or_dark(page: Path) -> None:

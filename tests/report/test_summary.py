@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console
 
 from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, SQUARE
-from tierexp.report.summary import print_summary
+from tierexp.report.summary import print_summary, worth_showing
 from tierexp.results.aggregate import aggregate
 from tierexp.results.schema import EvaluationResults, Failure, SampleResult
 
@@ -72,6 +73,49 @@ def test_tables_fit_80_columns_and_paths_stay_whole() -> None:
     assert path[0].endswith("_blocks14.json")
     assert max(len(line) for line in lines if line not in path) <= 80
     assert not any("…" in line for line in lines)
+
+
+def test_a_few_answers_are_shown_a_line_each() -> None:
+    """Of every task first; long texts are cut, and nothing reaches the terminal as an order."""
+    samples = [
+        dataclasses.replace(
+            LANDSCAPE, sample_id=f"{task}{number}", task=task, question=f"{task} {number}?",
+        )
+        for task in ("read", "count", "odd") for number in range(40)
+    ]  # fmt: skip
+    long = "What is written on the sign that hangs above the door of the house?\nOne word."
+    samples[80:] = [
+        dataclasses.replace(
+            LANDSCAPE, sample_id="odd0", task="odd", question=long, accuracy=1 / 3,
+            prediction="\x1b[31mred\x07\n\u202eand " + "very " * 30, answers=("",),
+        )
+    ]  # fmt: skip
+    cuts = {80: "What is written on the sign that han…", 500: long[:60]}
+    for columns, cut in cuts.items():
+        lines = printed(*samples, columns=columns).splitlines()
+        (start,) = (number for number, line in enumerate(lines) if "some answers" in line)
+        rows = lines[start + 4 : start + 9]
+        assert len(rows) == 5
+        (odd,) = (row for row in rows if "33.3%" in row)
+        assert cut in odd
+        assert "[31mred and ve" in odd
+        assert "(nothing)" in odd
+        assert not set("\x1b\x07\u202e") & set(odd)
+        assert {len(row) for row in rows} == {len(lines[start + 1])}
+        assert len(odd) <= 120
+        told = [re.search(r"(read|count) \d+\?", row) for row in rows]
+        assert {match[1] for match in told if match} == {"read", "count"}
+        assert lines[start + 9].startswith("└")
+
+
+def test_every_run_on_the_same_data_shows_the_same_questions() -> None:
+    samples = [dataclasses.replace(LANDSCAPE, sample_id=str(number)) for number in range(30)]
+    others = [dataclasses.replace(s, prediction="no", accuracy=0.0) for s in reversed(samples)]
+    shown = {sample.sample_id for sample in worth_showing(samples)}
+    assert len(shown) == 5
+    assert shown == {sample.sample_id for sample in worth_showing(others)}
+    assert [s.sample_id for s in worth_showing(samples)] == sorted(shown, key=int)
+    assert worth_showing(samples[:2]) == samples[:2]
 
 
 def test_a_pipe_gets_no_control_characters() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-SMALL = [
-    "trainer=cpu",
-    "logger=none",
+ARCHITECTURE = [
     "architecture.d_model=32",
     "architecture.n_layers=4",
     "architecture.n_heads=4",
@@ -14,6 +12,12 @@ SMALL = [
     "architecture.vision_backbone.image_emb_dim=16",
     "architecture.vision_backbone.image_num_layers=2",
     "architecture.vision_backbone.image_mlp_dim=16",
+]
+
+SMALL = [
+    "trainer=cpu",
+    "logger=none",
+    *ARCHITECTURE,
     "recipe.phases=[{steps: 2, learning_rate: 2e-3, crops_per_batch: 4}, "
     "{steps: 7, learning_rate: 2e-3, crops_per_batch: 4, tiers: [low], shares: [1]}]",
     "recipe.num_workers=0",

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 
 from tests.support.parameters import slow
-from tests.support.small_recipe import SMALL
+from tests.support.small_recipe import ARCHITECTURE, SMALL
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
 from tierexp.data.tierqa.generator import generate_scene
@@ -103,6 +103,30 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     monkeypatch.setattr(TrainingBatches, "__getitem__", watched)
     assert same(trained[1], run(tmp_path, "resume=true"))
     assert seen == list(range(saved, 9))
+
+
+@pytest.mark.slow
+def test_the_smoke_recipe_goes_through_every_kind_of_phase(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A few steps each, on a small model; what comes out is read by evaluation."""
+    small = [*ARCHITECTURE, "trainer=cpu", "logger=none", "recipe=smoke"]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose("train", small)
+    recipe: Recipe = build(config, "recipe")
+    kinds = {(bool(p.tiers), p.vision_rate == 0, bool(p.varied_knobs)) for p in recipe.phases}
+    assert kinds == {(False, False, False), (True, True, False), (True, False, True)}
+    assert recipe.steps < 12
+    with caplog.at_level("INFO", logger="tierexp"):
+        train(config, tmp_path)
+    said = " ".join(record.getMessage() for record in caplog.records)
+    assert f"training from step 0 to {recipe.steps}" in said
+    assert f"step 4 of {recipe.steps}, " in said
+    assert " s a step, " in said
+    assert said.count("validation accuracy: low") == recipe.steps // recipe.validation_every
+    source = MolmoCheckpoint(str(tmp_path / "checkpoint"))
+    network = source.load(torch.device("cpu")).network
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
 def test_ctrl_c_saves_the_step_it_interrupts(

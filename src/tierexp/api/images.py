@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tierexp.data.sample import Sample
-from tierexp.errors import DataError
+from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import decode_image, pixels_of, read_image_size
 
 ImageLike = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8]
@@ -56,6 +56,7 @@ class AskedQuestions:
 
     Raises:
         DataError: Not as many questions as images, or none.
+        ConfigError: A question that is no text, or asks nothing.
     """
 
     name = "asked"
@@ -66,6 +67,9 @@ class AskedQuestions:
             raise DataError(
                 f"{len(images)} images and {len(questions)} questions: as many, at least one each"
             )
+        for question in questions:
+            if not isinstance(question, str) or not question.strip():
+                raise ConfigError("question", question, "a text that asks something")
         self._images = list(images)
         self._questions = list(questions)
         self._pixels: dict[str, NDArray[np.uint8]] = {}

@@ -44,7 +44,7 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None
     with claimed(output_dir, setup.resume, setup.overwrite):
         if is_rank_zero():
             for note in setup.notes:
-                _log.warning("policy: %s", note)
+                _log.warning("%s", note)
             # Before torch is imported, and weights are read, which may take minutes.
             _log.info(
                 "%s: %d samples, tier %s, model %s",

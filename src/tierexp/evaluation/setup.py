@@ -149,7 +149,9 @@ def read_setup(
     source = with_reduction(source, reduction) if "reduction" in keys else source
     points = _points(policy, source, reduction, dataset, preprocessing)
     settings = resolved(config)
-    notes = check_policy(policy, dataset, source, settings, isinstance(latency, LatencySettings))
+    timed = isinstance(latency, LatencySettings)
+    notes = [f"policy: {n}" for n in check_policy(policy, dataset, source, settings, timed)]
+    notes += _unknown_data(source, dataset.name)
     return EvaluationSetup(
         preprocessing, policy, tuple(source for source, _ in points), loader, dataset, source, seed,
         settings=settings,
@@ -158,8 +160,19 @@ def read_setup(
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
-        point_reductions=tuple(reduction for _, reduction in points), notes=notes,
+        point_reductions=tuple(reduction for _, reduction in points), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _unknown_data(source: ModelSource, dataset: str) -> list[str]:
+    """A line about a model that knows one data set alone, where it is to be asked about another."""
+    known = getattr(source, "trained_on", None)
+    if known is None or dataset.startswith(known):
+        return []
+    return [
+        f"model {source.name} has seen {known}'s generated pictures alone (codes, shapes, plates, "
+        "colours): its answers about others are guesses; tokens, times and tilings are as they are"
+    ]
 
 
 def _reduction(config: DictConfig) -> Reduction:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
 from tierexp.report.compared import compared
-from tierexp.report.figures import legend_below, pareto_frontier, plain
+from tierexp.report.figures import draw_frontier, legend_below, plain
 from tierexp.report.labels import place_labels
 from tierexp.report.varying import varying
 from tierexp.results.schema import EvaluationResults
@@ -39,11 +39,7 @@ def accuracy_curve(runs: Sequence[EvaluationResults], chance: float | None = Non
     axes = figure.subplots()
     for series in _STYLES:
         _draw_series(axes, series, [run for run in drawn if _series(run) == series])
-    best = sorted(_point(drawn[number]) for number in pareto_frontier([*map(_point, drawn)]))
-    axes.plot(
-        [tokens for tokens, _ in best], [accuracy for _, accuracy in best], linestyle="--",
-        color="#888888", zorder=0, label="no other has fewer tokens and is better",
-    )  # fmt: skip
+    draw_frontier(axes, [*map(_point, drawn)], "no other has fewer tokens and is better")
     if chance is not None:
         axes.axhline(100 * chance, label="chance", color="#888888", linestyle=":")
     axes.set_xlabel("vision tokens selected, mean per image")

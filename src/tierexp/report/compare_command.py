@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,19 +43,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="a results file, or a folder with some in it or below",
     )  # fmt: skip
     parser.add_argument(
-        "--output", type=Path, default=Path(FILE_NAME), metavar="FILE",
-        help=f"where the JSON goes (default: {FILE_NAME} in this folder)",
+        "--output", type=Path, metavar="FILE",
+        help=f"where the JSON goes (default: {FILE_NAME} in the folder given, or in the one that "
+        "holds all the paths)",
     )  # fmt: skip
     parsed = parser.parse_args(arguments)
     with refusing():
         runs = [run for path in parsed.paths for run in _runs(path)]
         if len(runs) < 2:
             raise DataError(f"there is {len(runs)} results file, a comparison takes two or more")
-        if not parsed.output.parent.is_dir():
-            raise DataError(f"--output: {parsed.output.parent} is not a folder")
-        if parsed.output.is_dir():
-            raise DataError(f"--output: {parsed.output} is a folder; it takes a file")
-        compare(runs, parsed.output, Console())
+        output = parsed.output or _common_folder(parsed.paths) / FILE_NAME
+        if not output.parent.is_dir():
+            raise DataError(f"--output: {output.parent} is not a folder")
+        if output.is_dir():
+            raise DataError(f"--output: {output} is a folder; it takes a file")
+        compare(runs, output, Console())
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    """The folder that was given, or the innermost one that holds all that was given."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if len(folders) == 1:
+        return folders[0]
+    return Path(os.path.commonpath([folder.resolve() for folder in folders]))
 
 
 def _runs(path: Path) -> Iterator[ComparedRun]:

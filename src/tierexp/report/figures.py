@@ -144,11 +144,8 @@ def accuracy_against_latency(runs: Runs) -> Figure:
         low, high = run.accuracy_ci95 or (accuracy, accuracy)
         bars = [[100 * (accuracy - low)], [100 * (high - accuracy)]]
         axes.errorbar(time, 100 * accuracy, yerr=bars, fmt="o", color=color, capsize=3)
-    best = sorted(points[number] for number in pareto_frontier(points))
-    axes.plot(
-        [time for time, _ in best], [100 * accuracy for _, accuracy in best],
-        linestyle="--", color="#888888", zorder=0, label="no other is faster and better",
-    )  # fmt: skip
+    shown = [(time, 100 * accuracy) for time, accuracy in points]
+    draw_frontier(axes, shown, "no other is faster and better")
     times = [time for time, _ in points]
     if min(times) > 0 and max(times) > _LOG_FROM * min(times):
         axes.set_xscale("log")
@@ -156,7 +153,6 @@ def accuracy_against_latency(runs: Runs) -> Figure:
     axes.set_xlabel("time of an answer, ms (median, one sample at a time)")
     axes.set_ylabel("accuracy, % (bars: 95 % interval)")
     legend_below(figure, axes)
-    shown = [(time, 100 * accuracy) for time, accuracy in points]
     place_labels(axes, shown, [label for _, label in timed], colors)
     return figure
 
@@ -213,6 +209,23 @@ def _leave_outliers_out(axes: Axes, values: NDArray[np.float64]) -> str:
         return ""
     axes.set_xlim(max(left, values.min() - 0.05 * room), min(right, values.max() + 0.05 * room))
     return f"\n{beyond} of {len(values)} samples lie beyond"
+
+
+def draw_frontier(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
+    """Join the points that no other beats by a broad line, which shows below a curve that takes the
+    same way; one point alone has no line, and no entry in the legend.
+
+    Args:
+        axes: To draw on.
+        points: (cost, value), in the axes' units.
+        label: What the line says.
+    """
+    best = sorted(points[number] for number in pareto_frontier(points))
+    if len(set(best)) > 1:
+        axes.plot(
+            [cost for cost, _ in best], [value for _, value in best],
+            color="#888888", alpha=0.35, linewidth=7, solid_capstyle="round", zorder=0, label=label,
+        )  # fmt: skip
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 
 from rich.box import SQUARE
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,10 +19,14 @@ from tierexp.report.targets_table import checks_table
 from tierexp.results.latency import LatencyResults
 from tierexp.results.model_free import ModelFreeResults
 from tierexp.results.policy_record import point_label
-from tierexp.results.schema import EvaluationResults, Failure, TaskAccuracy
+from tierexp.results.schema import EvaluationResults, Failure, SampleResult, TaskAccuracy
 
 _BAR = 30
 _MOST_REASONS = 5
+_MOST_ANSWERS = 5
+_WIDEST = 120
+"""Columns of the table of answers, on however wide a console."""
+_VERDICTS = {1.0: "right", 0.0: "wrong"}
 _FILE = re.compile(r"^(image|(?:(?!: ).)*(?:[/\\](?:(?!: ).)*|\.\w+)): ")
 _NUMBER = re.compile(r"\d+")
 
@@ -39,6 +47,7 @@ def print_summary(
     """
     console.print(_figures(results))
     if isinstance(results, EvaluationResults) and results.num_samples:
+        console.print(_answers(results.per_sample_results, console.width))
         console.print(_accuracies(results))
         if results.latency is not None:
             console.print(_latencies(results.latency))
@@ -143,6 +152,59 @@ def _accuracies(results: EvaluationResults) -> Table:
         )
         table.caption_justify = "left"
     return table
+
+
+def _answers(samples: Sequence[SampleResult], width: int) -> Table:
+    """A few questions and what became of them, a line each; every run on the same data shows the
+    same.
+
+    Args:
+        samples: Of the run, at least one.
+        width: Of the console.
+    """
+    table = Table(title="some answers", title_justify="left", min_width=60, box=SQUARE)
+    shown = worth_showing(samples)
+    columns = {
+        "question": [_one_line(sample.question) for sample in shown],
+        "prediction": [_one_line(sample.prediction) for sample in shown],
+        "answer": [_one_line(sample.answers[0]) for sample in shown],
+    }
+    # What frames and verdict leave: at most a quarter for either answer, the rest for the question.
+    room = min(width, _WIDEST) - 13 - len("unread")
+    left = room
+    for title in ("answer", "prediction"):
+        left -= min(room // 4, max(map(cell_len, [title, *columns[title]])))
+    for title in columns:
+        most = left if title == "question" else room // 4
+        table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=most)
+    table.add_column("")
+    for sample, texts in zip(shown, zip(*columns.values(), strict=True), strict=True):
+        verdict = "unread" if sample.is_parsed is False else _VERDICTS.get(sample.accuracy)
+        table.add_row(*map(Text, texts), verdict or percent_text(sample.accuracy))
+    return table
+
+
+def worth_showing(samples: Sequence[SampleResult]) -> list[SampleResult]:
+    """A few samples of as many tasks as there are, chosen by their names alone, in the data set's
+    order.
+
+    Args:
+        samples: Of a run.
+    """
+    order = sorted(samples, key=lambda sample: sha256(sample.sample_id.encode()).digest())
+    seen: Counter[str] = Counter()
+    ranked = []
+    for sample in order:
+        ranked.append((seen[sample.task], sample.sample_id))
+        seen[sample.task] += 1
+    # Stable: of samples that are equally many of their task, the order stays.
+    chosen = {name for _, name in sorted(ranked, key=itemgetter(0))[:_MOST_ANSWERS]}
+    return [sample for sample in samples if sample.sample_id in chosen]
+
+
+def _one_line(text: str) -> str:
+    """A text without line breaks, and without what a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or "(nothing)"
 
 
 def _latencies(latency: LatencyResults) -> Table:

@@ -31,7 +31,7 @@ from tierexp.training.datamodule import TrainingDataModule
 from tierexp.training.kept_memory import keep_freed_memory
 from tierexp.training.module import MolmoTraining
 from tierexp.training.recipe import Recipe
-from tierexp.training.reporting import TrainingLines, keep_earlier_losses
+from tierexp.training.reporting import Pace, TrainingLines, keep_earlier_losses
 from tierexp.training.states import TrainingStates
 
 STATE_EVERY = 50
@@ -141,7 +141,7 @@ def _trainer(config: DictConfig, recipe: Recipe, logger: Logger, states: Trainin
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, recipe.steps),
         logger=logger,
-        callbacks=[TrainingLines(every=STATE_EVERY), states],
+        callbacks=[TrainingLines(STATE_EVERY, Pace(recipe.validation_every)), states],
         enable_checkpointing=False,  # Lightning's own saves in the middle of a step, too
         enable_progress_bar=Console().is_terminal,
         enable_model_summary=False,

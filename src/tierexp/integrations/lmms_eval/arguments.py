@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tierexp.cli.overrides import describe_composition_error
 from tierexp.config.build import has_target, refuse_unknown_keys, resolved, unknown_key
-from tierexp.config.checks import path, whole_number
+from tierexp.config.checks import flag, path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
 from tierexp.data.hub.prompt import Prompt
@@ -31,7 +31,7 @@ from tierexp.models.none import NoModel
 from tierexp.models.protocol import ModelSource
 
 CONFIG_NAME = "lmms_eval"
-KEYS = ("tier", "threshold", "resize", "model", "trainer", "data", "output_dir")
+KEYS = ("tier", "threshold", "resize", "model", "trainer", "data", "output_dir", "overwrite")
 """The top-level keys of `conf/lmms_eval.yaml`."""
 _DATA_KEYS = ("batch_size", "num_workers", "prompt")
 
@@ -49,6 +49,7 @@ class AnsweringSetup:
         batch_size: Most questions of a batch.
         num_workers: Processes that prepare images; 0 prepares in the main process.
         output_dir: Where the figures of the run go.
+        overwrite: Whether those of an earlier run there may go.
         config: That all of this was read from.
     """
 
@@ -58,6 +59,7 @@ class AnsweringSetup:
     batch_size: int
     num_workers: int
     output_dir: Path
+    overwrite: bool
     config: DictConfig
 
 
@@ -142,6 +144,7 @@ def read_answering_setup(config: DictConfig) -> AnsweringSetup:
         whole_number("data.batch_size", data.get("batch_size"), 1, MAX_BATCH_SIZE),
         whole_number("data.num_workers", data.get("num_workers"), 0, MAX_WORKERS),
         path("output_dir", resolved(config)["output_dir"]),
+        flag("overwrite", config.overwrite),
         config,
     )  # fmt: skip
 

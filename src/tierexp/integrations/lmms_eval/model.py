@@ -8,6 +8,7 @@ other exception, and exit code 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 from lmms_eval.api.model import lmms
@@ -24,6 +25,7 @@ from tierexp.integrations.lmms_eval.results import (
     SCHEMA_VERSION,
     LmmsEvalRun,
     answer_record,
+    claimed,
     figures_table,
     task_figures,
 )
@@ -43,7 +45,8 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         setup: What they are given by.
 
     Raises:
-        ConfigError: The trainer's device is not there, or there is more than one.
+        ConfigError: The trainer's device is not there, or there is more than one; or the output
+            folder is another run's.
     """
 
     is_simple = True
@@ -57,6 +60,8 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         trainer = build_trainer(blueprint(setup.config, "trainer"), logger=False)
         self._setup = setup
         self._device = trainer.strategy.root_device
+        self._claim = ExitStack()
+        self._claim.enter_context(claimed(setup.output_dir, setup.overwrite))
         self._answered: list[Answered] = []
 
     @classmethod
@@ -112,6 +117,12 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
             SystemExit: With code 2 after one line on stderr.
         """
         refuse(f"{_task(requests)} asks in several rounds; tierexp answers one question at a time")
+
+    @override
+    def clean(self) -> None:
+        """Give memory and folder back: lmms-eval has all answers."""
+        super().clean()
+        self._claim.close()
 
     def _loaded(self) -> VisionLanguageModel:
         if self._model is None:

@@ -7,17 +7,21 @@ the scores are lmms-eval's. Imports no torch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.box import SQUARE
 from rich.table import Table
 from rich.text import Text
 
+from tierexp.errors import ConfigError
 from tierexp.results.codec import BESIDE
 from tierexp.results.metrics import BUILT_IN, Number, aggregated, values_of_image
 from tierexp.results.schema import Provenance, TierRange
+from tierexp.runtime.folder_lock import folder_lock
 
 if TYPE_CHECKING:
     from tierexp.data.batch import PreparedSample
@@ -71,6 +75,25 @@ class LmmsEvalRun:
     tasks: dict[str, TaskFigures]
     per_sample_results: tuple[AnswerRecord, ...]
     provenance: Provenance
+
+
+@contextmanager
+def claimed(folder: Path, overwrite: bool) -> Iterator[None]:
+    """Hold a folder for one run, from before its first question until all is written.
+
+    Args:
+        folder: Of the run; made where it is missing.
+        overwrite: Whether an earlier run's figures there may go.
+
+    Raises:
+        ConfigError: Another run writes there, or an earlier one's figures are there.
+        MachineError: The folder cannot be written.
+    """
+    with folder_lock(folder):
+        if (folder / FILE_NAME).exists() and not overwrite:
+            allowed = f"a folder without {FILE_NAME}; overwrite=true replaces the one that is there"
+            raise ConfigError("output_dir", str(folder), allowed)
+        yield
 
 
 def task_figures(answered: Sequence[Answered]) -> dict[str, TaskFigures]:

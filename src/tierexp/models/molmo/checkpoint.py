@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,11 @@ if TYPE_CHECKING:
 
     from tierexp.models.molmo.engine import MolmoEngine
     from tierexp.models.molmo.model import Molmo
-    from tierexp.models.protocol import InputBuilder
+    from tierexp.models.protocol import InputBuilder, PublishedProcessor
+
+
+IN_THE_BOX = Path(str(files("tierexp"))) / "assets" / "tiny"
+"""The checkpoint that comes with this package."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,19 @@ class MolmoCheckpoint(ReducingSource):
         from tierexp.models.molmo.inputs import MolmoInputs
 
         return MolmoInputs(self.tokenizer(), self.config.mask_order)
+
+    @property
+    def trained_on(self) -> str | None:
+        """The data set whose pictures are all that the model in the box has seen; None of any other
+        checkpoint.
+        """
+        return "tierqa" if self.folder == IN_THE_BOX else None
+
+    def published(self) -> PublishedProcessor:
+        """See `HasPublishedProcessor`."""
+        from tierexp.models.molmo.published_arrays import MolmoPublished
+
+        return MolmoPublished(self.geometry, self.tokenizer())
 
     @property
     def prompt_format(self) -> PromptFormat:
