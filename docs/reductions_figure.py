@@ -14,7 +14,7 @@ from matplotlib import rc_context
 
 from tierexp.report.comparison import runs_below
 from tierexp.report.reduction_figure import reduction_curve
-from tierexp.report.reductions import HEAD, rival_rows, rivals
+from tierexp.report.reductions import HEAD, rival_rows, task_rows
 
 
 def main(target: str, *folders: str) -> None:
@@ -23,13 +23,7 @@ def main(target: str, *folders: str) -> None:
     figure = reduction_curve(runs)
     with rc_context({"svg.hashsalt": "tierexp"}):  # the same results, the same file
         figure.savefig(target, metadata={"Date": None})
-    found = rivals(runs)
-    tasks = list(found[0].by_task)
-    by_task = [
-        (one.method, f"{one.tokens:.0f}", *(one.by_task[task].points for task in tasks))
-        for one in found
-    ]
-    for head, rows in ((HEAD, rival_rows(runs)), (("method", "tokens", *tasks), by_task)):
+    for head, *rows in ([HEAD, *rival_rows(runs)], task_rows(runs)):
         lines = [head, ["---"] * len(head), *rows]
         sys.stdout.write("".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n")
 

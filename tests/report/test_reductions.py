@@ -14,7 +14,7 @@ from tierexp.errors import DataError
 from tierexp.report.page import write_report
 from tierexp.report.points_figure import points_curve
 from tierexp.report.reduction_figure import reduction_curve
-from tierexp.report.reductions import HEAD, method_of, rival_rows, rivals
+from tierexp.report.reductions import HEAD, method_of, rival_rows, rivals, task_rows
 from tierexp.results.aggregate import aggregate
 from tierexp.results.files import write_results
 from tierexp.results.latency import SampleLatency
@@ -162,6 +162,12 @@ def test_the_page_has_the_table_and_the_figure(tmp_path: Path) -> None:
     text = write_report(tmp_path).read_text("utf-8")
     assert 'id="reductions"' in text
     assert "diverse of high" in text
+    assert "By task" in text
+    head, diverse, random = task_rows([LOW, HIGH, DIVERSE, RANDOM])
+    assert head == ("method", "tokens", "count", "read")
+    assert diverse[:2] == ("diverse of high", "360")
+    assert [cell.split()[0] for cell in diverse[2:]] == ["+0.0", "+50.0"]
+    assert all(cell in text for cell in (*diverse, *random))
     assert (tmp_path / "figures" / "reductions.svg").is_file()
     only = tmp_path / "0"
     assert "thrown away" not in write_report(only).read_text("utf-8")

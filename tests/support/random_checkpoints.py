@@ -13,16 +13,24 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AyaVisionConfig,
+    AyaVisionForConditionalGeneration,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     InternVLConfig,
     InternVLForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     SmolVLMConfig,
@@ -289,3 +297,113 @@ def gemma3(folder: Path) -> None:
     }
     settings = {"processor_class": "Gemma3Processor", "image_seq_length": 256}
     write(folder, Gemma3ForConditionalGeneration(config), tokenizer, images, settings)
+
+
+QWEN_NAMES = {
+    "image_token": "<image>", "video_token": "<video>", "vision_start_token": "<vs>",
+    "vision_end_token": "<ve>",
+}  # fmt: skip
+QWEN_IMAGES: dict[str, Any] = {
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "patch_size": 14,
+    "temporal_patch_size": 2,
+    "merge_size": 2,
+}
+
+
+def _qwen(kind: str) -> tuple[PreTrainedTokenizerFast, dict[str, Any]]:
+    """The tokenizer, and what the configurations of Qwen2-VL and Qwen2.5-VL share."""
+    tokenizer = byte_tokenizer((), "<vs><image><ve>", QWEN_NAMES)
+    numbers = {
+        f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in QWEN_NAMES.items()
+    }
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+    text = text_settings(tokenizer, model_type=f"{kind}_text", rope_parameters=rope)
+    return tokenizer, {**numbers, "text_config": text}
+
+
+def qwen2_vl(folder: Path) -> None:
+    """Cells of 28 pixels, 4 to 1,280 of them."""
+    tokenizer, settings = _qwen("qwen2_vl")
+    vision = {
+        "depth": 2, "embed_dim": 16, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2,
+        "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+    }  # fmt: skip
+    config = Qwen2VLConfig(**settings, vision_config=vision)
+    images = {**QWEN_IMAGES, "size": {"shortest_edge": 3136, "longest_edge": 1003520}}
+    processor = {"processor_class": "Qwen2VLProcessor"}
+    write(folder, Qwen2VLForConditionalGeneration(config), tokenizer, images, processor)
+
+
+def qwen2_5_vl(folder: Path) -> None:
+    """The same, up to 16,384; one block of three sees the whole image, two see windows."""
+    tokenizer, settings = _qwen("qwen2_5_vl")
+    vision = {
+        "depth": 3, "hidden_size": 16, "out_hidden_size": 32, "intermediate_size": 24,
+        "num_heads": 2, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+        "window_size": 112, "fullatt_block_indexes": [1],
+    }  # fmt: skip
+    config = Qwen2_5_VLConfig(**settings, vision_config=vision)
+    images = {**QWEN_IMAGES, "size": {"shortest_edge": 3136, "longest_edge": 12845056}}
+    processor = {"processor_class": "Qwen2_5_VLProcessor"}
+    write(folder, Qwen2_5_VLForConditionalGeneration(config), tokenizer, images, processor)
+
+
+def llava_next(folder: Path) -> None:
+    """Crops of 336 pixels, 576 tokens each, padding dropped; the encoder has a class token."""
+    tokenizer = byte_tokenizer(("<image>",), "<image>")
+    points = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+    config = LlavaNextConfig(
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=points,
+        vision_config={
+            **VISION, "model_type": "clip_vision_model", "image_size": 336, "patch_size": 14,
+        },
+        text_config=text_settings(tokenizer, model_type="llama"),
+    )  # fmt: skip
+    images = {
+        "image_processor_type": "LlavaNextImageProcessor",
+        "size": {"shortest_edge": 336},
+        "crop_size": {"height": 336, "width": 336},
+        "image_grid_pinpoints": points,
+    }
+    settings = {
+        "processor_class": "LlavaNextProcessor",
+        "patch_size": 14,
+        "num_additional_image_tokens": 1,
+        "vision_feature_select_strategy": "default",
+    }
+    write(folder, LlavaNextForConditionalGeneration(config), tokenizer, images, settings)
+
+
+def aya_vision(folder: Path) -> None:
+    """Crops of 364 pixels, 169 tokens each."""
+    marks = ("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>", "<image>")
+    tiles = (*(f"TILE_{number}" for number in range(1, 13)), "TILE_GLOBAL")
+    tokenizer = byte_tokenizer((*marks, *tiles), "<image>")
+    text = text_settings(
+        tokenizer, model_type="cohere2", sliding_window=64,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    )  # fmt: skip
+    config = AyaVisionConfig(
+        image_token_index=tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),
+        downsample_factor=2,
+        vision_config={
+            **VISION, "model_type": "siglip_vision_model", "image_size": 364, "patch_size": 14,
+            "vision_use_head": False,
+        },
+        text_config=text,
+    )  # fmt: skip
+    images = {
+        "image_processor_type": "GotOcr2ImageProcessor",
+        "size": {"height": 364, "width": 364},
+        "min_patches": 1,
+        "max_patches": 12,
+    }
+    settings = {
+        "processor_class": "AyaVisionProcessor",
+        "patch_size": 14,
+        "img_size": 364,
+        "downsample_factor": 2,
+    }
+    write(folder, AyaVisionForConditionalGeneration(config), tokenizer, images, settings)

@@ -21,7 +21,7 @@ from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.asking import answered
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.imaging.resize import Resize, ResizeMode
-from tierexp.models.protocol import ModelSource, VisionLanguageModel
+from tierexp.models.protocol import HasPublishedProcessor, ModelSource, VisionLanguageModel
 from tierexp.results.latency import LatencySettings, SampleLatency
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.native import NativeRule
@@ -132,7 +132,7 @@ class Model:
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         limit = self.source.max_new_tokens if max_new_tokens is None else max_new_tokens
         whole_number("max_new_tokens", limit, 1)
-        rule = load_tier(tier) if isinstance(tier, str | Path) else tier or NativeRule()
+        rule = load_tier(tier) if isinstance(tier, str | Path) else tier or self._own_rule()
         preprocessing = self.source.preprocessing(rule, threshold, self._resizing(resize))
         preprocessing.check(rule)
         data = TierDataModule(
@@ -142,6 +142,11 @@ class Model:
         )  # fmt: skip
         answers = self._answers(data, limit, latency)
         return answers if isinstance(image, list) else answers[0]
+
+    def _own_rule(self) -> NativeRule:
+        if isinstance(self.source, HasPublishedProcessor):
+            return NativeRule(max_crops=self.source.published().max_crops)
+        return NativeRule()
 
     def _resizing(self, asked: ResizeMode | Resize | None) -> Resize:
         if asked is None:

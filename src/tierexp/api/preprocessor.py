@@ -17,9 +17,8 @@ from tierexp.api.composition import model_source
 from tierexp.api.images import ImageLike, rgb_pixels
 from tierexp.config.checks import choice, whole_number
 from tierexp.errors import ConfigError, DataError
-from tierexp.imaging.resize import Resize, ResizeMode
-from tierexp.models.molmo.checkpoint import MolmoCheckpoint
-from tierexp.models.molmo.published_arrays import published_arrays
+from tierexp.imaging.resize import ResizeMode
+from tierexp.models.protocol import HasPublishedProcessor
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.native import NativeRule
 from tierexp.tiers.rule import CropRule
@@ -34,17 +33,18 @@ IdsName = Literal["input_ids", "input_tokens"]
 
 
 class Preprocessor:
-    """Molmo's published preprocessor, at a tier, a crop count, or its own rule.
+    """Molmo's or Molmo2's published preprocessor, at a tier, a crop count, or its own rule.
 
     Args:
         tier: `low`, `medium`, `high`, another option of `conf/tier`, a YAML file, or a rule.
         exact_num_crops: This many crops for every image, in the tiling closest to its shape.
-            Neither it nor a tier: Molmo's own rule.
+            Neither it nor a tier: the model's own rule.
         model: Whose tokenizer: an option of `conf/model` or a checkpoint's folder, of which
             no weights are read.
-        max_crops: Of Molmo's own rule.
+        max_crops: Of the model's own rule; None for the published number.
         threshold: When a tier's preferred counts suffice.
-        resize: How the image meets its canvas; `letterbox` is the published way.
+        resize: How the image meets its canvas; None for the published way, which is `letterbox` for
+            Molmo and `stretch` for Molmo2.
         ids_name: What the ids are called: `input_ids` by the released checkpoints' processor,
             `input_tokens` by the training code's.
 
@@ -58,22 +58,24 @@ class Preprocessor:
         *,
         exact_num_crops: int | None = None,
         model: str | Path = "tiny",
-        max_crops: int = 12,
+        max_crops: int | None = None,
         threshold: Threshold = Threshold(),
-        resize: ResizeMode = "letterbox",
+        resize: ResizeMode | None = None,
         ids_name: IdsName = "input_ids",
     ) -> None:
         if tier is not None and exact_num_crops is not None:
             raise ConfigError("exact_num_crops", exact_num_crops, "left out beside a tier")
         choice("ids_name", ids_name, ("input_ids", "input_tokens"))
         source = model_source(model, {})
-        if not isinstance(source, MolmoCheckpoint):
-            raise ConfigError("model", str(model), "a Molmo: its own preprocessor is followed here")
-        self._rule = _rule(tier, exact_num_crops, max_crops)
+        if not isinstance(source, HasPublishedProcessor):
+            allowed = "a Molmo or Molmo2: their own preprocessors are followed here"
+            raise ConfigError("model", str(model), allowed)
+        self._published = source.published()
+        most = self._published.max_crops if max_crops is None else max_crops
+        self._rule = _rule(tier, exact_num_crops, most)
         self._threshold = threshold
-        self._resize = Resize(resize, "letterbox", exact=True)
+        self._resize = self._published.resize(resize)
         self._geometry = source.geometry
-        self._tokenizer = source.tokenizer()
         self._ids_name = ids_name
 
     def select(self, height: int, width: int) -> Selection:
@@ -81,27 +83,28 @@ class Preprocessor:
         return select_crops(self._rule, height, width, self._geometry, self._threshold)
 
     def __call__(self, image: ImageLike, prompt: str) -> dict[str, NDArray[np.generic]]:
-        """An image and a prompt as the published model takes them, without a batch dimension.
+        """An image and a prompt as the published model takes them.
 
         Args:
             image: A path, a Pillow image, or an array.
-            prompt: The question; ` User: ... Assistant:` is put around it.
+            prompt: The question; what the published prompt has around it is put there.
 
         Returns:
-            For N crops and a global view of P patches and K tokens each, p pixels a patch's side:
-            `input_ids` (T,) int64, `images` (N + 1, P, 3 p p) float32, `image_input_idx`
-            (N + 1, K) int32, `image_masks` (N + 1, P) float32.
+            For N crops and a global view of P patches, p pixels a patch's side: of Molmo, with K
+            tokens a view and no batch dimension, `input_ids` (T,) int64, `images` (N + 1, P, 3 p p)
+            float32, `image_input_idx` (N + 1, K) int32, `image_masks` (N + 1, P) float32. Of
+            Molmo2, with L vision tokens of four patches, `input_ids`, `attention_mask` and
+            `mm_token_type_ids` (1, T) int64, `pixel_values` (N + 1, P, 3 p p) float32,
+            `image_token_pooling` (L, 4) int32, `image_grids` (1, 4) and `image_num_crops` (1,)
+            int64.
 
         Raises:
             DataError: An array that is no image.
             ImageDecodeError: A file that cannot be decoded.
         """
         pixels = rgb_pixels(image)
-        arrays = published_arrays(
-            pixels, self.select(*pixels.shape[:2]).tiling, self._resize, self._geometry,
-            self._tokenizer.image_tokens, self._tokenizer.before_image,
-            self._tokenizer.encode_prompt(prompt),
-        )  # fmt: skip
+        tiling = self.select(*pixels.shape[:2]).tiling
+        arrays = self._published.arrays(pixels, tiling, self._resize, prompt)
         return {self._ids_name if name == "input_ids" else name: of for name, of in arrays.items()}
 
     def process(self, images: list[ImageLike] | ImageLike, text: str) -> dict[str, Tensor]:

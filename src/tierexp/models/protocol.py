@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.resize import Resize, ResizeMode
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.prompt_format import PromptFormat
@@ -270,6 +270,30 @@ class CropTokenizer(QuestionTokenizer, Protocol):
 
     def encode_prompt(self, question: str) -> list[int]:
         """Ids that follow the image, up to the answer."""
+
+
+class PublishedProcessor(Protocol):
+    """What a family's published code makes of images, at any tiling."""
+
+    @property
+    def max_crops(self) -> int:
+        """Of its own rule for tilings."""
+
+    def resize(self, mode: ResizeMode | None) -> Resize:
+        """How an image meets its canvas; None for the published way."""
+
+    def arrays(
+        self, image: NDArray[np.uint8], tiling: Tiling, resize: Resize, prompt: str
+    ) -> dict[str, NDArray[np.generic]]:
+        """An image (height, width, 3) RGB and a question as the published model takes them."""
+
+
+@runtime_checkable
+class HasPublishedProcessor(Protocol):
+    """A `ModelSource` of a family whose published processor is followed bit by bit."""
+
+    def published(self) -> PublishedProcessor:
+        """It, of this checkpoint."""
 
 
 class ModelSource(Protocol):

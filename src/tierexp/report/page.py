@@ -47,7 +47,7 @@ from tierexp.report.policy_section import (
     replays_in,
 )
 from tierexp.report.reduction_figure import reduction_curve
-from tierexp.report.reductions import HEAD, one_setting, rival_rows, rivals
+from tierexp.report.reductions import HEAD, one_setting, rival_rows, rivals, task_rows
 from tierexp.report.summary import score_text
 from tierexp.report.varying import comparable_results, labels_of
 from tierexp.results.files import complete_results, load_results, model_free_results, runs_in
@@ -131,7 +131,7 @@ def _content(runs: Sequence[StoredRun], folder: Path) -> tuple[list[Drawing], di
         "runs": runs_table(runs),
         "targets": list(target_tables(runs)),
         "differences": list(difference_tables(runs)),
-        "rivals": _rivals_table(results),
+        "rivals": _rivals_tables(results),
         "policies": list(record_tables(replays, results)),
         "beside_points": list(beside_points(replays)),
         "areas": area_lines(replays),
@@ -145,10 +145,14 @@ def _content(runs: Sequence[StoredRun], folder: Path) -> tuple[list[Drawing], di
     }
 
 
-def _rivals_table(runs: Runs) -> PageTable | None:
-    """Reduced runs beside tiers; None where there are not both."""
+def _rivals_tables(runs: Runs) -> list[PageTable]:
+    """Reduced runs beside tiers, in all and by task; none where there are not both."""
     rows = rival_rows(runs)
-    return table("Tokens thrown away, and tiers", HEAD, rows) if rows else None
+    if not rows:
+        return []
+    head, *of_tasks = task_rows(runs)
+    title = "By task: points against the tier with as many tokens"
+    return [table("", HEAD, rows), table(title, head, of_tasks)]
 
 
 def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing], dict[str, Any]]:
@@ -165,7 +169,7 @@ def _model_free_content(runs: Sequence[ModelFreeResults]) -> tuple[list[Drawing]
         "title": f"{runs[0].dataset}: {_count(len(runs))} without a model",
         "subtitle": f"{_range([run.num_samples for run in runs])} samples each",
         "runs": model_free_table(runs, labels),
-        "targets": [], "differences": [], "rivals": None, "galleries": [],
+        "targets": [], "differences": [], "rivals": [], "galleries": [],
         "policies": [], "beside_points": [], "areas": [], "examples": [],
         "cases": [], "cases_title": "",
         "failures": list(failure_tables(runs, labels)),

@@ -223,5 +223,23 @@ def rival_rows(runs: Runs) -> list[tuple[str, ...]]:
     return rows
 
 
+def task_rows(runs: Runs) -> list[tuple[str, ...]]:
+    """Each method's difference to the tier, by task; the head first, empty without a method."""
+    found = rivals(runs)
+    if not found:
+        return []
+    tasks = sorted({task for one in found for task in one.by_task})
+    return [
+        ("method", "tokens", *tasks),
+        *(
+            (
+                f"{one.method} of {one.reduced_tier}", f"{one.tokens:.0f}",
+                *(one.by_task[task].points if task in one.by_task else "-" for task in tasks),
+            )
+            for one in found
+        ),
+    ]  # fmt: skip
+
+
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"

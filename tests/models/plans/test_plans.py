@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.size_draw import draw_sizes
 from tierexp.errors import ConfigError
+from tierexp.models.deepseek_ocr.geometry import DeepseekOcrGeometry
 from tierexp.models.gemma4.geometry import Gemma4Geometry
 from tierexp.models.internvl.geometry import FAMILY as INTERNVL
 from tierexp.models.lfm2_vl.geometry import Lfm2VlGeometry
@@ -20,7 +22,8 @@ from tierexp.models.plans.closest_aspect import ClosestAspectFamily
 from tierexp.models.plans.plan import MAX_SIDE, RefusedSizeError
 from tierexp.models.plans.registry import preset, presets
 
-PUBLISHED = Path(__file__).parents[2] / "golden" / "family_tokens.csv"
+GOLDEN = Path(__file__).parents[2] / "golden"
+PUBLISHED = GOLDEN / "family_tokens.csv"
 """What the processors of transformers 5.24.0 made with a tokenizer of bytes, without weights."""
 
 NOT_MEASURED = {"deepseek_ocr", "gemma3_pan_and_scan", "mllama", "molmo"}
@@ -113,6 +116,23 @@ def test_deepseek_ocr_reads_what_its_code_lays_out() -> None:
     assert wide.vision_tokens == 273 + 20 * (40 + 1)
     assert geometry.plan(2000, 2000).grid == (3, 3)
     assert geometry.plan(2000, 2000).vision_tokens == 273 + 30 * 31
+
+
+def test_deepseek_ocr_counts_what_its_published_code_counts() -> None:
+    """The processor of the authors' repository (commit e4ac34e, October 2025), run with stand-ins
+    for pixels and tokenizer on 2,000 sizes, at most nine crops and at most six; here the smallest
+    and the largest size of each outcome.
+    """
+    with (GOLDEN / "deepseek_ocr_tokens.csv").open() as file:
+        rows = [{key: int(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    heights, widths = [row["height"] for row in rows], [row["width"] for row in rows]
+    geometry = preset("deepseek_ocr").geometry
+    assert isinstance(geometry, DeepseekOcrGeometry)
+    for most in (9, 6):
+        plans = replace(geometry, max_crops=most).plan_many(heights, widths)
+        assert plans.vision_tokens.tolist() == [row[f"tokens_{most}"] for row in rows]
+        grids = [[row[f"rows_{most}"], row[f"cols_{most}"]] for row in rows]
+        assert plans.grids.tolist() == grids
 
 
 def test_what_a_processor_refuses_is_said() -> None:

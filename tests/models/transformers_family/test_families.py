@@ -114,7 +114,7 @@ def assert_python_answers_alike(checkpoint: Path, folder: Path, results: Any) ->
 
 def test_what_no_family_reads_is_a_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(TierexpError, match=r"model_type gemma3, .*smolvlm, not bert$"):
+    with pytest.raises(TierexpError, match=r"model_type aya_vision, gemma3, .*smolvlm, not bert$"):
         tierexp.load_model(tmp_path)
     checkpoints.gemma3(tmp_path / "gemma3")
     model = tierexp.load_model(tmp_path / "gemma3", device="cpu")

@@ -398,6 +398,27 @@ def test_operations_are_the_counter_s(
         assert getattr(said, stage) == pytest.approx(counter.flops[stage], rel=0.02)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("tokens", [30, 200])
+def test_the_cache_takes_what_is_said(
+    loaded: tuple[str, FamilyModel, FamilyInputs], tokens: int
+) -> None:
+    """A little, and more than the window of Gemma 3's blocks, 64 tokens."""
+    _, model, inputs = loaded
+    one, caches = inputs.select(range(1, 2)), []
+    if min(counts_of(model, inputs)) < tokens:
+        tokens = 80
+    hook = model.network.register_forward_hook(lambda _, __, output: caches.append(output.cache))
+    model.token_reduction = settings.StridedTokens(tokens=tokens)
+    try:
+        model.generate(one, NEW, fixed_length=True)
+        said = model.cache_bytes(one, NEW)
+    finally:
+        model.token_reduction = settings.NO_REDUCTION
+        hook.remove()
+    taken = [part for layer in caches[-1].layers for part in (layer.keys, layer.values)]
+    assert said == sum(part.numel() * part.element_size() for part in taken)
+
+
 def test_what_a_family_cannot_serve_is_a_line(tmp_path: Path) -> None:
     checkpoints.qwen3_vl(tmp_path)
     for reduction in (settings.ClassAttention(keep=0.5), settings.FastV(keep=0.5)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
 from tierexp.models.plans.plan import Preset
 
@@ -16,4 +16,6 @@ FAMILY = Family(
             ),
         ),
     ),
+    model_type="aya_vision",
+    library=LibraryClasses("AyaVisionProcessor", "image_token_index"),
 )

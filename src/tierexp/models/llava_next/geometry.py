@@ -6,7 +6,7 @@ Not symmetric: a line break ends every row, and a tall image has more rows than 
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
 
@@ -22,4 +22,6 @@ FAMILY = Family(
             ),
         ),
     ),
+    model_type="llava_next",
+    library=LibraryClasses("LlavaNextProcessor", "image_token_index"),
 )

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from tierexp.models.molmo.engine import MolmoEngine
     from tierexp.models.molmo.model import Molmo
-    from tierexp.models.protocol import InputBuilder
+    from tierexp.models.protocol import InputBuilder, PublishedProcessor
 
 
 IN_THE_BOX = Path(str(files("tierexp"))) / "assets" / "tiny"
@@ -152,6 +152,12 @@ class MolmoCheckpoint(ReducingSource):
         checkpoint.
         """
         return "tierqa" if self.folder == IN_THE_BOX else None
+
+    def published(self) -> PublishedProcessor:
+        """See `HasPublishedProcessor`."""
+        from tierexp.models.molmo.published_arrays import MolmoPublished
+
+        return MolmoPublished(self.geometry, self.tokenizer())
 
     @property
     def prompt_format(self) -> PromptFormat:

@@ -8,19 +8,53 @@ published model, under its names: same shapes, dtypes and values. Follows
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.imaging.preprocess import preprocess
-from tierexp.imaging.resize import Resize
+from tierexp.imaging.resize import Resize, ResizeMode
 from tierexp.models.molmo.mask_order import ordered_masks
+from tierexp.models.text import PromptTokenizer
 from tierexp.models.token_layout import ImageTokens, layout_tokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Of OpenAI's CLIP, as the published preprocessor normalises with."""
+
+
+@dataclass(frozen=True)
+class MolmoPublished:
+    """A `PublishedProcessor`.
+
+    Args:
+        geometry: Of the crops.
+        tokenizer: Of the checkpoint.
+    """
+
+    geometry: CropGeometry
+    tokenizer: PromptTokenizer
+
+    @property
+    def max_crops(self) -> int:
+        """Of the processor's own rule."""
+        return 12
+
+    def resize(self, mode: ResizeMode | None) -> Resize:
+        """How an image meets its canvas; published: an exact letterbox."""
+        return Resize(mode or "letterbox", "letterbox", exact=True)
+
+    def arrays(
+        self, image: NDArray[np.uint8], tiling: Tiling, resize: Resize, prompt: str
+    ) -> dict[str, NDArray[np.generic]]:
+        """See `published_arrays`; ` User: ... Assistant:` is put around the prompt."""
+        tokenizer = self.tokenizer
+        return published_arrays(
+            image, tiling, resize, self.geometry, tokenizer.image_tokens, tokenizer.before_image,
+            tokenizer.encode_prompt(prompt),
+        )  # fmt: skip
 
 
 def published_arrays(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
 
     from tierexp.models.molmo2.model import Molmo2
-    from tierexp.models.protocol import InputBuilder
+    from tierexp.models.protocol import InputBuilder, PublishedProcessor
 
 METHODS: tuple[Method, ...] = ("none", "random", "stride", "pool", "diverse")
 """Of the group `reduction`. The encoder has no class token, and the library's decoder hands out no
@@ -94,6 +94,12 @@ class Molmo2Checkpoint(ReducingSource):
         from tierexp.models.crop_inputs import CropInputs
 
         return CropInputs(self.tokenizer())
+
+    def published(self) -> PublishedProcessor:
+        """See `HasPublishedProcessor`."""
+        from tierexp.models.molmo2.published_arrays import Molmo2Published
+
+        return Molmo2Published(self.settings, self.tokenizer())
 
     @property
     def prompt_format(self) -> PromptFormat:

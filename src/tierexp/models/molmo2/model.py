@@ -9,7 +9,6 @@ be timed, and some of its blocks can be left out. Follows "Molmo2" (2025) as far
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
+from tierexp.models.library_decoder import cache_bytes, keep_blocks
 from tierexp.models.molmo2.flops import stage_flops
 from tierexp.models.molmo2.pooling import pooled_patches
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
@@ -77,11 +77,7 @@ class Molmo2(nn.Module):
             numbers: Of the blocks that run, ascending.
         """
         decoder = self.network.model.language_model
-        running: list[Any] = [self.decoder_blocks[number] for number in numbers]
-        for place, block in enumerate(running):
-            # Where the block's keys and values are in the cache.
-            block.self_attn.layer_idx = place
-        decoder.layers = nn.ModuleList(running)
+        keep_blocks(decoder, self.decoder_blocks, numbers)
         decoder.rope_types = [self._rope_types[number] for number in numbers]
         self.active_blocks = tuple(numbers)
 
@@ -163,6 +159,15 @@ class Molmo2(nn.Module):
         )
         width: int = self.network.config.text_config.hidden_size
         return flops.with_extra(prefill=comparing_flops(self.token_reduction, vision, width))
+
+    def cache_bytes(self, inputs: ModelInputs, new_tokens: int) -> int:
+        """What the keys and values of one sample and its answer of so many tokens take; the last
+        token is not read.
+        """
+        vision = int((inputs.input_ids[0] == self.image_tokens.im_patch).sum())
+        left = inputs.input_ids.shape[1] - vision + self.token_reduction.count(vision)
+        config, size = self.network.config.text_config, self.network.dtype.itemsize
+        return cache_bytes(config, self.num_active_blocks, left + new_tokens - 1, size)
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:

@@ -28,6 +28,7 @@ _IMAGE_PROCESSOR = {
     "pooling_size": [2, 2],
     "image_mean": [0.5, 0.5, 0.5],
     "image_std": [0.5, 0.5, 0.5],
+    "max_crops": 8,
 }
 """What `Molmo2ImageProcessor` takes where the file is silent, and what is published."""
 
@@ -55,6 +56,7 @@ class Molmo2Settings:
         canvas_cols: Whether a token ends every row of the canvas.
         view_cols: Whether one ends every row of the global view.
         own_view_start: Whether the global view has a start token of its own.
+        max_crops: Of the processor's own rule for tilings.
     """
 
     geometry: CropGeometry
@@ -65,6 +67,7 @@ class Molmo2Settings:
     canvas_cols: bool
     view_cols: bool
     own_view_start: bool
+    max_crops: int
 
 
 def read_settings(folder: Path) -> Molmo2Settings:
@@ -98,6 +101,7 @@ def read_settings(folder: Path) -> Molmo2Settings:
             canvas_cols=cols,
             view_cols=cols if unstated else _flag(processor, "use_single_crop_col_tokens"),
             own_view_start=_flag(processor, "use_single_crop_start_token"),
+            max_crops=_number(images, "max_crops"),
         )
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from None

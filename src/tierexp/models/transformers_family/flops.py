@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tierexp.models.library_decoder import key_windows
 from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import StageFlops
 from tierexp.models.transformers_family.vision_flops import vision_flops
 
 DECODERS = frozenset({
-    "gemma2", "gemma3_text", "llama", "mistral", "qwen2", "qwen2_5_vl_text", "qwen2_vl_text",
+    "cohere2", "gemma2", "gemma3_text", "llama", "mistral", "qwen2", "qwen2_5_vl_text",
+    "qwen2_vl_text",
     "qwen3", "qwen3_vl_text",
 })  # fmt: skip
 """Kinds of language models whose blocks are attention with grouped heads and a gated network."""
@@ -61,7 +63,7 @@ def stage_flops(config: Any, decoder: Any, grids: Sequence[Grid], lengths: Lengt
     head = 2 * decoder.hidden_size * decoder.vocab_size
     prefill, decode = head, later * head
     per_token, per_key = _block_flops(decoder)
-    for window in _windows(decoder):
+    for window in key_windows(decoder, decoder.num_hidden_layers):
         prefill += lengths.prompt * (per_token + per_key * lengths.prompt)
         decode += later * per_token + per_key * lengths.decoded_keys(window)
     return StageFlops(vision, prefill, decode)
@@ -75,12 +77,3 @@ def _block_flops(decoder: Any) -> tuple[int, int]:
     kv_width = decoder.num_key_value_heads * head_width
     projections = 2 * width * (2 * heads * head_width + 2 * kv_width)
     return projections + 6 * width * decoder.intermediate_size, 4 * heads * head_width
-
-
-def _windows(decoder: Any) -> list[int | None]:
-    """How many keys each block's cache holds at most."""
-    window: int | None = getattr(decoder, "sliding_window", None)
-    kinds: Sequence[str] | None = getattr(decoder, "layer_types", None)
-    if kinds is None:
-        return [window] * decoder.num_hidden_layers
-    return [window if kind == "sliding_attention" else None for kind in kinds]

@@ -21,6 +21,7 @@ from tierexp.errors import ConfigError
 from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, ConfidenceMeter
 from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
+from tierexp.models.library_decoder import cache_bytes, keep_blocks
 from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.transformers_family.encoded import encode
@@ -68,12 +69,8 @@ class FamilyModel(nn.Module):
             numbers: Of the blocks that run, ascending.
         """
         decoder = self._decoder
-        running: list[Any] = [self.decoder_blocks[number] for number in numbers]
-        for place, block in enumerate(running):
-            # Where the block's keys and values are in the cache.
-            block.self_attn.layer_idx = place
-        decoder.layers = nn.ModuleList(running)
-        decoder.config.num_hidden_layers = len(running)
+        keep_blocks(decoder, self.decoder_blocks, numbers)
+        decoder.config.num_hidden_layers = len(numbers)
         if self._layer_types:
             # Masks and cache go by place in the list.
             decoder.config.layer_types = [self._layer_types[number] for number in numbers]
@@ -120,8 +117,7 @@ class FamilyModel(nn.Module):
         tensors = inputs.parts[0].tensors
         config, reduction = self.network.config, self.token_reduction
         grids = _patch_grids(tensors, config.vision_config.patch_size)
-        vision = int((tensors["input_ids"][0] == self.image_token).sum())
-        left = tensors["input_ids"].shape[1] - vision + reduction.count(vision)
+        vision, left = self._lengths(inputs)
         flops = stage_flops(config, self._decoder.config, grids, Lengths(left, new_tokens))
         width, key_width = self._decoder.config.hidden_size, 0
         asking = 0
@@ -132,6 +128,20 @@ class FamilyModel(nn.Module):
             asking = sum(2 * (rows * cols + 1) * encoder.hidden_size for rows, cols in grids)
         deciding = comparing_flops(reduction, vision, width, key_width)
         return flops.with_extra(vision=asking, prefill=deciding)
+
+    def cache_bytes(self, inputs: FamilyInputs, new_tokens: int) -> int:
+        """What the keys and values of one sample and its answer of so many tokens take; the last
+        token is not read.
+        """
+        _, left = self._lengths(inputs)
+        config, size = self._decoder.config, self.network.dtype.itemsize
+        return cache_bytes(config, self.num_active_blocks, left + new_tokens - 1, size)
+
+    def _lengths(self, inputs: FamilyInputs) -> tuple[int, int]:
+        """One sample's vision tokens, and the tokens of its prompt that the decoder reads."""
+        ids = inputs.parts[0].tensors["input_ids"][0]
+        vision = int((ids == self.image_token).sum())
+        return vision, len(ids) - vision + self.token_reduction.count(vision)
 
     def _check(self, inputs: FamilyInputs, part: ProcessedRows) -> None:
         made = (part.tensors["input_ids"] == self.image_token).sum(dim=1).tolist()

@@ -95,6 +95,15 @@ def _llava(config: Any, grids: Sequence[Grid]) -> int | None:
     return _projected(config, grids, _patches(grids), taken * width, text, text)
 
 
+def _aya_vision(config: Any, grids: Sequence[Grid]) -> int | None:
+    merged, text = config.downsample_factor**2, config.text_config.hidden_size
+    hidden = getattr(config, "alignment_intermediate_size", text)
+    rows, features = _patches(grids) // merged, merged * config.vision_config.hidden_size
+    encoder = _projected(config, grids, rows, features, hidden)
+    # Half of what comes out gates the other half.
+    return None if encoder is None else encoder + linear_flops(rows, hidden // 2, text)
+
+
 def _gemma3(config: Any, grids: Sequence[Grid]) -> int | None:
     tokens = len(grids) * config.mm_tokens_per_image
     width, text = config.vision_config.hidden_size, config.text_config.hidden_size
@@ -152,6 +161,7 @@ def _window_lengths(grid: Grid, side: int) -> list[int]:
 
 
 _FAMILIES: dict[str, Callable[[Any, Sequence[Grid]], int | None]] = {
+    "aya_vision": _aya_vision,
     "gemma3": _gemma3,
     "idefics3": _idefics3,
     "internvl": _internvl,

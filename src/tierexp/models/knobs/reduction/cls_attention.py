@@ -3,8 +3,9 @@ the tokens that the encoder's class token attends to most, by
 
     a = softmax(q_cls K^T / sqrt(D)), the mean over heads.
 
-Of Molmo's several views each has a softmax of its own; all tokens are ranked together. A vision
-token is pooled from a window of patches and has the mean of their weights.
+Of several views each has a softmax of its own, as in the released code, which keeps as many tokens
+of each view; here all are ranked together, so that the number kept is of the image. A vision token
+is pooled from a window of patches and has the mean of their weights.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ the decoder, the vision tokens that receive the least attention in the K-th leav
 kept.
 
 The paper ranks by the mean attention that a token receives from all others; its released code by
-what it receives from the last token of the prompt. Both are here; the mean is over heads.
+what it receives from the last token of the prompt, and keeps the rounded number. Both are here; the
+mean is over heads.
 """
 
 from __future__ import annotations

@@ -8,8 +8,10 @@ the softmax over the question's tokens and H the embeddings that enter the decod
 score is the mean attention that it receives from the raters in an early block.
 
 Only the score is followed: the number kept is the one asked for, not adapted to a matrix's rank,
-and what leaves is not recycled. The first block after which the paper prunes is the default.
-Position ids are kept.
+what leaves is not recycled, and it leaves at one block, where the released code prunes at three (2,
+6 and 15 of 32), the first of which is the default. A rater reaches the mean, where the released
+code asks for more than it, so that there always is one. Position ids are kept; the released code
+counts them anew.
 """
 
 from __future__ import annotations

@@ -5,7 +5,10 @@ of the rest joins the target whose key is most similar; a contextual token is th
 and those that joined it.
 
 The paper merges before the projector. Molmo pools windows of patches in between, so that here the
-vision tokens after it are merged, by the keys of their patches.
+vision tokens after it are merged, by the keys of their patches. The released code adds the mean of
+those that joined to the target, which doubles a token's length before the projector; behind it no
+decoder has seen such tokens, and here the mean is of both. Its targets begin at the first of the
+rest, in whole steps; here they are the middles of equal parts.
 """
 
 from __future__ import annotations
