@@ -85,12 +85,15 @@ def row(tier: str, old: Sequence[Outcome], new: Sequence[Outcome]) -> str:
 def main() -> None:
     """Print a table, a line a tier."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("before", type=Path, help="folder of the older commit, checked out")
+    parser.add_argument("before", type=Path, nargs="?", help="folder of the older commit")
     parser.add_argument("--tiers", default="low,medium,high")
     parser.add_argument("--samples", type=int, default=504)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("further", nargs="*", help="arguments of today's command alone")
     arguments = parser.parse_args()
+    if arguments.before is None:
+        print("nothing to compare with: give the folder of an older commit, checked out")
+        return
     before = arguments.before.resolve()
     print(
         f"{'':7} {'questions/s':^24} {'enter to result, s':^24} {'first line, s':^15}\n"

@@ -12,7 +12,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from tests.support.command_line import run_command
+from tests.support.command_line import assert_refused, run_command, run_eval
 from tierexp.config.build import has_target
 from tierexp.config.written import written_overrides
 from tierexp.evaluation.model_free import read_model_free_parts
@@ -453,3 +453,19 @@ def test_it_is_refused_in_one_line(line: str, words: str, code: int) -> None:
     assert words in outcome.err
     assert len(outcome.err) < 2100
     assert not any(word in outcome.err for word in ("Traceback", "object_type", "full_key"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: [1\n", "model/broken.yaml, line 2 is not YAML"),
+        ("defaults: [base/nothing@_here_, _self_]\n", "Could not load 'model/base/nothing'"),
+        ("defaults: 3\n", "defaults must be a list"),
+    ],
+)
+def test_a_broken_option_file_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    """Whatever else is set beside it."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "broken.yaml").write_text(text)
+    line = ("--config-dir", str(tmp_path), "model=broken", "model.top_k=1", "tier=low")
+    assert_refused(run_eval(*line), [words])

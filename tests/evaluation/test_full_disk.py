@@ -252,11 +252,29 @@ def test_a_record_is_on_the_disk_or_the_run_ends(
     def broken(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    for seconds in (0.0, 1000.0):  # with every record; when the file is closed
+        monkeypatch.setattr("tierexp.evaluation.journal.SYNC_SECONDS", seconds)
+        journal = Journal(tmp_path / str(seconds), {"a": 1}, resume=False)
+        journal.append({"n": 1})
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", broken)
+            said = pytest.raises(MachineError, match=r"Input/output error; .*resume=true goes on")
+            with said, journal:
+                journal.append({"n": 2})
+
+
+def test_records_are_on_the_disk_a_second_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, synced = [100.0], list[float]()
+    monkeypatch.setattr("tierexp.evaluation.journal.monotonic", lambda: now[0])
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append(now[0]))
     journal = Journal(tmp_path, {"a": 1}, resume=False)
-    journal.append({"n": 1})
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(MachineError, match=r"Input/output error; .*resume=true goes on"), journal:
-        journal.append({"n": 2})
+    for later in (0.4, 0.4, 0.4, 0.1):
+        now[0] += later
+        journal.append({"n": now[0]})
+    journal.close()
+    assert synced == pytest.approx([100.0, 101.2, 101.3])
 
 
 def test_a_log_file_that_cannot_be_written_is_worth_no_traceback(

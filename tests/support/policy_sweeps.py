@@ -62,6 +62,8 @@ def run(
                     "selected_crops": selection.crops,
                     "aspect_ratio_mismatch": selection.mismatch,
                     "selected_vision_tokens": geometry.selected_vision_tokens(selection.crops),
+                    "actual_crop_tokens": selection.crops * geometry.tokens_per_crop,
+                    "crop_utilization": 1.0,
                     "llm_vision_tokens": tokens,
                     "confidence": float(-0.05 * draw.random() if right else -0.02 - draw.random()),
                     "first_margin": 0.9 if right else 0.2,

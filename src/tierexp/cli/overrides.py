@@ -112,6 +112,10 @@ def _complaint(
         if complaint is not None:
             return complaint
     lines = [f"{o.key_or_group}={o.value()}" for o in chosen if not o.is_delete()]
+    try:
+        composition.compose(lines)
+    except (HydraException, OmegaConfBaseException, MarkedYAMLError, ValueError):
+        return None  # not an override's fault: an option's file is broken
     for override in overrides:
         complaint = _refused_merge(override, composition, lines)
         if complaint is not None:

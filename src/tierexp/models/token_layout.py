@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,18 +82,46 @@ def layout_tokens(
         before_image: Ids that begin every sequence.
         prompt_ids: The question, tokenized.
     """
-    tokens, end = image_tokens, image_tokens.im_end
+    before, prompt = np.array(before_image, np.int64), np.array(prompt_ids, np.int64)
+    ids = _Ids(
+        image_tokens.view_start, image_tokens.im_start, image_tokens.im_patch,
+        image_tokens.view_col, image_tokens.im_col, image_tokens.im_end,
+    )  # fmt: skip
+    image, positions = _image(tiling, geometry, ids)
+    places = np.where(positions == DROPPED, DROPPED, positions + len(before))
+    return TokenLayout(np.concatenate([before, image, prompt]), places)
+
+
+class _Ids(NamedTuple):
+    """Ids of `ImageTokens`, as what a layout is known by."""
+
+    view_start: int
+    im_start: int
+    im_patch: int
+    view_col: int | None
+    im_col: int | None
+    im_end: int
+
+
+# Questions about images of one tiling share it, which was a quarter of what preparing them took.
+@lru_cache(maxsize=1024)
+def _image(
+    tiling: Tiling, geometry: CropGeometry, tokens: _Ids
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The ids of an image, and `TokenLayout.image_input_idx` where nothing comes before it."""
+    end = tokens.im_end
     grid, canvas = geometry.token_grid, geometry.llm_grid(tiling)
     view_ids, view_at = _grid(grid, tokens.view_start, tokens.im_patch, tokens.view_col, end)
     canvas_ids, canvas_at = _grid(canvas, tokens.im_start, tokens.im_patch, tokens.im_col, end)
-    before, prompt = np.array(before_image, np.int64), np.array(prompt_ids, np.int64)
-    ids, positions, placed = [before], [], len(before)
+    ids: list[NDArray[np.int64]] = []
+    positions: list[NDArray[np.int64]] = []
+    placed = 0
     grids = (view_ids, view_at, (1, 1)), (canvas_ids, canvas_at, tiling)
     for grid_ids, at, of in geometry.in_order(grids[0], grids[1:]):
         ids.append(grid_ids)
         positions.append(_crop_positions(of, at + placed, geometry))
         placed += len(grid_ids)
-    return TokenLayout(np.concatenate([*ids, prompt]), np.concatenate(positions))
+    return np.concatenate(ids), np.concatenate(positions)
 
 
 def _grid(

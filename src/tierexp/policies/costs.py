@@ -70,12 +70,21 @@ def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:
     """The part of a pass's cost that it shares with an earlier pass over the same image."""
     if isinstance(sample, OlderSample):
         return 0.0
-    views = sample.selected_tiling[0] * sample.selected_tiling[1] + 1
+    selected = column(sample, "selected_vision_tokens") or 0.0
+    view = _view_tokens(sample, selected)
     if unit == "selected_vision_tokens":
-        return (column(sample, unit) or 0.0) / views
+        return view
     if unit == "flops" and sample.latency is not None and sample.latency.flops_vision is not None:
-        return sample.latency.flops_vision / views
+        return sample.latency.flops_vision * view / selected if selected else 0.0
     return 0.0
+
+
+def _view_tokens(sample: SampleResult, selected: float) -> float:
+    """The budget's part that is the global view: what is not the crops', of which their used tokens
+    and the share of those are recorded; 0 where there is no view, or nobody says.
+    """
+    used, utilization = column(sample, "actual_crop_tokens"), column(sample, "crop_utilization")
+    return selected - round(used / utilization) if used and utilization else 0.0
 
 
 def parse_budget(budget: object, dearest: float) -> float:

@@ -246,7 +246,7 @@ def _bring_up_to_date(content: dict[str, Any]) -> None:
     content["metrics"] = encode(declared(BUILT_IN))
     for sample in content.get(_SAMPLES, ()):
         selected, crops = sample["selected_vision_tokens"], sample["selected_crops"]
-        per_crop = selected // (crops + 1)
+        per_crop = selected // (crops + 1)  # all models of that time had a global view
         sample["utilization"] = sample["actual_vision_tokens"] / selected
         for name in ("confidence", "first_margin", "unreduced_vision_tokens"):
             sample.setdefault(name, None)
