@@ -86,6 +86,8 @@ class MolmoEngine:
 
     def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
         """As `Molmo.vision_features`, by the backend that is set."""
+        if self._backend == "eager":  # as a module, so that its hooks are heard
+            return self.network.vision_features(crops, patch_mask)
         return self.network.vision_backbone.in_parts(self._encoder, crops, patch_mask)
 
     def remember(self, num_bytes: int) -> None:
