@@ -4,7 +4,7 @@ last, a line break after every image. `min_patches` has no effect in the process
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.least_scaling import LeastScalingFamily
 from tierexp.models.plans.plan import Preset
 

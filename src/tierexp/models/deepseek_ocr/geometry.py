@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from tierexp.models.family import Family
 from tierexp.models.plans.crops import grids_in_set_order
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.large_images import LargeImageCrops
 from tierexp.models.plans.plan import Grid, Preset, Sides
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from tierexp.models.family import Family
 from tierexp.models.plans.crops import grids_by_count
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.large_images import LargeImageCrops
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides, refuse
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.least_scaling import LeastScalingFamily
 from tierexp.models.plans.plan import ImagePlans, Preset, Sides
 
