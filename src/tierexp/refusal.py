@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import sys
@@ -63,6 +64,14 @@ def ending_of(error: Exception) -> tuple[str, int] | None:
 def path_trouble(error: OSError) -> str:
     """One line about a path that cannot be what the user takes it for."""
     return f"{shortened(os.fsdecode(error.filename))}: {error.strerror}"
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says mistakes in one line, as everything else does, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with code 2 after the line."""
+        refuse(f"{message}; --help says what there is")
 
 
 @contextmanager

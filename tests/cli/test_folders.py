@@ -88,6 +88,21 @@ def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     assert json.loads(results.read_text())["num_samples"] == len(SAMPLES)
 
 
+def test_a_file_of_the_same_name_by_another_model_stays(tmp_path: Path) -> None:
+    """Results files tell data, tier and knobs; what else differs would give the same name."""
+    first = run_on_fakes(tmp_path, SAMPLES[:1], TABLE, *ARGUMENTS)
+    assert first.code == 0, first.err
+    (file,) = (tmp_path / "out").glob("*_tier-*.json")
+    content = file.read_bytes()
+    other = f"model.loaded={tmp_path / 'other'}"
+    for more, words in ([], "overwrite=true replaces them"), (["resume=true"], "model.loaded"):
+        second = run_on_fakes(tmp_path, SAMPLES[:1], TABLE, *ARGUMENTS, other, *more)
+        assert (second.code, second.err.count("\n")) == (2, 1)
+        assert words in second.err
+        assert list((tmp_path / "out").glob("*_tier-*.json")) == [file]
+        assert file.read_bytes() == content
+
+
 def test_no_worker_of_joblib_outlives_the_command(tmp_path: Path) -> None:
     process = started(
         tmp_path, 0.3, "-m", "tier=low,medium", "hydra/launcher=joblib", "data.num_workers=1"

@@ -69,7 +69,7 @@ def test_the_tokens_are_gone() -> None:
     undo = knob.apply(engine, ModelFacts())
     answers = engine.generate(inputs, 6, fixed_length=True)
     undo()
-    assert engine.reduction is None
+    assert engine.own_reduction is None
     for row in range(len(inputs.input_ids)):
         ids, places = inputs.input_ids[row], inputs.image_input_idx[row]
         seen = sorted(place for place in places.flatten().tolist() if place >= 0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.results import LANDSCAPE, SQUARE, results_of
+from tierexp.report.command import main as report
 from tierexp.report.compare_command import main
+from tierexp.report.tokens_command import main as tokens
 from tierexp.results.files import write_results
 
 
@@ -45,3 +48,26 @@ def test_the_file_goes_into_the_folder_that_was_given(
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("comparison  ")
     assert Path(said.split()[1]).resolve() == file
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "words"),
+    [
+        (main, [], "PATH"),
+        (main, ["a", "b", "--out"], "--out"),
+        (report, [], "DIR"),
+        (report, ["a", "b"], "unrecognized arguments: b"),
+        (tokens, [], "PHOTO_OR_SIZE"),
+        (tokens, ["640x480", "--jsom"], "--jsom"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_one_line(
+    command: Callable[[list[str]], None], arguments: list[str], words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with pytest.raises(SystemExit) as end:
+        command(arguments)
+    said = capsys.readouterr()
+    assert (end.value.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.startswith("error: ")
+    assert words in said.err

@@ -64,10 +64,11 @@ def rounded(content: Any) -> Any:
 
 
 def metrics(folder: Path) -> dict[str, str]:
-    """What was logged, but for the speed."""
+    """What was logged at the end, but for the speed; how a long run is doing is on lines before."""
     with (folder / "csv" / "metrics.csv").open() as file:
-        (row,) = csv.DictReader(file)
-    kept = {name: value for name, value in row.items() if name != "test/samples_per_second"}
+        (row,) = (row for row in csv.DictReader(file) if row["test/accuracy"])
+    progress = ("progress/", "test/samples_per_second", "step")
+    kept = {name: value for name, value in row.items() if not name.startswith(progress)}
     return rounded(kept)  # type: ignore[no-any-return]
 
 

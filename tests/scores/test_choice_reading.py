@@ -22,6 +22,10 @@ STATED = [
     "B because A is too small", "Looking at the picture, B looks right.",
     "B.cat", "B a dog", "(B)a dog", "B\ncat", "B - cat", "B \u2014 cat", "B, since it purrs",
     "B. a dog", "Option (B): a dog", "The correct option is: B. a cat",
+    "\uff22", "\uff08\uff22\uff09", "\u300cB\u300d", "\u3010B\u3011", "\u7b54\u6848\u662fB",
+    "\u7b54\u6848\uff1a\uff22\u3002", "\u9009B", "\u6b63\u89e3\u306fB\u3067\u3059",
+    "Thus, option b is correct.", "I pick option b", "{\"answer\": \"B\"}", "answer=B",
+    "<think>It could be A.</think>\nB", "\\[\\boxed{(B)}\\]", "B\n\nExplanation: the ears.",
 ]  # fmt: skip
 
 
@@ -71,6 +75,7 @@ def test_of_several_letters_the_one_that_is_said_to_be_the_answer(
         "A close look at the picture shows a cell.", "a cell", "The answer is a cell membrane",
         "A red bus", "a.m.", "A.M.", "e.g. water", "d'accord", "D'Artagnan", "C++", "3D",
         "It's 20 C outside", "Q = C V", "The graph of V = A t + B is a line.", "Type A blood",
+        "\u7ef4\u751f\u7d20C", "B\u578b\u8840", "It is the choice a person makes",
         "Vitamin A is needed.", "The cell in Fig. B takes in water", "The U.S. is a country",
     ],
 )  # fmt: skip

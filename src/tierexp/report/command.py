@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tierexp.refusal import refuse, refusing
+from tierexp.refusal import OneLineParser, refuse, refusing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: With code 2 after one line about what cannot work, 1 after one about a full
             disk and the like.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         description="Write report.html, one self-contained page, and figures/ (SVG, PNG) into a "
         "folder with the results files of a sweep: accuracy against vision tokens and latency, "
         "targets met and missed, distributions, how images are tiled, where runs disagree.",

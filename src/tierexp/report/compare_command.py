@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tierexp.errors import DataError
-from tierexp.refusal import refusing
+from tierexp.refusal import OneLineParser, refusing
 from tierexp.report.compared import (
     ComparedRun,
     compared,
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: With code 2 after one line about what cannot work, 1 after one about a full
             disk and the like.
     """
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         description="Compare results files: one line each, the targets between runs that differ in "
         f"their crop policy alone, and the same as JSON. Files of the older naming, {EXPECTED}, "
         "count as the baselines fixed_<tokens>; what they do not say stays empty.",

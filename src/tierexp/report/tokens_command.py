@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.errors import ConfigError, DataError
+from tierexp.errors import ConfigError
 from tierexp.imaging.decode import decode_image, read_image_size
 from tierexp.models.plans.plan import MAX_SIDE, Preset, Size
 from tierexp.models.plans.policies import TokenRow, token_rows
 from tierexp.models.plans.registry import preset, presets
-from tierexp.refusal import refusing
+from tierexp.refusal import OneLineParser, refusing
 from tierexp.report.tokens_drawing import draw_rows, stand_in
 from tierexp.report.tokens_table import as_csv, as_json, as_table
 from tierexp.tiers.files import load_tier
@@ -25,13 +23,6 @@ from tierexp.tiers.tier import Tier
 
 _SIZE = re.compile(r"(\d{1,10})[xX\u00d7](\d{1,10})", re.ASCII)
 _TIERS = ("low", "medium", "high")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Mistakes are one line, as everywhere else."""
-
-    def error(self, message: str) -> NoReturn:
-        raise DataError(message)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _print_tables(parsed.images, sizes, tables)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
         prog="tokens",
         description="What an image costs in families of vision-language models: grid (rows x "
         "columns of crops or cells), vision tokens, mismatch of aspect ratios and the share of the "

@@ -27,7 +27,19 @@ _MARKUP = re.compile(r"\*+|`+|__+|^#+\s*", re.MULTILINE)
 _ANSWER_TAG = re.compile(r"<(?:answer|final)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z]\w+/?>")
 _ARROW = re.compile(r"^\s*(?:=>|->|→)")
-_STRAIGHT = str.maketrans("\u201c\u201d\u2018\u2019\u00a0", "\"\"'' ")
+_STRAIGHT = str.maketrans(
+    "\u201c\u201d\u2018\u2019\u00a0\u3000\u3001\u3002\u300c\u300d\u300e\u300f\u3010\u3011",
+    '""\'\'  ,.""""[]',
+) | {0xFF01 + number: 0x21 + number for number in range(94)}
+"""Quotes, blanks and brackets as ASCII has them, full-width letters and signs among them."""
+_ANSWER_CUE = re.compile(r"(?<=[是为為选選项項案は])([A-Z])(?=[でだ]|(?!\w))")
+"""Chinese and Japanese words that a letter follows with no blank; `维生素C` is a vitamin."""
+_SMALL_LABEL = re.compile(
+    r"\b(?:option|choice|letter)\s+[a-z](?=\s*(?:[.,;:!)\n]|$)"
+    r"|\s+(?:is|was|would|must|should|seems|looks|appears)\b)",
+    re.IGNORECASE,
+)
+"""`option c`: a small letter that can be nothing else."""
 
 _OPEN, _CLOSE = "[(\\[{\"'<]", "[)\\]}\"'>]"
 _ENCLOSED = rf"(?<!\w){_OPEN}\s?([A-Za-z])\s?{_CLOSE}"
@@ -169,11 +181,13 @@ class _Reader:
 
     def __init__(self, prediction: str, options: Sequence[str]) -> None:
         text = _LATEX.sub(r"\1", prediction.translate(_STRAIGHT))
+        text = _ANSWER_CUE.sub(r" \1 ", text)
+        text = _SMALL_LABEL.sub(lambda label: label[0][:-1] + label[0][-1].upper(), text)
         text = _TAG.sub(" ", _ANSWER_TAG.sub("\nAnswer: ", text))
         text = _MARKUP.sub("", text).replace("\\(", " ").replace("\\)", " ")
         self._text = re.sub(r"\$\s?([A-Z])\s?\$", r"\1", _ARROW.sub("", text)).strip()
         self._text = _without_list(self._text)
-        self._options = [normalise_answer(option) for option in options]
+        self._options = [normalise_answer(option.translate(_STRAIGHT)) for option in options]
         self._count = len(options) or len(LETTERS)
         self._named = self._texts_named()
         self._seen = self._without_named()

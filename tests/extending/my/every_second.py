@@ -33,8 +33,8 @@ class EverySecond(Knob):
         return f"every {self.drop_every}"
 
     def apply(self, model: MolmoEngine, facts: ModelFacts) -> Callable[[], None]:
-        model.reduction = self.drop
-        return lambda: setattr(model, "reduction", None)
+        model.own_reduction = self.drop
+        return lambda: setattr(model, "own_reduction", None)
 
     def drop(self, inputs: ModelInputs, features: Tensor) -> tuple[ModelInputs, Tensor]:
         kept = inputs.attention_mask.clone()  # (B, T)

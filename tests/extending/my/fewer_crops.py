@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
+from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.plan import Preset
 
 FAMILY = Family(

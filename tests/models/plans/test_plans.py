@@ -167,7 +167,7 @@ def test_a_family_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder.mkdir()
     (folder / "__init__.py").touch()
     (folder / "geometry.py").write_text(
-        "from tierexp.models.family import Family\n"
+        "from tierexp.models.plans.family import Family\n"
         "from tierexp.models.plans.fixed_tokens import FixedTokens\n"
         "from tierexp.models.plans.plan import Preset\n"
         'FAMILY = Family((Preset("invented", "none", FixedTokens(10, 7)),))\n',

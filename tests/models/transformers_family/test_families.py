@@ -79,7 +79,9 @@ def evaluated(name: str, checkpoint: Path, folder: Path, *arguments: str) -> Any
 
 def test_an_evaluation(family: tuple[str, Path], tmp_path: Path) -> None:
     name, checkpoint = family
-    results = evaluated(name, checkpoint, tmp_path, "latency=on", "latency.repeats=1")
+    results = evaluated(
+        name, checkpoint, tmp_path, "latency=on", "latency.repeats=1", "latency.warmup=0"
+    )
     assert (results.num_samples, results.num_failed, results.num_active_blocks) == (3, 0, 3)
     low, high = {"low": (288, 576), "medium": (720, 1296), "high": (1440, 2304)}[FAMILIES[name][1]]
     for sample in results.per_sample_results:

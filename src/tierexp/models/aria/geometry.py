@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import Preset
 

@@ -11,68 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
 
-import numpy as np
 from typing_extensions import override
 
-from tierexp.models.family import Family
-from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
-from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
-from tierexp.tiers.geometry import GlobalView
+from tierexp.models.plans.family import Family
+from tierexp.models.plans.large_images import LargeImageCrops
+from tierexp.models.plans.plan import Grid, Preset, Sides
 
 
 @dataclass(frozen=True)
-class DeepseekOcrGeometry(FamilyGeometry):
-    """A global view, and crops of images that are larger than one.
+class DeepseekOcrGeometry(LargeImageCrops):
+    """A line break after every row of tokens, of the crops' common grid, too."""
 
-    Args:
-        image_size: Side of a crop, in pixels.
-        base_size: Side of the global view, in pixels.
-        cell_size: Side of what becomes a token, in pixels.
-        min_crops: Fewest crops of a large image.
-        max_crops: Most crops.
-    """
-
-    global_view: ClassVar[GlobalView] = "last"
-
-    image_size: int = 640
-    base_size: int = 1024
-    cell_size: int = 64
-    min_crops: int = 2
-    max_crops: int = 9
-
-    @cached_property
-    def _candidates(self) -> list[Grid]:
+    @override
+    def candidates(self) -> Sequence[Grid]:
         return grids_in_set_order(self.min_crops, self.max_crops)
 
     @override
-    def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
-        grids = closest_aspect_grids(heights, widths, self._candidates, self.image_size)
-        large = np.maximum(heights, widths) > self.image_size
-        grids[~large] = 1
-        rows, cols = grids.T
-        side = self.image_size // self.cell_size
-        view = self.base_size // self.cell_size
-        crop_tokens = rows * side * (cols * side + 1)
-        return ImagePlans(
-            grids,
-            1 + np.where(large, rows * cols, 0),
-            view * (view + 1) + 1 + np.where(large, crop_tokens, 0),
-            np.ones(len(grids), np.int64),  # the start of the sequence
-            np.zeros(len(grids), np.bool_),
-        )
+    def view_tokens(self) -> int:
+        side = self.view_size // self.cell_size
+        return side * (side + 1) + 1
 
     @override
-    def candidate_grids(self, max_tokens: int) -> Sequence[Grid]:
-        del max_tokens
-        return [(1, 1), *self._candidates]
-
-    @override
-    def sizes_for(self, grids: Sequence[Grid]) -> list[Size]:
-        return [(self.image_size * rows, self.image_size * cols) for rows, cols in grids]
+    def crop_tokens(self, rows: Sides, cols: Sides) -> Sides:
+        side = self.crop_size // self.cell_size
+        return rows * side * (cols * side + 1)
 
 
 FAMILY = Family(
@@ -80,7 +44,10 @@ FAMILY = Family(
         Preset(
             "deepseek_ocr",
             "base 1024, crops of 640, 2 to 9 of them",
-            DeepseekOcrGeometry(),
+            # The mark is the start of the sequence.
+            DeepseekOcrGeometry(
+                crop_size=640, view_size=1024, cell_size=64, min_crops=2, max_crops=9, marks=1
+            ),
             follows="the code published with the checkpoint",
         ),
     ),

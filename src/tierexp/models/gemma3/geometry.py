@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from tierexp.models.family import Family, LibraryClasses
+from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
 from tierexp.tiers.geometry import GlobalView

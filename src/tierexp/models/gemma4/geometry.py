@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from tierexp.errors import ConfigError
-from tierexp.models.family import Family
 from tierexp.models.plans.cells import CellFamily
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.plan import Preset, Sides, Variant
 
 SOFT_TOKENS = (70, 140, 280, 560, 1120)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
 from tierexp.models.glm4v.geometry import Glm4vGeometry
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.plan import Preset
 
 FAMILY = Family(

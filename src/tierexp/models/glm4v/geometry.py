@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from tierexp.models.family import Family
 from tierexp.models.plans.cells import CellFamily
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.pixel_range import cells_in_pixel_range, too_long
 from tierexp.models.plans.plan import Preset, Sides
 

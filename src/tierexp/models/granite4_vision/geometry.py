@@ -4,7 +4,7 @@ in both directions.
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
 

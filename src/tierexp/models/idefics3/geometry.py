@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from tierexp.models.family import Family, LibraryClasses
+from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.longest_edge_crops import SplitFamily
 from tierexp.models.plans.plan import Preset
 

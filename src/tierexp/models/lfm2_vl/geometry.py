@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_in_set_order
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.pixel_range import cells_in_pixel_range
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
 from tierexp.tiers.geometry import GlobalView

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.longest_edge import LongestEdgeFamily
 from tierexp.models.plans.plan import Preset
 

@@ -4,41 +4,22 @@ compared in float32, and among equal ones the smallest canvas wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
-from tierexp.models.family import Family
-from tierexp.models.plans.crops import CropFamily, grids_by_count
-from tierexp.models.plans.least_scaling import least_scaling_grids
-from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
+from tierexp.models.plans.family import Family
+from tierexp.models.plans.least_scaling import LeastScalingFamily
+from tierexp.models.plans.plan import ImagePlans, Preset, Sides
 
 
 @dataclass(frozen=True)
-class Llama4Geometry(CropFamily):
-    """Tiles of the canvas that scales an image least.
+class Llama4Geometry(LeastScalingFamily):
+    """A separator after every tile."""
 
-    Args:
-        max_patches: Most tiles; the global view comes on top.
-    """
-
-    max_patches: int = 16
-
-    @cached_property
-    def _candidates(self) -> list[Grid]:
-        return grids_by_count(1, self.max_patches)
-
-    @override
-    def all_grids(self) -> Iterable[Grid]:
-        return self._candidates
-
-    @override
-    def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
-        return least_scaling_grids(heights, widths, self._candidates, self.crop_size, single=True)
+    single: ClassVar[bool] = True
 
     @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
@@ -54,7 +35,7 @@ FAMILY = Family(
         Preset(
             "llama4",
             "class defaults (336, 16 patches)",
-            Llama4Geometry(crop_size=336, tokens_per_image=144),
+            Llama4Geometry(crop_size=336, tokens_per_image=144, max_crops=16),
         ),
     ),
 )

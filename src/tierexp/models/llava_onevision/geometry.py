@@ -4,7 +4,7 @@ feature maps of more than nine crops are shrunk (`anyres_max_9`).
 
 from __future__ import annotations
 
-from tierexp.models.family import Family, LibraryClasses
+from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
 

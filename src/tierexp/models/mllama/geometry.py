@@ -8,45 +8,23 @@ sees four tiles: the missing ones are padding, masked out later.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
-from tierexp.models.family import Family
-from tierexp.models.plans.crops import CropFamily, grids_by_count
-from tierexp.models.plans.least_scaling import least_scaling_grids
-from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
+from tierexp.models.plans.family import Family
+from tierexp.models.plans.least_scaling import LeastScalingFamily
+from tierexp.models.plans.plan import ImagePlans, Preset, Sides
 from tierexp.tiers.geometry import GlobalView
 
 
 @dataclass(frozen=True)
-class MllamaGeometry(CropFamily):
-    """Tiles of the canvas that scales an image least, padded to a fixed number.
-
-    Args:
-        max_image_tiles: Most tiles, and what the encoder sees of every image.
-    """
+class MllamaGeometry(LeastScalingFamily):
+    """Tiles without a global view, padded to their greatest number."""
 
     global_view: ClassVar[GlobalView] = "none"
-
-    max_image_tiles: int = 4
-
-    @cached_property
-    def _candidates(self) -> list[Grid]:
-        return grids_by_count(1, self.max_image_tiles)
-
-    @override
-    def all_grids(self) -> Iterable[Grid]:
-        return self._candidates
-
-    @override
-    def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
-        return least_scaling_grids(heights, widths, self._candidates, self.crop_size)
 
     @override
     def plan_sides(self, heights: Sides, widths: Sides) -> ImagePlans:
@@ -54,7 +32,7 @@ class MllamaGeometry(CropFamily):
         ones = np.ones(len(grids), np.int64)
         return ImagePlans(
             grids,
-            ones * self.max_image_tiles,
+            ones * self.max_crops,
             grids[:, 0] * grids[:, 1] * self.tokens_per_image,
             ones * self.fixed_marks,
             np.zeros(len(grids), np.bool_),
@@ -67,7 +45,7 @@ FAMILY = Family(
             "mllama",
             "560, up to 4 tiles",
             # Marks: the start of the sequence and the placeholder.
-            MllamaGeometry(crop_size=560, tokens_per_image=1601, fixed_marks=2),
+            MllamaGeometry(crop_size=560, tokens_per_image=1601, fixed_marks=2, max_crops=4),
         ),
     ),
 )

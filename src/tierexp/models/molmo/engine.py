@@ -50,7 +50,7 @@ class MolmoEngine:
         self.end_of_text_id = end_of_text_id
         self.top_k = network.config.decoder.top_k
         self.active_blocks: Sequence[int] = range(network.config.decoder.num_layers)
-        self.reduction: Reduction | None = None
+        self.own_reduction: Reduction | None = None
         """Set by a knob of one's own that throws vision tokens away."""
         self.token_reduction: settings.Reduction = NO_REDUCTION
         """Which vision tokens the decoder reads, and keeps: the group `reduction`."""
@@ -159,8 +159,8 @@ class MolmoEngine:
                 )
             else:
                 encoded = self.encoded(inputs)
-            if self.reduction is not None:
-                inputs, features = self.reduction(inputs, encoded.features)
+            if self.own_reduction is not None:
+                inputs, features = self.own_reduction(inputs, encoded.features)
                 encoded = Encoded(features)
         return generate_greedily(
             self.network,
@@ -214,7 +214,7 @@ class MolmoEngine:
         `reduction` included: of what it asks of the encoder with the vision's, of its decision with
         the prefill's. None where a knob of one's own throws tokens away, whose cost nobody knows.
         """
-        if self.reduction is not None:
+        if self.own_reduction is not None:
             return None
         config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
         prompt, left = self._prompt_tokens(tokens)

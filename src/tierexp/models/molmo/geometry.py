@@ -7,7 +7,7 @@ the language model reads fewer.
 
 from __future__ import annotations
 
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.overlapping import OverlappingCrops
 from tierexp.models.plans.plan import Preset
 from tierexp.tiers.geometry import CropGeometry

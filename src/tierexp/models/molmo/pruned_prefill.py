@@ -21,7 +21,7 @@ from tierexp.models.knobs.reduction.settings import DecoderReduction, FastV
 from tierexp.models.knobs.reduction.text import raters
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.decoder import Block, DecoderKnobs, SelfAttention
-from tierexp.models.molmo.masks import causal_mask, token_positions
+from tierexp.models.molmo.masks import token_positions
 from tierexp.models.molmo.model import Molmo, attention_over
 from tierexp.models.molmo.prefill import Prefilled, split_at_images
 from tierexp.models.molmo.rotary import rotary_angles
@@ -200,16 +200,19 @@ def _scores(
             chosen = raters(read.embedded[row, parts.vision[row]], read.embedded[row, question])
             asks[row, question.nonzero().squeeze(1)[chosen]] = True
         may_ask = parts.asks
-    first = int(may_ask.any(dim=0).int().argmax())  # nobody asks from the columns before
+    columns = may_ask.any(dim=0).nonzero().squeeze(1)  # (Q,): elsewhere nobody asks
     cos, sin = read.angles
     asking, cos, sin = (
         tensor.to(keys.device)
-        for tensor in (read.before[:, first:], cos[:, :, first:], sin[:, :, first:])
+        for tensor in (read.before[:, columns], cos[:, :, columns], sin[:, :, columns])
     )
     queries = attention.project(asking, (cos, sin))[0].to(read.before.device)
     keys = keys.to(read.before.device)
-    sees = causal_mask(parts.real, asks.shape[1] - first)[:, 0]
-    return received(attention_weights(queries, keys, sees), asks[:, first:])
+    every = torch.arange(asks.shape[1], device=columns.device)
+    # Padding sees itself, so that its softmax is one.
+    own = every == columns[:, None]  # (Q, T)
+    sees = parts.real.unsqueeze(1) & (every <= columns[:, None]) | own
+    return received(attention_weights(queries, keys, sees), asks[:, columns])
 
 
 def _staying(scores: Tensor, parts: Sequences, counts: Sequence[int]) -> Tensor:

@@ -13,6 +13,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from tierexp.models.knobs.reduction.kept import Kept, chosen, highest
 from tierexp.models.knobs.reduction.merge import merged
@@ -63,16 +64,18 @@ def reduced(inputs: ModelInputs, encoded: Encoded, reduction: Reduction) -> Prom
         _keep(reduction, encoded, image, orders[image], count, inputs, first[image])
         for image, count in enumerate(counts)
     ]
-    longest = max(counts)
-    features = encoded.features.new_zeros(len(kept), 1, longest, encoded.features.shape[-1])
-    sizes = features.new_ones(len(kept), 1, longest, dtype=torch.float32)
-    for image, of_image in enumerate(kept):
-        features[image, 0, : counts[image]] = of_image.tokens
-        if of_image.sizes is not None:
-            sizes[image, 0, : counts[image]] = of_image.sizes
-    respected = any(of_image.sizes is not None for of_image in kept)
+    features = pad_sequence([of_image.tokens for of_image in kept], batch_first=True)
+    sizes = None
+    if any(of_image.sizes is not None for of_image in kept):
+        of_images = [
+            of_image.tokens.new_ones(len(of_image.places), dtype=torch.float32)
+            if of_image.sizes is None
+            else of_image.sizes
+            for of_image in kept
+        ]
+        sizes = pad_sequence(of_images, batch_first=True, padding_value=1.0).unsqueeze(1)
     places = [orders[image][of_image.places] for image, of_image in enumerate(kept)]
-    return Prompts(_shortened(inputs, places), features, sizes if respected else None)
+    return Prompts(_shortened(inputs, places), features.unsqueeze(1), sizes)
 
 
 def _keep(
@@ -93,12 +96,12 @@ def _keep(
         grids = partial(grids_of, places)
         return kept_of_tokens(reduction, tokens, grids, inputs.crops[image], count)
     assert encoded.scores is not None
-    assert encoded.keys is not None
     scores = encoded.scores[image].flatten()[order]
+    if reduction.method == "cls_attention":
+        return chosen(tokens, highest(scores, count))
+    assert encoded.keys is not None
     keys = encoded.keys[image].flatten(0, 1)[order]
     match reduction.method:
-        case "cls_attention":
-            return chosen(tokens, highest(scores, count))
         case "vision_zip":
             assert isinstance(reduction, VisionZip)
             return dominant_and_contextual(tokens, scores, keys, count, reduction.contextual)

@@ -153,27 +153,30 @@ class VisionBackbone(nn.Module):
         block = vit.transformer.resblocks[max(vit.feature_layers)]
         assert isinstance(block, VisionBlock)
         attention = block.attention
-        parts: dict[nn.Module, list[Tensor]] = {attention.wq: [], attention.wk: []}
+        seen: dict[nn.Module, Tensor] = {}
+        weights: list[Tensor] = []
+        means: list[Tensor] = []
 
         def look(module: nn.Module, _: object, output: Tensor) -> None:
-            parts[module].append(output)
+            # Of some views at once, looked at while a cache holds them.
+            seen[module] = output.view(*output.shape[:2], attention.num_heads, -1).transpose(1, 2)
+            if len(seen) == len(parts):
+                queries, keys = (seen.pop(part) for part in parts)  # (V, H, 1 + P, D)
+                weights.append(class_attention(queries[:, :, 0], keys))
+                means.append(keys[:, :, 1:].mean(dim=1))
 
+        parts = attention.wq, attention.wk
         hooks = [part.register_forward_hook(look) for part in parts]
         try:
             features = self(crops, patch_mask)
         finally:
             for hook in hooks:
                 hook.remove()
-        queries, keys = (
-            together.view(*together.shape[:2], attention.num_heads, -1).transpose(1, 2)
-            for together in (torch.cat(parts[part]) for part in (attention.wq, attention.wk))
-        )  # (I · N, H, 1 + P, D)
-        weights = class_attention(queries[:, :, 0], keys)  # (I · N, P)
         side, pooling, shape = self.patches_per_side, self.pooling, features.shape[:3]
         return Encoded(
             features,
-            patches_as_tokens(weights, side, pooling).view(shape),
-            window_means(keys[:, :, 1:].mean(dim=1), side, pooling).reshape(*shape, -1),
+            patches_as_tokens(torch.cat(weights), side, pooling).view(shape),
+            window_means(torch.cat(means), side, pooling).reshape(*shape, -1),
         )
 
     @property

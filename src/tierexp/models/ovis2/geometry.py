@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from tierexp.models.family import Family
 from tierexp.models.plans.crops import CropFamily, grids_by_count
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
 from tierexp.tiers.geometry import GlobalView
 

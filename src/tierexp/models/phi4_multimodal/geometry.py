@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from tierexp.models.family import Family
 from tierexp.models.plans.closest_aspect import closest_aspect_grids
 from tierexp.models.plans.crops import grids_by_count, grids_in_set_order
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.plan import (
     FamilyGeometry,
     Grid,

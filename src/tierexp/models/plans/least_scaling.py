@@ -1,4 +1,5 @@
-"""The canvas that scales an image least: the rule of Llama 3.2, and of Cohere2 Vision after it.
+"""The canvas that scales an image least: the rule of Llama 3.2, and of Cohere2 Vision and
+Llama 4 after it.
 
 Of all canvases that hold the whole image without making it smaller, the one that enlarges it least;
 where there is none, the one that makes it least smaller. The first of equal ones wins.
@@ -6,12 +7,43 @@ where there is none, the one that makes it least smaller. The first of equal one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
+from tierexp.models.plans.crops import CropFamily, grids_by_count
 from tierexp.models.plans.plan import Grid, Sides
+
+
+@dataclass(frozen=True)
+class LeastScalingFamily(CropFamily):
+    """Crops of the canvas that scales an image least.
+
+    Args:
+        max_crops: Most crops; a global view comes on top.
+    """
+
+    single: ClassVar[bool] = False
+    """The processor divides in float32, not in float64."""
+
+    max_crops: int = 12
+
+    @cached_property
+    def _candidates(self) -> list[Grid]:
+        return grids_by_count(1, self.max_crops)
+
+    @override
+    def all_grids(self) -> Iterable[Grid]:
+        return self._candidates
+
+    @override
+    def grids(self, heights: Sides, widths: Sides) -> NDArray[np.int64]:
+        return least_scaling_grids(heights, widths, self._candidates, self.crop_size, self.single)
 
 
 def least_scaling_grids(

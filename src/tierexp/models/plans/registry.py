@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 from tierexp import models
 from tierexp.config.build import target_of
 from tierexp.errors import ConfigError
-from tierexp.models.family import Family
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.plan import Preset
 
 

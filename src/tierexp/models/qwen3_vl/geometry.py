@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.models.family import Family, LibraryClasses
+from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset
 

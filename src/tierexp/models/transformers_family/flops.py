@@ -19,8 +19,7 @@ from tierexp.models.transformers_family.vision_flops import vision_flops
 
 DECODERS = frozenset({
     "cohere2", "gemma2", "gemma3_text", "llama", "mistral", "qwen2", "qwen2_5_vl_text",
-    "qwen2_vl_text",
-    "qwen3", "qwen3_vl_text",
+    "qwen2_vl_text", "qwen3", "qwen3_vl_text",
 })  # fmt: skip
 """Kinds of language models whose blocks are attention with grouped heads and a gated network."""
 

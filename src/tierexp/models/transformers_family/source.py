@@ -19,11 +19,11 @@ from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
-from tierexp.models.family import Family, LibraryClasses
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
 from tierexp.models.knobs.source import DEFAULT_KNOBS
+from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import FamilyPreprocessing
 from tierexp.models.plans.registry import families, family, family_of_type, preset

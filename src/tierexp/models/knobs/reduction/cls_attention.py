@@ -24,8 +24,9 @@ def class_attention(query: Tensor, keys: Tensor) -> Tensor:
     Returns:
         (V, P) float32: the mean over heads, without the weight of the class token itself.
     """
-    scores = query.unsqueeze(2) @ keys.mT * query.shape[-1] ** -0.5  # (V, H, 1, 1 + P)
-    weights: Tensor = scores.float().softmax(dim=-1).mean(dim=1)[:, 0, 1:]
+    # One query a view: a matrix product would copy the keys first, which are not laid out by heads.
+    scores = (keys * query.float().unsqueeze(2)).sum(dim=-1) * query.shape[-1] ** -0.5
+    weights: Tensor = scores.softmax(dim=-1).mean(dim=1)[:, 1:]  # of (V, H, 1 + P)
     return weights
 
 

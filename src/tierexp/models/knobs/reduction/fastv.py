@@ -24,8 +24,10 @@ def attention_weights(queries: Tensor, keys: Tensor, sees: Tensor) -> Tensor:
     Returns:
         (B, Q, T) float32: the mean over heads.
     """
-    keys = keys.repeat_interleave(queries.shape[1] // keys.shape[1], dim=1)
-    scores = (queries @ keys.mT * queries.shape[-1] ** -0.5).float()
+    # Heads that share keys ask together: keys are not repeated.
+    shared = queries.reshape(*keys.shape[:2], -1, queries.shape[-1])
+    scores = (shared @ keys.mT * queries.shape[-1] ** -0.5).float()
+    scores = scores.view(*queries.shape[:3], keys.shape[2])  # (B, H, Q, T)
     weights = scores.masked_fill(~sees.unsqueeze(1), -torch.inf).softmax(dim=-1)
     mean: Tensor = weights.mean(dim=1)
     return mean

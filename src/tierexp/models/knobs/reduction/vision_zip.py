@@ -43,13 +43,13 @@ def dominant_and_contextual(
     others = _without(len(tokens), dominant)  # (N - dominant,)
     is_target = strided_places(len(others), targets).to(others.device)
     joining = _without(len(others), is_target)
-    unit = unit_length(keys)[others]
+    unit = unit_length(keys[others])
     joined = (unit[joining] @ unit[is_target].mT).argmax(dim=1)  # (joining,)
     merged = tokens[others[is_target]]
     sizes = merged.new_ones(targets).index_add(0, joined, merged.new_ones(len(joined)))
     merged = merged.index_add(0, joined, tokens[others[joining]]) / sizes[:, None]
-    every = tokens.index_copy(0, others[is_target], merged)
-    return chosen(every, torch.cat([dominant, others[is_target]]))
+    places, order = torch.cat([dominant, others[is_target]]).sort()
+    return Kept(places, torch.cat([tokens[dominant], merged])[order])
 
 
 def _without(count: int, places: Tensor) -> Tensor:
