@@ -1,7 +1,11 @@
-"""What deciding which vision tokens to keep costs beside the time that it saves: the model in the
-box, the high tier, half of the tokens, one sample at a time.
+"""What deciding which vision tokens to keep costs beside the time that it saves: the high tier,
+half of the tokens, one sample at a time, by the model in the box or at a released model's widths.
 
     python benchmarks/reduction.py [SAMPLES]
+    python benchmarks/reduction.py [SAMPLES] released
+
+`released` has random weights of Molmo-7B-D's widths in float32, two of the encoder's blocks and
+four of the decoder's 28: fewer are spared than there, so that a share is too high, never too low.
 
 Milliseconds of CPU time, on one thread; of repeated runs the least counts, over samples the mean.
 *Deciding*: the class token's weights, scores, the choice and the shorter prompt. *Saved*: the
@@ -13,6 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from time import thread_time
 from typing import Any
@@ -29,12 +34,16 @@ from tierexp.models.molmo import engine as engine_module
 from tierexp.models.molmo import pruned_prefill, vision_backbone
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.engine import MolmoEngine
+from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER
+from tierexp.models.molmo.released import RELEASED
+from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
 from tierexp.models.molmo.vision_backbone import Encoded
 from tierexp.models.protocol import ModelInputs
 from tierexp.tiers.files import load_tier
 
 REPEATS = 15
+REPEATS_OF_RELEASED = 3
 Figures = tuple[float, float]
 """Milliseconds of deciding, and of the prefill without it."""
 METHODS = {
@@ -95,13 +104,13 @@ def measure(model: MolmoEngine, inputs: ModelInputs, encoded: Encoded | None) ->
 
 
 @torch.inference_mode()
-def least(model: MolmoEngine, inputs: ModelInputs) -> dict[str, Figures]:
+def least(model: MolmoEngine, inputs: ModelInputs, repeats: int) -> dict[str, Figures]:
     """The least of repeated runs, method after method in turn, so that what else the machine does
     meets all of them.
     """
     encoded = model.encoded(inputs)
     runs: dict[str, list[Figures]] = {}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for name, reduction in {"none": settings.NO_REDUCTION, **METHODS}.items():
             model.token_reduction = reduction
             looks = reduction.method in LOOKS_AT_ENCODER
@@ -109,16 +118,41 @@ def least(model: MolmoEngine, inputs: ModelInputs) -> dict[str, Figures]:
     return {name: (min(r[0] for r in of), min(r[1] for r in of)) for name, of in runs.items()}
 
 
-def main(samples: int) -> None:
+def with_released_widths(box: MolmoEngine) -> MolmoEngine:
+    """Random weights in place of the box's: Molmo-7B-D's, but for the blocks that are left out and
+    the box's ids and crops.
+    """
+    ours = box.network.config
+    vision = replace(VisionConfig(), num_layers=2, feature_layers=(-1, -2))
+    decoder = replace(
+        RELEASED["Molmo-7B-D-0924"], num_layers=4, vocab_size=ours.decoder.vocab_size,
+        extra_vocab_size=ours.decoder.extra_vocab_size,
+    )  # fmt: skip
+    config = replace(
+        ours, vision=vision, connector=ConnectorConfig((2, 2), decoder.mlp_width), decoder=decoder
+    )
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        network = Molmo(config)
+    network.to_empty(device="cpu")
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.02)
+    return MolmoEngine(network.eval())
+
+
+def main(samples: int, released: bool) -> None:
     """Print a line per method."""
     torch.set_num_threads(1)
     source = MolmoCheckpoint(str(config_dir().parent / "src/tierexp/assets/tiny"))
     model = source.load(torch.device("cpu"))
+    if released:
+        model = with_released_widths(model)
     preprocessing = Preprocessing(load_tier("high"))
     dataset = TierQA("validation", 7 * samples)
     data = TierDataModule(dataset, source, preprocessing, batch_size=1, num_workers=0)
     batches = [batch.inputs for batch in islice(data.test_dataloader(), samples)]
-    figures = [least(model, inputs) for inputs in batches]
+    repeats = REPEATS_OF_RELEASED if released else REPEATS
+    figures = [least(model, inputs, repeats) for inputs in batches]
     means = {name: np.mean([of[name] for of in figures], axis=0) for name in figures[0]}
     whole = means["none"][1]
     print(f"prefill of all tokens {whole:.1f} ms, {len(batches)} samples")
@@ -130,4 +164,5 @@ def main(samples: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+    numbers = [argument for argument in sys.argv[1:] if argument != "released"]
+    main(int(numbers[0]) if numbers else 2, "released" in sys.argv[1:])

@@ -14,6 +14,9 @@ from tests.support.policy_sweeps import POINTS, sweep
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Resize
+from tierexp.models.plans.preprocessing import FamilyPreprocessing
+from tierexp.models.qwen3_vl.geometry import FAMILY as QWEN3_VL
 from tierexp.policies import live
 from tierexp.policies.chance import Boosting
 from tierexp.policies.features import GROUPS
@@ -24,6 +27,7 @@ from tierexp.policies.replay import replay
 from tierexp.policies.sweep import Sweep
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.policy import PointAnswer, Policy
+from tierexp.tiers.threshold import Threshold
 
 UNIT = "llm_vision_tokens"
 IMAGES = 12
@@ -135,6 +139,23 @@ def test_a_point_that_throws_tokens_away_is_planned_with_those_it_keeps(
     ):
         with pytest.raises(ConfigError, match=r"diverse:357, the method one of random"):
             live.operating_point(name)
+
+
+def test_a_family_is_planned_with_its_own_tokens(files: Path, views: list[View]) -> None:
+    (preset,) = QWEN3_VL.presets
+    preprocessing = FamilyPreprocessing.of(
+        preset, load_tier("medium"), Threshold(), Resize(crops="fill")
+    )
+    policy = live.lookup(file=str(files / "lookup.json"), preprocessing=preprocessing)
+    questions = policy._questions(views)
+    for point, name in enumerate(POINTS):
+        rule = replace(preprocessing, tier=load_tier(name))
+        for row, view in enumerate(views):
+            # The picture at the size that the tier brings it to, counted by the family's own rule.
+            height, width = rule.target_resolution(rule.select(*view.image_size), view.image_size)
+            own = preset.geometry.plan(height, width)
+            assert own.vision_tokens == height // 32 * (width // 32)
+            assert questions.llm_vision_tokens[row, point] == own.vision_tokens
 
 
 def test_a_cascade_by_hand_needs_no_file(views: list[View], unseen: Sweep) -> None:

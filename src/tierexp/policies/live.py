@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from ast import literal_eval
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
@@ -40,7 +41,7 @@ from tierexp.policies.settings import (
 from tierexp.policies.static import Lookup, Mixture
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.policy import OperatingPoint, PointAnswer, SampleView
-from tierexp.tiers.selection import select_crops_many
+from tierexp.tiers.selection import Selection, SelectionArrays
 
 _NOTHING: Regions = dict.fromkeys(HUES, ())
 
@@ -222,16 +223,16 @@ class LivePolicy:
         """What is known of samples before anything is encoded."""
         if self.preprocessing is None:
             raise ValueError("a policy decides in an evaluation alone")
-        geometry, threshold = self.preprocessing.geometry, self.preprocessing.threshold
         heights, widths = np.array([sample.image_size for sample in samples]).T
-        chosen = [
-            select_crops_many(point.tier, heights, widths, geometry, threshold)
-            for point in self.points
+        rules = [replace(self.preprocessing, tier=point.tier) for point in self.points]
+        chosen = [rule.select_many(heights, widths) for rule in rules]
+        costs = [
+            _tokens(*of_point, heights, widths) for of_point in zip(rules, chosen, strict=True)
         ]
-        selected = [[geometry.selected_vision_tokens(int(n)) for n in c.crops] for c in chosen]
+        selected = [of_point[0] for of_point in costs]
         received = [
-            [reduction.count(int(n)) for n in c.llm_vision_tokens(geometry)]
-            for c, reduction in zip(chosen, map(reduction_of, self.points), strict=True)
+            [reduction.count(tokens) for tokens in of_point[1]]
+            for of_point, reduction in zip(costs, map(reduction_of, self.points), strict=True)
         ]
         knobs = np.array([[k.top_k, k.num_active_blocks] for k in self.file.knobs], dtype=float)
         return Questions(
@@ -245,6 +246,26 @@ class LivePolicy:
             top_k=knobs[:, 0],
             num_active_blocks=knobs[:, 1],
         )
+
+
+def _tokens(
+    preprocessing: Preprocessing,
+    chosen: SelectionArrays,
+    heights: NDArray[np.int64],
+    widths: NDArray[np.int64],
+) -> tuple[list[int], list[int]]:
+    """(selected, received by the language model) vision tokens of images, as the run's own
+    preprocessing has them: a family's plans differ from Molmo's.
+    """
+    selected, received = [], []
+    columns = chosen.crops, chosen.tilings, chosen.mismatch, heights, widths
+    for crops, (rows, cols), mismatch, height, width in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        selection, size = Selection(crops, (rows, cols), mismatch), (height, width)
+        selected.append(preprocessing.selected_vision_tokens(selection, size))
+        received.append(preprocessing.llm_vision_tokens(selection, size))
+    return selected, received
 
 
 def operating_point(name: str) -> OperatingPoint:
