@@ -385,6 +385,8 @@ REFUSED: list[tuple[str, str]] = [
     ("model=none data.batch_size=5", "data.batch_size"),
     ("model=none latency=on", "latency"),
     ("output_dir=", "output_dir='' is not possible: a folder"),
+    ("hydra.run.dir=", "hydra.run.dir='' is not possible: a folder"),
+    ("hydra.sweep.dir=''", "is not possible: a folder; hydra.sweep.dir=. is the current one"),
     ("output_dir=''", "a folder"),
     ("output_dir=null", "a folder"),
     ("--config-dir nope tier=low", "nope"),

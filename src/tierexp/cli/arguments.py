@@ -44,6 +44,10 @@ _OTHER_NAMES = {
 """Options that other programs have, and the key that is meant."""
 
 
+_FOLDERS = ("output_dir", "hydra.run.dir", "hydra.sweep.dir")
+"""Keys of folders that are written to."""
+
+
 def name_positional(arguments: Sequence[str], key: str) -> list[str]:
     """Make an override of the first argument, where it is a path and no override or option.
 
@@ -145,8 +149,8 @@ def _refuse_unreadable(argument: str) -> None:
 
 def _refuse_folders(key: str, value: str) -> None:
     """Hydra takes anything for its folder, and nothing for the current one."""
-    if key == "output_dir" and value.strip("'\" ") in ("", "null", "???"):
-        raise ConfigError(key, value, "a folder; output_dir=. is the current one")
+    if key in _FOLDERS and value.strip("'\" ") in ("", "null", "???"):
+        raise ConfigError(key, value, f"a folder; {key}=. is the current one")
     if key == "hydra":
         raise ConfigError(key, value, "a key of Hydra's own, hydra.KEY=VALUE; see --hydra-help")
 
