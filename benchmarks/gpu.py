@@ -133,10 +133,10 @@ def configs(full: bool) -> dict[str, MolmoConfig]:
     }
 
 
-def random_model(config: MolmoConfig, bench: Bench) -> MolmoEngine:
+def random_model(config: MolmoConfig, device: torch.device, dtype: torch.dtype) -> MolmoEngine:
     with torch.device("meta"):
         network = Molmo(config)
-    network.to(bench.dtype).to_empty(device=bench.device)
+    network.to(dtype).to_empty(device=device)
     torch.manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.02)
@@ -293,7 +293,7 @@ def training(bench: Bench) -> Iterator[Row]:
         vision = replace(config.vision, width=128, num_layers=3, mlp_width=384)
         decoder = replace(config.decoder, width=160, num_layers=4, mlp_width=256, top_k=2)
         config = MolmoConfig(vision, ConnectorConfig((2, 2), 320), decoder)
-    model = random_model(config, replace(bench, dtype=torch.float32)).network.train()
+    model = random_model(config, bench.device, torch.float32).network.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     inputs = random_inputs(config, CROPS["low"], 8 if bench.full else 2, bench)
 
@@ -354,7 +354,7 @@ def main() -> None:
     collect("bounds", bounds(bench), bench, done)
     collect("training", training(bench), bench, done)
     for name, config in configs(bench.full).items():
-        model = random_model(config, bench)
+        model = random_model(config, bench.device, bench.dtype)
         for section in (stages, experts, reference, backends, batches):
             collect(section.__name__, section(name, model, bench), bench, done)
         del model

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gpu import random_model
 
 from tierexp.config.location import config_dir
 from tierexp.data.datamodule import TierDataModule
@@ -34,7 +35,6 @@ from tierexp.models.molmo import engine as engine_module
 from tierexp.models.molmo import pruned_prefill, vision_backbone
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.engine import MolmoEngine
-from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
@@ -131,13 +131,7 @@ def with_released_widths(box: MolmoEngine) -> MolmoEngine:
     config = replace(
         ours, vision=vision, connector=ConnectorConfig((2, 2), decoder.mlp_width), decoder=decoder
     )
-    torch.manual_seed(0)
-    with torch.device("meta"):
-        network = Molmo(config)
-    network.to_empty(device="cpu")
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.02)
-    return MolmoEngine(network.eval())
+    return random_model(config, torch.device("cpu"), torch.float32)
 
 
 def main(samples: int, released: bool) -> None:

@@ -220,9 +220,7 @@ def _selections(
         heights, widths = np.array([sizes[index] for index in members]).T
         many = replace(preprocessing, tier=rule).select_many(heights, widths)
         for row, index in enumerate(members):
-            rows, cols = many.tilings[row].tolist()
-            crops = int(many.crops[row])
-            selections[index] = Selection(crops, (rows, cols), float(many.mismatch[row]))
+            selections[index] = many.of_image(row)
     return {index: selections[index] for index in sizes}
 
 

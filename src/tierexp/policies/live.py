@@ -41,7 +41,7 @@ from tierexp.policies.settings import (
 from tierexp.policies.static import Lookup, Mixture
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.policy import OperatingPoint, PointAnswer, SampleView
-from tierexp.tiers.selection import Selection, SelectionArrays
+from tierexp.tiers.selection import SelectionArrays
 
 _NOTHING: Regions = dict.fromkeys(HUES, ())
 
@@ -258,11 +258,8 @@ def _tokens(
     preprocessing has them: a family's plans differ from Molmo's.
     """
     selected, received = [], []
-    columns = chosen.crops, chosen.tilings, chosen.mismatch, heights, widths
-    for crops, (rows, cols), mismatch, height, width in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
-        selection, size = Selection(crops, (rows, cols), mismatch), (height, width)
+    for row, size in enumerate(zip(heights.tolist(), widths.tolist(), strict=True)):
+        selection = chosen.of_image(row)
         selected.append(preprocessing.selected_vision_tokens(selection, size))
         received.append(preprocessing.llm_vision_tokens(selection, size))
     return selected, received

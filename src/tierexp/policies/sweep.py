@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError, DataError
 from tierexp.models.knobs.knob import KnobValue
+from tierexp.models.knobs.reduction.point import KEY as REDUCTION
 from tierexp.models.knobs.reduction.settings import recorded_reduction
 from tierexp.policies.costs import UNITS, Unit, column, sample_cost, shared_cost
 from tierexp.policies.questions import Questions
@@ -29,8 +30,6 @@ Run = EvaluationResults | OlderResults
 _SHOWN = 3
 KNOBS = ("top_k", "num_active_blocks")
 """Knobs that every model has; older results know them, too."""
-REDUCTION = "reduction"
-"""Group, and knob in results, of which vision tokens are kept."""
 
 STAGES: Mapping[Unit, tuple[str, str, str]] = {
     "latency_ms": ("T_vision_total", "T_LLM_prefill", "T_LLM_decode"),

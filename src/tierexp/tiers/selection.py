@@ -51,6 +51,11 @@ class SelectionArrays:
     tilings: NDArray[np.int64]
     mismatch: NDArray[np.float64]
 
+    def of_image(self, row: int) -> Selection:
+        """The selection of one of the images."""
+        rows, cols = self.tilings[row].tolist()
+        return Selection(int(self.crops[row]), (rows, cols), float(self.mismatch[row]))
+
     def llm_vision_tokens(self, geometry: CropGeometry) -> NDArray[np.int64]:
         """(N,): what a language model receives of each image.
 

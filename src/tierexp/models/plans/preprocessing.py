@@ -189,9 +189,7 @@ class FamilyPreprocessing(Preprocessing):
 
     @override
     def select(self, height: int, width: int) -> Selection:
-        many = self.select_many([height], [width])
-        rows, cols = many.tilings[0].tolist()
-        return Selection(int(many.crops[0]), (rows, cols), float(many.mismatch[0]))
+        return self.select_many([height], [width]).of_image(0)
 
     @override
     def select_many(self, heights: ArrayLike, widths: ArrayLike) -> SelectionArrays:
