@@ -16,9 +16,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from tierexp.config.refusal import refusing
 from tierexp.evaluation.engine import run_evaluation
 from tierexp.evaluation.setup import read_setup
-from tierexp.refusal import refusing
 from tierexp.runtime.parent_watch import end_now
 
 _EVERY = 0.2

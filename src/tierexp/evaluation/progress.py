@@ -1,17 +1,12 @@
-"""How far an evaluation is: a bar on a terminal, short lines in a log file or a pipe.
-
-Also keeps Lightning from saying what is no news here.
-"""
+"""How far an evaluation is: a bar on a terminal, short lines in a log file or a pipe."""
 
 from __future__ import annotations
 
 import logging
-import warnings
 from time import perf_counter
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import RichProgressBar
 from rich.console import Console
 from typing_extensions import override
@@ -85,15 +80,3 @@ class ProgressLines(Callback):
             "%d of %d samples%s, %.1f per second, %.0f s left",
             self._done, self._total, self._whose, speed, (self._total - self._done) / speed,
         )  # fmt: skip
-
-
-def quiet_lightning() -> None:
-    """Silence Lightning's tips, banners and advice; its warnings about real trouble stay."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Advice on the number of workers; how many run is the configuration's decision.
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    # A run that goes on writes the logger's file anew, from all it has.
-    warnings.filterwarnings("ignore", message="Experiment logs directory .* is not empty")
-    # Lightning's own use of a torch function that is to be renamed.
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")

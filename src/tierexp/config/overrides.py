@@ -18,7 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-from tierexp.cli.arguments import own_config_dir
+from tierexp.config.arguments import own_config_dir
 from tierexp.config.build import interpolation_error, unknown_key
 from tierexp.config.location import config_dir
 from tierexp.config.written import parsed_overrides

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import tierexp
-from tierexp import commands
+from tierexp.cli import commands
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(ROOT.glob("*.py"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.count import count, read_count
+from tierexp.data.scores.count import count, read_count
 
 WORDS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.multiple_choice import multiple_choice
+from tierexp.data.scores.multiple_choice import multiple_choice
 
 
 @pytest.mark.parametrize(

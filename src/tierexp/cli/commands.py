@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-from tierexp.refusal import refuse
+from tierexp.config.refusal import refuse
 
 
 def run_eval() -> None:
@@ -78,8 +78,8 @@ def run_fit_policy() -> None:
 
 def run_replay() -> None:
     """Replay a policy on a static sweep's results."""
-    from tierexp.cli.arguments import name_positional
     from tierexp.cli.launch import launch
+    from tierexp.config.arguments import name_positional
     from tierexp.policies.commands import replay_policy
 
     sys.argv[1:] = name_positional(sys.argv[1:], "results")

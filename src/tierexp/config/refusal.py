@@ -15,9 +15,9 @@ from omegaconf.errors import InterpolationResolutionError
 
 from tierexp.config.build import interpolation_error
 from tierexp.config.credentials import without_credentials
+from tierexp.config.rank import is_rank_zero
 from tierexp.errors import TierexpError, shortened
-from tierexp.machine import machine_trouble
-from tierexp.rank import is_rank_zero
+from tierexp.errors.machine import machine_trouble
 
 USER_ERROR = 2
 """Exit code after a mistake of the user."""

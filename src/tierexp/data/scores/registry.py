@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from tierexp.data.scores import count as counting
+from tierexp.data.scores import mme as yes_no_pairs
+from tierexp.data.scores import mmmu as exams
+from tierexp.data.scores import multiple_choice as choices
+from tierexp.data.scores import real_world_qa as real_world
+from tierexp.data.scores.anls import anls
+from tierexp.data.scores.exact_match import exact_match
+from tierexp.data.scores.relaxed import relaxed
+from tierexp.data.scores.vqa import vqa, vqa_thirds
 from tierexp.errors import ConfigError
-from tierexp.scores import count as counting
-from tierexp.scores import mme as yes_no_pairs
-from tierexp.scores import mmmu as exams
-from tierexp.scores import multiple_choice as choices
-from tierexp.scores import real_world_qa as real_world
-from tierexp.scores.anls import anls
-from tierexp.scores.exact_match import exact_match
-from tierexp.scores.relaxed import relaxed
-from tierexp.scores.vqa import vqa, vqa_thirds
 
 KEY = "data.score"
 _OWN = (
@@ -44,7 +44,7 @@ class Score:
         parses: From the same three to whether the prediction says anything that can be right or
             wrong; None where every text does.
         pairs_questions: Whether the published figure needs both answers about an image, as MME's
-            does (`tierexp.scores.mme.add_up`).
+            does (`tierexp.data.scores.mme.add_up`).
     """
 
     name: str

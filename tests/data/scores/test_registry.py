@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.support import own_scores
+from tierexp.data.scores.registry import SCORES, find_question_score, find_score
 from tierexp.errors import ConfigError
-from tierexp.scores.registry import SCORES, find_question_score, find_score
 
 OWN = "tests.support.own_scores"
 
@@ -130,5 +130,5 @@ def test_scores_of_pairs_are_no_scores_of_questions() -> None:
 
 
 def test_scores_work_without_torch() -> None:
-    code = "import sys, tierexp.scores.registry; sys.exit('torch' in sys.modules)"
+    code = "import sys, tierexp.data.scores.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

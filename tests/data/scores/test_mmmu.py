@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.mmmu import is_parsed, mmmu, open_answer
+from tierexp.data.scores.mmmu import is_parsed, mmmu, open_answer
 
 
 @pytest.mark.parametrize(

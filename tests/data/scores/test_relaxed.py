@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.relaxed import relaxed
+from tierexp.data.scores.relaxed import relaxed
 
 
 @pytest.mark.parametrize(

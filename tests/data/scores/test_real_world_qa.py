@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.scores.real_world_qa import is_parsed, real_world_qa
+from tierexp.data.scores.real_world_qa import is_parsed, real_world_qa
 
 
 def test_short_answers_are_processed() -> None:

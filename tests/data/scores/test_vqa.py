@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from tierexp.scores.vqa import normalise_vqa, vqa, vqa_thirds
+from tierexp.data.scores.vqa import normalise_vqa, vqa, vqa_thirds
 
 
 @pytest.mark.parametrize(

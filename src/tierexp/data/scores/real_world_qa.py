@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tierexp.scores.multiple_choice import is_parsed as choice_is_parsed
-from tierexp.scores.multiple_choice import multiple_choice
-from tierexp.scores.vqa import normalise_vqa
+from tierexp.data.scores.multiple_choice import is_parsed as choice_is_parsed
+from tierexp.data.scores.multiple_choice import multiple_choice
+from tierexp.data.scores.vqa import normalise_vqa
 
 
 def real_world_qa(prediction: str, answers: Sequence[str], options: Sequence[str] = ()) -> float:

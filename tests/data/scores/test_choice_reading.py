@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.choice_reading import read_letter
+from tierexp.data.scores.choice_reading import read_letter
 
 ANIMALS = ["a blue van", "a cat", "A red sports car", "a dog on a mat"]
 ARTICLES = ["A blue van", "A bus", "A red sports car"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.exact_match import exact_match, normalise_answer
+from tierexp.data.scores.exact_match import exact_match, normalise_answer
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierexp.scores.anls import anls, levenshtein
+from tierexp.data.scores.anls import anls, levenshtein
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Multiple choice: the letter of the right option, or its text.
 
-What an answer chooses is read by `tierexp.scores.choice_reading`.
+What an answer chooses is read by `tierexp.data.scores.choice_reading`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tierexp.scores.choice_reading import LETTERS, read_letter, read_places
-from tierexp.scores.exact_match import normalise_answer
+from tierexp.data.scores.choice_reading import LETTERS, read_letter, read_places
+from tierexp.data.scores.exact_match import normalise_answer
 
 __all__ = ["is_parsed", "multiple_choice", "option_letter", "read_letter"]
 

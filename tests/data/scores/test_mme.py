@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tierexp.scores.mme import (
+from tierexp.data.scores.mme import (
     COGNITION,
     PERCEPTION,
     MmeScore,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tierexp.scores.exact_match import normalise_answer
+from tierexp.data.scores.exact_match import normalise_answer
 
 TOLERANCE = Decimal("0.05")
 """Of the right value's size, the bound included."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tierexp.scores.multiple_choice import is_parsed as choice_is_parsed
-from tierexp.scores.multiple_choice import multiple_choice
+from tierexp.data.scores.multiple_choice import is_parsed as choice_is_parsed
+from tierexp.data.scores.multiple_choice import multiple_choice
 
 _BEFORE_ANSWERS = (
     "could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ",

@@ -15,7 +15,7 @@ import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tierexp.scores.exact_match import normalise_answer
+from tierexp.data.scores.exact_match import normalise_answer
 
 LETTERS = string.ascii_uppercase
 _NEAR = 80
