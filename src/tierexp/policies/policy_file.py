@@ -42,6 +42,7 @@ class FittedOn:
         num_images: That they are about.
         versions: Of the packages that fitted it.
         git_commit: Of the checkout; None for an installed package.
+        num_timed: Other questions that times were taken from; None where there were none.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class FittedOn:
     num_images: int
     versions: dict[str, str]
     git_commit: str | None
+    num_timed: int | None = None
 
 
 @dataclass(frozen=True)

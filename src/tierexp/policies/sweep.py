@@ -295,7 +295,9 @@ def _arrays(
             costs[unit] = np.array(values, dtype=np.float64).T
     if not costs:
         raise DataError("these results do not say what an answer costs, in any unit")
-    order = list(np.argsort(next(iter(costs.values())).mean(axis=0), kind="stable"))
+    # Points of one cost, as `medium` and `medium top_k=1`, are in the order of their names.
+    means = next(iter(costs.values())).mean(axis=0)
+    order = sorted(range(len(names)), key=lambda n: (means[n], names[n]))
     first = columns[0]
     sizes = [getattr(s, "original_image_size", None) or (np.nan, np.nan) for s in first]
     tilings = [[s.selected_tiling or (np.nan, np.nan) for s in columns[n]] for n in order]
