@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import NoReturn
 
 from tierexp.config.refusal import refuse
@@ -20,7 +21,8 @@ def run_eval() -> None:
     from tierexp.evaluation.run import evaluate
     from tierexp.report.comparison import finish
 
-    launch(evaluate, "eval", finish, check=EvaluationCheck(), resumes=True)
+    alone = partial(evaluate, own_process=True)
+    launch(alone, "eval", finish, check=EvaluationCheck(), resumes=True)
 
 
 def run_train() -> None:

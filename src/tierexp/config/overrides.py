@@ -7,7 +7,7 @@ what is allowed instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -71,9 +71,16 @@ class _Composition:
 
     config_name: str
     own_dir: Path | None
+    _kept: dict[tuple[str | bool, ...], DictConfig] = field(default_factory=dict, compare=False)
 
     def compose(self, overrides: Sequence[str] = (), with_hydra: bool = False) -> DictConfig:
-        """The configuration with these overrides alone."""
+        """The configuration with these overrides alone; the same one, asked again."""
+        asked: tuple[str | bool, ...] = (*overrides, with_hydra)
+        if asked not in self._kept:
+            self._kept[asked] = self._composed(overrides, with_hydra)
+        return self._kept[asked]
+
+    def _composed(self, overrides: Sequence[str], with_hydra: bool) -> DictConfig:
         own = [] if self.own_dir is None else [f"hydra.searchpath=['{self.own_dir.as_uri()}']"]
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             config = compose(self.config_name, [*own, *overrides], return_hydra_config=with_hydra)

@@ -34,7 +34,8 @@ class Molmo(nn.Module):
         self.vision_backbone = VisionBackbone(config)
         self.transformer = Decoder(config.decoder)
         self.lm_head = nn.Linear(config.decoder.width, config.decoder.vocab_size, bias=False)
-        self.reset_parameters()
+        if not self.lm_head.weight.is_meta:
+            self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw fresh random weights, fit for training from nothing."""
