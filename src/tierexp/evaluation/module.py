@@ -43,6 +43,7 @@ from tierexp.results.latency import (
 )
 from tierexp.results.metrics import (
     Answer,
+    Number,
     logged_metrics,
     values_of_answer,
     values_of_image,
@@ -92,6 +93,9 @@ class TierEvaluation(LightningModule):
         self._asker: PointAsker | None = None
         self._tokenizer = setup.source.tokenizer()
         self._score = find_score(setup.dataset.score)
+        self._points = setup.policy.points
+        self._ranges = [TierRange(p.tier.min_crops, p.tier.max_crops) for p in self._points]
+        self._last_columns: tuple[OneImage, int, dict[str, Number | None]] | None = None
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self.loaded = False
@@ -274,9 +278,9 @@ class TierEvaluation(LightningModule):
 
     def _record(self, passes: Sequence[Pass]) -> SampleResult:
         """What was measured of a sample; its last answer counts."""
-        setup, policy = self._setup, self._setup.policy
+        setup, points = self._setup, self._points
         *earlier, last = passes
-        prepared, point = last.prepared, policy.points[last.prepared.point]
+        prepared, point = last.prepared, points[last.prepared.point]
         sample, selection = prepared.sample, prepared.selection
         height, width = prepared.image_size
         target_height, target_width = prepared.target_resolution
@@ -289,7 +293,7 @@ class TierEvaluation(LightningModule):
         return SampleResult(
             sample_id=sample.sample_id,
             tier=point.tier.name,
-            tier_range=TierRange(point.tier.min_crops, point.tier.max_crops),
+            tier_range=self._ranges[prepared.point],
             selected_tiling=selection.tiling,
             original_image_size=(width, height),
             original_aspect_ratio=width / height,
@@ -311,16 +315,23 @@ class TierEvaluation(LightningModule):
             ),
             latency=together(timed) if timed else None,
             image_key=setup.dataset.image_key(prepared.index),
-            point=point.name if len(policy.points) > 1 else None,
+            point=point.name if len(points) > 1 else None,
             earlier_passes=tuple(self._given_up(one) for one in earlier),
             is_parsed=(
                 None
                 if self._score.parses is None
                 else self._score.is_parsed(last.text, sample.answers, sample.options)
             ),
-            metrics=values_of_image(setup.metrics, self._reduced(prepared))
-            | values_of_answer(setup.metrics, answer),
+            metrics=self._columns_of_image(prepared) | values_of_answer(setup.metrics, answer),
         )
+
+    def _columns_of_image(self, prepared: PreparedSample) -> dict[str, Number | None]:
+        """The columns of a sample's image; samples that follow each other share it."""
+        known = self._last_columns
+        if known is None or known[0] is not prepared.measured or known[1] != prepared.point:
+            columns = values_of_image(self._setup.metrics, self._reduced(prepared))
+            known = self._last_columns = prepared.measured, prepared.point, columns
+        return known[2]
 
     def _reduced(self, prepared: PreparedSample) -> OneImage:
         """What was measured of an image, less the tokens that the language model drops."""

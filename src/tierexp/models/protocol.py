@@ -59,6 +59,12 @@ class ModelInputs:
     image_input_idx: Tensor
     image_index: Tensor
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: only a large tensor goes through memory that both share, since to
+        hand one over takes a millisecond, whatever its size.
+        """
+        return _received, (type(self), [_sent(getattr(self, each.name)) for each in fields(self)])
+
     def __len__(self) -> int:
         return len(self.input_ids)
 
@@ -107,6 +113,21 @@ class ModelInputs:
         return ModelInputs(
             **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)}
         )
+
+
+_SHARED_FROM = 1 << 20
+"""Bytes of a tensor from which it is worth sharing."""
+
+
+def _sent(tensor: Tensor) -> Tensor | NDArray[Any]:
+    small = tensor.nbytes < _SHARED_FROM and tensor.device.type == "cpu"
+    return tensor.numpy() if small else tensor
+
+
+def _received(kind: type[ModelInputs], sent: Sequence[Tensor | NDArray[Any]]) -> ModelInputs:
+    import torch
+
+    return kind(*(torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in sent))
 
 
 class BatchInputs(Protocol):
