@@ -15,7 +15,7 @@ import torch
 from tests.support.command_line import run_on_fakes, timeless
 from tests.support.fakes import MEMORY, TableModel
 from tests.support.molmo_models import prompt, small_engine
-from tierexp.machine import lacks_memory, machine_trouble
+from tierexp.errors.machine import lacks_memory, machine_trouble
 from tierexp.models.protocol import ModelInputs
 from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 

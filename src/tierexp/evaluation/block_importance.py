@@ -17,8 +17,8 @@ from omegaconf import DictConfig
 
 from tierexp.config.checks import flag, refuse_overwriting
 from tierexp.errors import ConfigError
+from tierexp.errors.machine import writing
 from tierexp.evaluation.setup import EvaluationSetup, read_setup
-from tierexp.machine import writing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
 
@@ -64,8 +64,7 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     refuse_overwriting([file], flag("overwrite", config.overwrite))
 
     from tierexp.results.provenance import digest_inputs, gather_provenance
-    from tierexp.runtime.progress import quiet_lightning
-    from tierexp.runtime.trainer import build_trainer
+    from tierexp.runtime.trainer import build_trainer, quiet_lightning
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.

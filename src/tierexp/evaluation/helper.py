@@ -16,8 +16,8 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from tierexp.config.refusal import refusing
 from tierexp.evaluation.setup import read_setup
-from tierexp.refusal import refusing
 from tierexp.runtime.lean_imports import import_lightning
 from tierexp.runtime.parent_watch import end_now
 

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.scores.registry import find_score
 from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.asking import Answers, Pass, PointAsker, answered
 from tierexp.evaluation.journal import Journal
@@ -56,7 +57,6 @@ from tierexp.results.schema import (
 )
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.processes.group import Processes
-from tierexp.scores.registry import find_score
 from tierexp.tiers.policy import crop_range
 
 Record = TypeVar("Record", SampleResult, Failure)

@@ -12,12 +12,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from tierexp.config.build import has_target
+from tierexp.config.rank import NotRankZero, is_rank_zero
 from tierexp.config.written import written_overrides
 from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
-from tierexp.rank import NotRankZero, is_rank_zero
 from tierexp.runtime.lean_imports import import_lightning
 
 _log = logging.getLogger(__name__)

@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tierexp.data.scores.mme import MmeTotals
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.check import Check
 from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
 from tierexp.results.metrics import BUILT_IN, Metric, Number
 from tierexp.results.policy_record import PolicyRecord
-from tierexp.scores.mme import MmeTotals
 
 SCHEMA_VERSION = 5
 
