@@ -296,6 +296,15 @@ class HasPublishedProcessor(Protocol):
         """It, of this checkpoint."""
 
 
+@runtime_checkable
+class HasCheckpoint(Protocol):
+    """A `ModelSource` whose weights are files."""
+
+    @property
+    def checkpoint_digest(self) -> str:
+        """Of what they hold, wherever they lie."""
+
+
 class ModelSource(Protocol):
     """Where a model comes from; what is known of it before its weights are read."""
 

@@ -189,6 +189,8 @@ class Provenance:
             in parts.
         date: When the run ended, ISO 8601 in UTC; None in files that do not say.
         command: That started it, without what a shell would need quoted; None as with `date`.
+        checkpoint: Digest of what the weight files hold, wherever they lie; None where no files are
+            read, and in files that do not say.
         server: What was found out about the server that answered, before it was asked; empty
             without one.
     """
@@ -204,6 +206,7 @@ class Provenance:
     server: dict[str, Any] = dataclasses.field(default_factory=dict)
     date: str | None = None
     command: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)

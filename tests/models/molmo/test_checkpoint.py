@@ -98,6 +98,20 @@ def test_shards_with_an_index(released: Path) -> None:
         MolmoCheckpoint(str(released)).load(CPU)
 
 
+def test_a_copy_is_the_same_checkpoint_and_other_weights_are_not(
+    released: Path, tmp_path: Path
+) -> None:
+    copytree(released, tmp_path / "copy")
+    here, there = (MolmoCheckpoint(str(f)) for f in (released, tmp_path / "copy"))
+    assert here.weights != there.weights  # loaded anew, as nobody has looked into the files yet
+    assert here.checkpoint_digest == there.checkpoint_digest
+    (file,) = weight_files(tmp_path / "copy")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert here.checkpoint_digest != there.checkpoint_digest
+
+
 def test_missing_and_left_over_tensors_are_named(released: Path) -> None:
     file = released / "model.safetensors"
     tensors = load_file(file)

@@ -20,6 +20,7 @@ from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
+    content_digest,
     weight_files,
 )
 from tierexp.models.knobs.knob import Knob, ModelFacts
@@ -172,6 +173,11 @@ class MolmoCheckpoint(ReducingSource):
         """
         num_embeddings = self.config.decoder.num_embeddings
         return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, num_embeddings)
+
+    @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(self._weight_files())
 
     @property
     def weights(self) -> Hashable:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.models.checkpoint_files import weight_files
+from tierexp.models.checkpoint_files import content_digest, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Method, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -113,6 +113,11 @@ class Molmo2Checkpoint(ReducingSource):
             CheckpointError: There is none, or it does not fit.
         """
         return Molmo2Tokenizer.from_folder(self.folder, self.settings)
+
+    @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(weight_files(self.folder))
 
     @property
     def weights(self) -> Hashable:

@@ -18,7 +18,7 @@ from typing_extensions import override
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
-from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
+from tierexp.models.checkpoint_files import CONFIG_FILE, content_digest, read_object, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -157,6 +157,11 @@ class FamilyCheckpoint(ReducingSource):
     def prompt_format(self) -> PromptFormat:
         """As anyone would ask; the rest is the checkpoint's chat template."""
         return plain_prompt
+
+    @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(weight_files(self.folder))
 
     @property
     def weights(self) -> Hashable:
