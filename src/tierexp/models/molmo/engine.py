@@ -23,6 +23,7 @@ from tierexp.models.molmo.fixed_decoding import FixedDecoders
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs, Reduction
 from tierexp.models.molmo.prefill import Prefilled, prefill
 from tierexp.models.molmo.pruned_prefill import pruned_prefill
 from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER, reduced
@@ -32,7 +33,6 @@ from tierexp.models.molmo.reduction_flops import (
     encoder_flops,
 )
 from tierexp.models.molmo.vision_backbone import Encoded, ViewEncoder, compiled
-from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 

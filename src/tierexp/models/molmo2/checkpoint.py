@@ -91,7 +91,7 @@ class Molmo2Checkpoint(ReducingSource):
 
     def inputs(self) -> InputBuilder:
         """What makes inputs of samples: crops; Molmo2 looks at no patch mask."""
-        from tierexp.models.crop_inputs import CropInputs
+        from tierexp.models.molmo.crop_inputs import CropInputs
 
         return CropInputs(self.tokenizer())
 
@@ -124,6 +124,10 @@ class Molmo2Checkpoint(ReducingSource):
         """The folder, its files as they are now, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
         return type(self), files, self.dtype
+
+    def load_measurable(self, device: torch.device) -> Molmo2:
+        """See `LoadsMeasurable`."""
+        return self.load(device)
 
     def load(self, device: torch.device) -> Molmo2:
         """Read the weights, by `transformers`, and move them to `device`.
