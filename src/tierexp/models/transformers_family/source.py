@@ -173,7 +173,7 @@ class FamilyCheckpoint(ReducingSource):
         """What makes inputs of samples."""
         from tierexp.models.transformers_family.inputs import FamilyInputBuilder
 
-        return FamilyInputBuilder(self._processor(), dict(self.preset.arguments))
+        return FamilyInputBuilder(self._processor(), self.preset)
 
     def tokenizer(self) -> FamilyTokenizer:
         """The tokenizer that goes with the weights."""
