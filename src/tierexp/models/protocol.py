@@ -203,6 +203,31 @@ class HasPublishedProcessor(Protocol):
         """It, of this checkpoint."""
 
 
+class ViewMemory(Protocol):
+    """Knows the global views of the images that are asked about now, pass after pass."""
+
+    def begin(self) -> None:
+        """Other images."""
+
+    def next_pass(self) -> None:
+        """The same images again, some of them."""
+
+    def end(self) -> None:
+        """No further pass."""
+
+
+@runtime_checkable
+class SharesView(Protocol):
+    """A model that encodes the global view once for several passes over an image."""
+
+    @property
+    def shared_view(self) -> ViewMemory:
+        """What it knows of earlier passes."""
+
+    def earlier_views(self, inputs: Any) -> Sequence[bool]:
+        """Of every prompt, whether its global view comes from an earlier pass."""
+
+
 @runtime_checkable
 class HasCheckpoint(Protocol):
     """A `ModelSource` whose weights are files."""

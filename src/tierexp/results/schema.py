@@ -109,6 +109,8 @@ class SampleResult(ReadColumns):
         point: Name of the operating point that has answered; None where no policy chose it.
         earlier_passes: Answers of other points before, in order. `latency` is of all passes
             together, everything else of the last.
+        reused_vision_tokens: That later passes did not encode again: the global view's, where the
+            model keeps it from pass to pass.
         knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
@@ -136,6 +138,7 @@ class SampleResult(ReadColumns):
     image_key: str
     point: str | None = None
     earlier_passes: tuple[EarlierPass, ...] = ()
+    reused_vision_tokens: int = 0
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
     metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
