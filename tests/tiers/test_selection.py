@@ -217,9 +217,3 @@ def test_a_threshold_no_mismatch_reaches_is_no_limit() -> None:
     for width in (100, 640, 5000):
         far = select_crops(MEDIUM, 480, width, threshold=Threshold(1000.0, "log_ratio"))
         assert far == select_crops(MEDIUM, 480, width, threshold=unlimited)
-
-
-def test_tokens_of_many_images_are_those_of_each() -> None:
-    heights, widths = np.array([480, 512, 480, 2000, 40]), np.array([640, 512, 640, 300, 900])
-    many = select_crops_many(HIGH, heights, widths)
-    assert len({*one_by_one}) > 2
