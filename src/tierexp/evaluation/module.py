@@ -317,6 +317,7 @@ class TierEvaluation(LightningModule):
             image_key=setup.dataset.image_key(prepared.index),
             point=point.name if len(points) > 1 else None,
             earlier_passes=tuple(self._given_up(one) for one in earlier),
+            reused_vision_tokens=self._view_tokens * sum(one.reuses_view for one in passes),
             is_parsed=(
                 None
                 if self._score.parses is None
@@ -332,6 +333,11 @@ class TierEvaluation(LightningModule):
             columns = values_of_image(self._setup.metrics, self._reduced(prepared))
             known = self._last_columns = prepared.measured, prepared.point, columns
         return known[2]
+
+    @property
+    def _view_tokens(self) -> int:
+        geometry = self._setup.preprocessing.geometry
+        return geometry.global_views * geometry.tokens_per_crop
 
     def _reduced(self, prepared: PreparedSample) -> OneImage:
         """What was measured of an image, less the tokens that the language model drops."""

@@ -28,7 +28,7 @@ from tierexp.models.molmo.decoder import Block
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.moe import MixtureOfExperts
-from tierexp.models.text import PromptTokenizer
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
 from tierexp.training.lookups import divergence

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,9 +19,29 @@ from torch.utils.data import get_worker_info
 from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_crops
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Size
-from tierexp.models.protocol import CropTokenizer, ModelInputs
-from tierexp.models.token_layout import layout_tokens
+from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.molmo.token_layout import ImageTokens, layout_tokens
+from tierexp.models.protocol import QuestionTokenizer
 from tierexp.tiers.geometry import CropGeometry, Tiling
+
+
+class CropTokenizer(QuestionTokenizer, Protocol):
+    """Questions to the ids that a model that reads crops was trained on."""
+
+    @property
+    def image_tokens(self) -> ImageTokens:
+        """Ids of the special tokens around an image."""
+
+    @property
+    def before_image(self) -> Sequence[int]:
+        """Ids that begin every sequence, before the image."""
+
+    @property
+    def pad_id(self) -> int:
+        """Fills up a batch."""
+
+    def encode_prompt(self, question: str) -> list[int]:
+        """Ids that follow the image, up to the answer."""
 
 
 @dataclass(frozen=True)

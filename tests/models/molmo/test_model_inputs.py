@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 
 
 @pytest.mark.parametrize("side", [4, 336])

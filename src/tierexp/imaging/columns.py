@@ -1,8 +1,8 @@
-"""What a crop policy does to many images, column by column, from their sizes alone.
+"""What tilings do to many images, column by column, from their sizes alone.
 
-In: heights and widths, a policy, how images meet their canvases. Out: for every image the figures
-that an evaluation records of it, without a loop over images: those of one tiling share a canvas
-and are placed on it together. No pixel is looked at.
+In: heights and widths, the tilings chosen, how images meet their canvases. Out: for every image
+what an evaluation records of it, without a loop over images: those of one tiling share a canvas and
+are placed on it together. No pixel is looked at.
 """
 
 from __future__ import annotations
@@ -10,23 +10,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.data.sizes import ImageSizes
 from tierexp.imaging.measurements import ImageMeasurements, ManyImages
 from tierexp.imaging.placements import count_actual_tokens_many, place_many
-from tierexp.imaging.preprocessing import Preprocessing
-from tierexp.tiers.geometry import Tiling
+from tierexp.imaging.resize import Resize
+from tierexp.tiers.geometry import CropGeometry, Tiling
+from tierexp.tiers.selection import SelectionArrays
 
 
-def measure(sizes: ImageSizes, preprocessing: Preprocessing) -> ManyImages:
-    """Select a tiling for every image and say what comes of it.
+def columns_of(
+    heights: NDArray[np.int64],
+    widths: NDArray[np.int64],
+    selection: SelectionArrays,
+    resize: Resize,
+    geometry: CropGeometry,
+) -> ManyImages:
+    """What comes of the tiling of every image.
 
     Args:
-        sizes: Of the images.
-        preprocessing: How images become crops.
+        heights: (N,) of the images, in pixels.
+        widths: (N,) of the images, in pixels.
+        selection: Their tilings.
+        resize: How an image meets its canvas and the global view.
+        geometry: Of the crops.
     """
-    heights, widths = sizes.heights, sizes.widths
-    resize, geometry = preprocessing.resize, preprocessing.geometry
-    selection = preprocessing.select_many(heights, widths)
     selected, crop_tokens, llm = (np.empty_like(heights) for _ in range(3))
     content_kept, padding = (np.empty(len(heights)) for _ in range(2))
     for tiling, members in by_tiling(selection.tilings):
