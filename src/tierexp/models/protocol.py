@@ -119,8 +119,8 @@ class TakesSmallerImages(Protocol):
         tiling: Tiling,
         preprocessing: Preprocessing,
     ) -> Any:
-        """As `InputBuilder.image` of the whole picture, with its measurements; `pixels` are at least
-        of the needed size.
+        """As `InputBuilder.image` of the whole picture, with its measurements; `pixels` are at
+        least of the needed size.
         """
 
 
