@@ -1,6 +1,6 @@
 """An image and its tiling to everything a model needs of it.
 
-In: RGB pixels, the selected tiling, how to resize. Out: crops, patch masks, and the figures that
+In: RGB pixels, the selected tiling, how to resize. Out: crops, patch masks, and the metrics that
 results record; many images' crops become a batch. Choosing the tiling and laying out tokens is not
 its business.
 """
@@ -51,12 +51,12 @@ class PreprocessedImage:
 
     @property
     def content_kept(self) -> float:
-        """Share of the image's area that is on the canvas."""
+        """Fraction of the image's area that is on the canvas."""
         return self.placement.content_kept
 
     @property
     def padding_fraction(self) -> float:
-        """Share of the canvas's area that is padding."""
+        """Fraction of the canvas's area that is padding."""
         return self.placement.padding_fraction
 
 

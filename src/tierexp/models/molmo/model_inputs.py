@@ -27,7 +27,7 @@ class ModelInputs:
         attention_mask: (B, T) bool, False on padding.
         crops: (I, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing), of I <= B images; the
             global view is crop 0.
-        patch_mask: (I, N, P) float32: the share of each patch's pixels that show the image,
+        patch_mask: (I, N, P) float32: the fraction of each patch's pixels that show the image,
             -1 in the row of a crop without a mask.
         image_input_idx: (B, N, K) int64: the position in `input_ids` that each vision token is
             added to, -100 where it is dropped. Where a canvas is pooled as a whole, K is P:
