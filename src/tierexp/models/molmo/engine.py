@@ -245,9 +245,12 @@ class MolmoEngine:
                 return pruned
             return prefill(self.network, inputs, features, new_tokens, self.knobs)
         prompts = reduced(inputs, encoded, self.token_reduction)
+        # A cache of fixed size has a row for each prompt, and on GPUs a mask takes other kernels.
+        pack = self.fixed_decoders is None and inputs.input_ids.device.type == "cpu"
         return prefill(
-            self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes
-        )
+            self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes,
+            pack=pack,
+        )  # fmt: skip
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:
