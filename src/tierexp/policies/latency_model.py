@@ -18,10 +18,14 @@ from tierexp.errors import DataError
 from tierexp.policies.costs import Unit
 from tierexp.policies.questions import Questions
 from tierexp.policies.sweep import STAGES, Sweep
+from tierexp.tiers.geometry import CropGeometry
 
 Floats = NDArray[np.float64]
 RECALIBRATION_SAMPLES = 25
 """Questions, at every point, from which another machine's scales are taken."""
+
+_GLOBAL_VIEWS = CropGeometry().global_views
+"""Results tell crops. In a model without a global view the weight of 1 takes up the difference."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,15 @@ def fit_cost_model(sweep: Sweep, unit: Unit) -> CostModel:
 
 
 def recalibrated(model: CostModel, sweep: Sweep) -> CostModel:
-    """The same model on another machine: each stage scaled to the first few timed questions.
+    """The same model on another machine: each stage scaled to a few timed questions.
 
     Args:
         model: Of any machine.
-        sweep: Timed on this one; `RECALIBRATION_SAMPLES` of its questions are read, or all.
+        sweep: Timed on this one; `RECALIBRATION_SAMPLES` of its questions are read, evenly spread,
+            or all.
     """
-    few = sweep.select(np.arange(min(RECALIBRATION_SAMPLES, len(sweep))))
+    count = min(RECALIBRATION_SAMPLES, len(sweep))
+    few = sweep.select(np.linspace(0, len(sweep) - 1, count).round().astype(np.int64))
     scales = []
     for before, stage, predicted in zip(
         model.scales, STAGES[model.unit], model.stages(few.asked), strict=True
@@ -115,6 +121,16 @@ def recalibrated(model: CostModel, sweep: Sweep) -> CostModel:
         model.unit, model.vision, model.prefill, model.decode_per_token, model.new_tokens,
         (scales[0], scales[1], scales[2]),
     )  # fmt: skip
+
+
+def timed_units(sweep: Sweep) -> tuple[Unit, ...]:
+    """In which a sweep tells what every stage of every answer took."""
+    return tuple(
+        unit
+        for unit, names in STAGES.items()
+        if all(name in sweep.stages for name in (*names, "new_tokens"))
+        and "llm_vision_tokens" in sweep.costs
+    )
 
 
 def held_out_errors(sweep: Sweep, unit: Unit) -> tuple[CostModelError, ...]:
@@ -145,7 +161,7 @@ def _columns(asked: Questions) -> tuple[Floats, Floats, Floats]:
     experts = np.broadcast_to(asked.top_k, tokens.shape)
     blocks = np.broadcast_to(asked.num_active_blocks, tokens.shape)
     letters = np.array([[float(len(text))] for text in asked.texts]) * one
-    views = asked.tilings.prod(axis=2) + 1
+    views = asked.tilings.prod(axis=2) + _GLOBAL_VIEWS
     return (
         np.stack([one, views], axis=2),
         np.stack(

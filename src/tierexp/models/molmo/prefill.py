@@ -17,8 +17,8 @@ from torch import Tensor
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.packing import Packing, Sight, packing_of, sight
-from tierexp.models.protocol import ModelInputs
 
 EMPTY = 2
 """Slots for packed questions, as a multiple of the questions, up to which packing is worth it."""
