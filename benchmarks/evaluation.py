@@ -35,10 +35,10 @@ from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
 from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
-from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import StageClock
 from tierexp.tiers.files import load_tier
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,3 +35,12 @@ def wandb_of_this_test() -> None:
 
         if wandb_setup.singleton().settings_if_loaded is not None:
             wandb.teardown()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def composed_quickly() -> Iterator[None]:
+    """Thousands of configurations are composed from the same few files."""
+    from tests.support.composing import composing_quickly
+
+    with composing_quickly():
+        yield

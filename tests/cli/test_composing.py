@@ -10,7 +10,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from tests.support.composing import composing_quickly
+from tests.support.composing import composing_as_hydra_does
 from tierexp.cli.launch import launch
 
 COMMANDS = [
@@ -49,11 +49,11 @@ def test_the_same_configurations(
     monkeypatch.setattr(sys, "argv", ["eval.py", *arguments, "output_dir=~/a"])
     asked = sys.argv[:]
     plain, quick, again = Kept(), Kept(), Kept()
-    launch(plain, "eval")
+    with composing_as_hydra_does():
+        launch(plain, "eval")
     for kept in (quick, again):
         sys.argv[:] = asked
-        with composing_quickly():
-            launch(kept, "eval")
+        launch(kept, "eval")
     assert plain.runs
     assert quick.runs == plain.runs
     assert again.runs == plain.runs

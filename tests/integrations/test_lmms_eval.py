@@ -315,9 +315,12 @@ def test_figures_of_an_earlier_run_stay_unless_they_may_go(tmp_path: Path) -> No
         raise AssertionError("the folder was handed out")
     assert file.read_text() == "{}"
     with claimed(tmp_path, overwrite=True):
-        theirs = "import sys; from pathlib import Path; from tierexp.refusal import refusing\n" + (
-            "from tierexp.integrations.lmms_eval.results import claimed\n"
-            "with refusing(), claimed(Path(sys.argv[1]), overwrite=True): print('in')"
+        theirs = (
+            "import sys; from pathlib import Path; from tierexp.config.refusal import refusing\n"
+            + (
+                "from tierexp.integrations.lmms_eval.results import claimed\n"
+                "with refusing(), claimed(Path(sys.argv[1]), overwrite=True): print('in')"
+            )
         )
         second = subprocess.run(
             [sys.executable, "-c", theirs, str(tmp_path)],

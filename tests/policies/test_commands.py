@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import Outcome, assert_refused, run_command
 from tests.support.policy_sweeps import write_sweep
-from tierexp.cli.arguments import name_positional
+from tierexp.config.arguments import name_positional
+from tierexp.policies import live
 from tierexp.policies.commands import fit, replay_policy
-from tierexp.policies.policy_file import read_policy
+from tierexp.policies.policy_file import read_policy, write_policy
+from tierexp.policies.sweep import read_sweep
 
 FAST = ("policy.trees=20", "policy.features=[words,sizes,points]")
 
@@ -176,3 +179,51 @@ def test_a_replay_imports_no_torch(folder: Path) -> None:
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_times_come_from_a_few_timed_questions(folder: Path, tmp_path: Path) -> None:
+    """The law of the timed results, see `write_sweep`: 2 ms a view, 1 + 0.02 ms a token, 12 ms."""
+    timed = write_sweep(tmp_path / "timed", images=8, timed=True)
+    out = f"output_dir={tmp_path}"
+    fast = (*FAST, f"timed={timed}", out)
+    outcome = fitted(folder, "policy=router", *fast)
+    assert outcome.code == 0, outcome.err
+    assert "from 56 timed questions" in outcome.out
+    file = read_policy(tmp_path / "router.json")
+    assert (file.fitted_on.num_samples, file.fitted_on.num_timed) == (140, 56)
+    assert file.cost_model_errors["latency_ms"][0].mean_absolute_percentage < 0.01
+    sweep = read_sweep(folder / "test")
+    law = 2 * (sweep.tilings.prod(axis=2) + 1) + 1 + 0.02 * sweep.costs["llm_vision_tokens"] + 12
+    router = (f"policy.file={tmp_path / 'router.json'}", "policy=router", f"timed={timed}")
+    outcome = replayed(folder, *router, "policy.unit=latency_ms", "budgets=3", out)
+    assert outcome.code == 0, outcome.err
+    content = json.loads((tmp_path / "replay.json").read_text())
+    costs = [point["mean_cost"] for point in content["points"]]
+    assert costs == pytest.approx(list(law.mean(axis=0)), rel=1e-6)
+    assert content["at_budget"]["mean_cost"] == pytest.approx(0.6 * costs[-1], rel=0.02)
+    assert content["notes"] == ["times and operations are predicted from 56 timed questions"]
+    # A file of a machine that takes twice as long is brought back to what these results took.
+    model = file.router.cost_models["latency_ms"]  # type: ignore[union-attr]
+    slow = {"latency_ms": replace(model, scales=(2.0, 2.0, 2.0))}
+    away = replace(file, router=replace(file.router, cost_models=slow))  # type: ignore[type-var]
+    write_policy(away, tmp_path / "away.json")
+    here = live.router(file=str(tmp_path / "away.json"), timed=str(timed)).file.router
+    assert here is not None
+    assert here.cost_models["latency_ms"].scales == pytest.approx((1, 1, 1), rel=1e-6)
+    refused = replayed(folder, *asked(folder, "router"), f"policy.timed={timed}")
+    assert_refused(refused, ["policy.timed", "timed=DIR"])
+    assert_refused(fitted(folder, f"policy.timed={timed}", out), ["policy.timed", "timed=DIR"])
+
+
+def test_times_of_something_else_are_refused(folder: Path, tmp_path: Path) -> None:
+    few = {"images": 3, "timed": True}
+    write_sweep(tmp_path / "molmo", model="molmo", **few)  # type: ignore[arg-type]
+    write_sweep(tmp_path / "two", points=("low", "high"), **few)  # type: ignore[arg-type]
+    write_sweep(tmp_path / "untimed", images=3)
+    for name, words in {
+        "molmo": ["timed", "model tiny", "of molmo"],
+        "two": ["timed", "medium", "low, high"],
+        "untimed": ["timed", "latency=on"],
+        "nothing": ["not a folder"],
+    }.items():
+        assert_refused(fitted(folder, f"timed={tmp_path / name}", f"output_dir={tmp_path}"), words)

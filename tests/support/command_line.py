@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.composing import composing_quickly
 from tierexp.cli.launch import launch
 from tierexp.cli.multirun import Task
 from tierexp.evaluation.check import EvaluationCheck
@@ -48,8 +47,7 @@ def run_command(task: Task, name: str, *arguments: str, **how: Any) -> Outcome:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                with composing_quickly():
-                    launch(task, name, **how)
+                launch(task, name, **how)
             except SystemExit as end:
                 if isinstance(end.code, str):
                     err.write(f"{end.code}\n")

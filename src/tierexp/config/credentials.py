@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tierexp.errors import ConfigError
 
@@ -71,11 +71,12 @@ def refuse_credentials(settings: Mapping[str, object]) -> None:
     Raises:
         ConfigError: Names the key, and hides the value.
     """
+    secrets = _environment_secrets()
     for key, value in _leaves(settings, ""):
         text = str(value)
         named = _NAME.search(key) is not None and isinstance(value, str) and value.strip()
         read = any(_VARIABLE.search(variable) for variable in _READ.findall(text))
-        if named or read or without_credentials(text) != text:
+        if named or read or _hidden(text, secrets) != text:
             allowed = (
                 "left out: results, logs and W&B keep every setting; an environment variable "
                 "(WANDB_API_KEY, HF_TOKEN, OPENAI_API_KEY) or a login keeps a key to yourself"
@@ -85,7 +86,11 @@ def refuse_credentials(settings: Mapping[str, object]) -> None:
 
 def without_credentials(text: str) -> str:
     """A text with what looks like a secret hidden, and what the environment says is one."""
-    for secret in _environment_secrets():
+    return _hidden(text, _environment_secrets())
+
+
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return _SECRET.sub(HIDDEN, text)
 

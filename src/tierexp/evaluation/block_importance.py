@@ -17,10 +17,9 @@ from omegaconf import DictConfig
 
 from tierexp.config.checks import flag, refuse_overwriting
 from tierexp.errors import ConfigError
+from tierexp.errors.machine import writing
 from tierexp.evaluation.setup import EvaluationSetup, read_setup
-from tierexp.machine import writing
-from tierexp.models.molmo.checkpoint import MolmoCheckpoint
-from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
+from tierexp.models.protocol import LoadsMeasurable
 
 if TYPE_CHECKING:
     import torch
@@ -59,18 +58,17 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     """
     setup = read_setup(config, KEYS)
     source, file = setup.source, output_dir / FILE_NAME
-    if not isinstance(source, MolmoCheckpoint | Molmo2Checkpoint):
+    if not isinstance(source, LoadsMeasurable):
         raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
     refuse_overwriting([file], flag("overwrite", config.overwrite))
 
     from tierexp.results.provenance import digest_inputs, gather_provenance
-    from tierexp.runtime.progress import quiet_lightning
-    from tierexp.runtime.trainer import build_trainer
+    from tierexp.runtime.trainer import build_trainer, quiet_lightning
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
     device = build_trainer(setup.trainer, logger=False).strategy.root_device
-    measured, prompts, failed = _measured(setup, source.load(device), device)
+    measured, prompts, failed = _measured(setup, source.load_measurable(device), device)
     inputs = digest_inputs(setup.dataset, source)
     provenance = gather_provenance(setup.settings, setup.seed, str(device), inputs)
     content = {

@@ -16,13 +16,13 @@ from rich.console import Console
 from tierexp.errors import ConfigError
 from tierexp.evaluation.lead import lead
 from tierexp.evaluation.measure import Run, follow
+from tierexp.evaluation.progress import progress_callback
 from tierexp.evaluation.running_figures import RunningFigures
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.results.schema import EvaluationResults
 from tierexp.runtime.processes.local import Program
 from tierexp.runtime.processes.run import processes_of
-from tierexp.runtime.progress import progress_callback, quiet_lightning
-from tierexp.runtime.trainer import EndedBySigterm, build_trainer
+from tierexp.runtime.trainer import EndedBySigterm, build_trainer, quiet_lightning
 
 HELPER = "tierexp.evaluation.helper"
 """The program of the processes that a run starts beside the one that the user has started."""

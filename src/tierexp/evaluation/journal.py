@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from tierexp.config.settings import flat
 from tierexp.errors import ConfigError, DataError, MachineError
-from tierexp.machine import machine_trouble, writing
+from tierexp.errors.machine import machine_trouble, writing
 from tierexp.results.versions import version_changes
 
 FILE_NAME = "unfinished.jsonl"

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.scores.registry import find_score
 from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.evaluation.asking import Answers, Pass, PointAsker, answered
 from tierexp.evaluation.journal import Journal
@@ -56,7 +57,6 @@ from tierexp.results.schema import (
 )
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.processes.group import Processes
-from tierexp.scores.registry import find_score
 from tierexp.tiers.policy import crop_range
 
 Record = TypeVar("Record", SampleResult, Failure)
@@ -313,6 +313,7 @@ class TierEvaluation(LightningModule):
             image_key=setup.dataset.image_key(prepared.index),
             point=point.name if len(policy.points) > 1 else None,
             earlier_passes=tuple(self._given_up(one) for one in earlier),
+            reused_vision_tokens=self._view_tokens * sum(one.reuses_view for one in passes),
             is_parsed=(
                 None
                 if self._score.parses is None
@@ -321,6 +322,11 @@ class TierEvaluation(LightningModule):
             metrics=values_of_image(setup.metrics, self._reduced(prepared))
             | values_of_answer(setup.metrics, answer),
         )
+
+    @property
+    def _view_tokens(self) -> int:
+        geometry = self._setup.preprocessing.geometry
+        return geometry.global_views * geometry.tokens_per_crop
 
     def _reduced(self, prepared: PreparedSample) -> OneImage:
         """What was measured of an image, less the tokens that the language model drops."""

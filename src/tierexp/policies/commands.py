@@ -27,6 +27,7 @@ from tierexp.policies.packages import FITTING, require
 from tierexp.policies.policy_file import (
     FittedName,
     PolicyFile,
+    data_identity,
     matched,
     policy_of,
     read_policy,
@@ -59,11 +60,12 @@ from tierexp.policies.settings import (
 from tierexp.policies.static import Fixed
 from tierexp.policies.summary import print_fit, print_replay
 from tierexp.policies.sweep import Sweep, read_sweep
+from tierexp.policies.timed import on_this_machine, read_timed, with_predicted_costs
 from tierexp.results.files import write_results
 from tierexp.results.policy_record import PolicyRecord
 
-FIT_KEYS = ("policy", "results", "output_dir")
-REPLAY_KEYS = ("policy", "results", "against", "budgets", "output_dir")
+FIT_KEYS = ("policy", "results", "timed", "output_dir")
+REPLAY_KEYS = ("policy", "results", "timed", "against", "budgets", "output_dir")
 
 
 def fit(config: DictConfig, output_dir: Path) -> None:
@@ -82,11 +84,15 @@ def fit(config: DictConfig, output_dir: Path) -> None:
         names = ", ".join(get_args(FittedName))
         raise ConfigError("policy", settings.name, f"one that is fitted: {names}")
     require(FITTING, settings.name)
-    sweep = read_sweep(path("results", resolved(config)["results"])).choose(settings.points)
+    values = resolved(config)
+    sweep = read_sweep(path("results", values["results"])).choose(settings.points)
+    sweep, timed = _with_times(sweep, values["timed"])
     sweep.cost(settings.unit)
     router = settings if isinstance(settings, RouterSettings) else RouterSettings()
+    if router.timed is not None:
+        raise ConfigError("policy.timed", router.timed, "null; fitting takes times from timed=DIR")
     name: FittedName = settings.name  # type: ignore[assignment]
-    file, chances = fit_policy(name, sweep, check_groups(router.features), router.boosting)
+    file, chances = fit_policy(name, sweep, check_groups(router.features), router.boosting, timed)
     target = output_dir / f"{settings.name}.json"
     write_policy(file, target)
     print_fit(file, sweep, chances, target, Console())
@@ -108,10 +114,13 @@ def replay_policy(config: DictConfig, output_dir: Path) -> None:
     file = _file_of(settings)
     sweep = read_sweep(path("results", values["results"]))
     sweep = sweep.choose(settings.points or (None if file is None else file.points))
+    sweep, timed = _with_times(sweep, values["timed"])
     unit = settings.unit
     budget = parse_budget(settings.budget, float(sweep.cost(unit).mean(axis=0).max()))
     check_budget(budget, settings.budget, sweep, unit)
     policy, notes = _policy(settings, file, sweep)
+    if timed is not None:
+        notes += (f"times and operations are predicted from {len(timed)} timed questions",)
     other, label = _against(values["against"], sweep, settings)
     budgets = budgets_between(sweep, unit, count)
     own = replay(policy, sweep, unit)
@@ -152,7 +161,16 @@ def _file_of(settings: PolicySettings) -> PolicyFile | None:
     by_hand = isinstance(settings, CascadeSettings) and settings.thresholds is not None
     if not isinstance(settings, FittedSettings) or by_hand:
         return None
-    return read_policy(settings.path)
+    return on_this_machine(read_policy(settings.path), settings)
+
+
+def _with_times(sweep: Sweep, folder: object) -> tuple[Sweep, Sweep | None]:
+    """A sweep with the costs that timed results predict, and those results."""
+    if folder is None:
+        return sweep, None
+    data = data_identity(sweep.config, sweep.dataset)
+    timed = read_timed("timed", folder, sweep.points, sweep.model, data)
+    return with_predicted_costs(sweep, timed), timed
 
 
 def _policy(

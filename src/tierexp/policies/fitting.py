@@ -17,16 +17,17 @@ from tierexp.errors import DataError
 from tierexp.imaging.resize import ResizeMode
 from tierexp.policies.allocation import allocate
 from tierexp.policies.cascade import Chain, fit_chains
-from tierexp.policies.chance import Boosting, fit_chance
+from tierexp.policies.chance import Boosting, ChanceModel, fit_chance
 from tierexp.policies.costs import Unit
 from tierexp.policies.detail import Regions
-from tierexp.policies.features import Group, feature_space, feature_table
+from tierexp.policies.features import FeatureSpace, Group, feature_space, feature_table
 from tierexp.policies.images import look_at
 from tierexp.policies.latency_model import (
     CostModel,
     CostModelError,
     fit_cost_model,
     held_out_errors,
+    timed_units,
 )
 from tierexp.policies.policy_file import (
     KIND,
@@ -40,17 +41,20 @@ from tierexp.policies.policy_file import (
 )
 from tierexp.policies.router import RouterParameters
 from tierexp.policies.static import mixture_hull, point_figures
-from tierexp.policies.sweep import STAGES, Sweep
+from tierexp.policies.sweep import Sweep
 from tierexp.results.provenance import gather_provenance
 
 Floats = NDArray[np.float64]
+_TIMED_ALONE = 25
+"""Questions that a router decides on one by one, to see how long it takes."""
 _ESTIMATES = 9
 """Budgets from the cheapest point's cost to the dearest's."""
 
 
 def fit_policy(
-    name: FittedName, sweep: Sweep, groups: tuple[Group, ...], boosting: Boosting
-) -> tuple[PolicyFile, Floats | None]:
+    name: FittedName, sweep: Sweep, groups: tuple[Group, ...], boosting: Boosting,
+    timed: Sweep | None = None,
+) -> tuple[PolicyFile, Floats | None]:  # fmt: skip
     """Fit one policy.
 
     Args:
@@ -58,6 +62,7 @@ def fit_policy(
         sweep: On which.
         groups: Of a router's features.
         boosting: Of a router's trees.
+        timed: What tells how long answers take, where other questions do; at the same points.
 
     Returns:
         The file, and of a router the (N, P) chances that cross-validation gives.
@@ -70,8 +75,10 @@ def fit_policy(
     errors: dict[str, tuple[CostModelError, ...]] = {}
     estimates: dict[str, tuple[Estimate, ...]] = {}
     if name == "router":
-        router, chances = _fit_router(sweep, groups, boosting)
-        errors = {unit: held_out_errors(sweep, unit) for unit in _timed_units(sweep)}
+        clock = sweep if timed is None else timed
+        costs: dict[str, CostModel] = {u: fit_cost_model(clock, u) for u in timed_units(clock)}
+        router, chances = _fit_router(sweep, groups, boosting, costs)
+        errors = {unit: held_out_errors(clock, unit) for unit in timed_units(clock)}
         estimates = {unit: _estimates(sweep, unit, chances) for unit in sweep.costs}
     if name == "cascade":
         chains = {str(unit): fit_chains(sweep, unit) for unit in sweep.costs}
@@ -80,7 +87,7 @@ def fit_policy(
         for top_k, blocks in zip(sweep.top_k, sweep.num_active_blocks, strict=True)
     )
     file = PolicyFile(
-        SCHEMA_VERSION, KIND, name, sweep.points, point_figures(sweep), _fitted_on(sweep),
+        SCHEMA_VERSION, KIND, name, sweep.points, point_figures(sweep), _fitted_on(sweep, timed),
         estimates, errors, knobs, router, chains,
     )  # fmt: skip
     return file, chances
@@ -102,7 +109,7 @@ def resize_of(sweep: Sweep) -> ResizeMode:
 
 
 def _fit_router(
-    sweep: Sweep, groups: tuple[Group, ...], boosting: Boosting
+    sweep: Sweep, groups: tuple[Group, ...], boosting: Boosting, costs: dict[str, CostModel]
 ) -> tuple[RouterParameters, Floats]:
     images: Mapping[str, Regions] | None = None
     own_ms = 0.0
@@ -117,22 +124,26 @@ def _fit_router(
     space = feature_space(groups, sweep.questions)
     table = feature_table(space, sweep.asked, images, mode)
     model, chances = fit_chance(table, sweep.accuracy, sweep.images, boosting)
-    one = table[:1].reshape(-1, table.shape[2])
-    start = perf_counter()
-    feature_table(space, sweep.select(np.arange(1)).asked, images, mode)
-    model.predict(one)
-    own_ms += 1e3 * (perf_counter() - start)
-    costs: dict[str, CostModel] = {u: fit_cost_model(sweep, u) for u in _timed_units(sweep)}
+    own_ms += _deciding_ms(space, model, sweep, images, mode)
     return RouterParameters(space, model, mode, own_ms, costs), chances
 
 
-def _timed_units(sweep: Sweep) -> list[Unit]:
-    return [
-        unit
-        for unit, names in STAGES.items()
-        if all(name in sweep.stages for name in (*names, "new_tokens"))
-        and "llm_vision_tokens" in sweep.costs
-    ]
+def _deciding_ms(
+    space: FeatureSpace,
+    model: ChanceModel,
+    sweep: Sweep,
+    images: Mapping[str, Regions] | None,
+    mode: ResizeMode,
+) -> float:
+    """Milliseconds that a question's features and chances take, alone; the median of a few."""
+    times = []
+    for row in range(min(_TIMED_ALONE, len(sweep))):
+        asked = sweep.select(np.array([row])).asked
+        start = perf_counter()
+        table = feature_table(space, asked, images, mode)
+        model.predict(table.reshape(-1, table.shape[2]))
+        times.append(1e3 * (perf_counter() - start))
+    return float(np.median(times))
 
 
 def _estimates(sweep: Sweep, unit: Unit, chances: Floats) -> tuple[Estimate, ...]:
@@ -148,7 +159,7 @@ def _estimates(sweep: Sweep, unit: Unit, chances: Floats) -> tuple[Estimate, ...
     return tuple(found)
 
 
-def _fitted_on(sweep: Sweep) -> FittedOn:
+def _fitted_on(sweep: Sweep, timed: Sweep | None) -> FittedOn:
     provenance = gather_provenance({}, seed=None, device="cpu")
     return FittedOn(
         dataset=sweep.dataset,
@@ -159,4 +170,5 @@ def _fitted_on(sweep: Sweep) -> FittedOn:
         num_images=len(set(sweep.images)),
         versions=provenance.versions | {name: version(name) for name in ("scikit-learn", "scipy")},
         git_commit=provenance.git_commit,
+        num_timed=None if timed is None else len(timed),
     )

@@ -98,13 +98,15 @@ def fit_cost_model(sweep: Sweep, unit: Unit) -> CostModel:
 
 
 def recalibrated(model: CostModel, sweep: Sweep) -> CostModel:
-    """The same model on another machine: each stage scaled to the first few timed questions.
+    """The same model on another machine: each stage scaled to a few timed questions.
 
     Args:
         model: Of any machine.
-        sweep: Timed on this one; `RECALIBRATION_SAMPLES` of its questions are read, or all.
+        sweep: Timed on this one; `RECALIBRATION_SAMPLES` of its questions are read, evenly spread,
+            or all.
     """
-    few = sweep.select(np.arange(min(RECALIBRATION_SAMPLES, len(sweep))))
+    count = min(RECALIBRATION_SAMPLES, len(sweep))
+    few = sweep.select(np.linspace(0, len(sweep) - 1, count).round().astype(np.int64))
     scales = []
     for before, stage, predicted in zip(
         model.scales, STAGES[model.unit], model.stages(few.asked), strict=True
@@ -115,6 +117,16 @@ def recalibrated(model: CostModel, sweep: Sweep) -> CostModel:
         model.unit, model.vision, model.prefill, model.decode_per_token, model.new_tokens,
         (scales[0], scales[1], scales[2]),
     )  # fmt: skip
+
+
+def timed_units(sweep: Sweep) -> tuple[Unit, ...]:
+    """In which a sweep tells what every stage of every answer took."""
+    return tuple(
+        unit
+        for unit, names in STAGES.items()
+        if all(name in sweep.stages for name in (*names, "new_tokens"))
+        and "llm_vision_tokens" in sweep.costs
+    )
 
 
 def held_out_errors(sweep: Sweep, unit: Unit) -> tuple[CostModelError, ...]:

@@ -39,6 +39,7 @@ from tierexp.policies.settings import (
     RouterSettings,
 )
 from tierexp.policies.static import Lookup, Mixture
+from tierexp.policies.timed import on_this_machine
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.policy import OperatingPoint, PointAnswer, SampleView
 from tierexp.tiers.selection import SelectionArrays
@@ -68,7 +69,8 @@ class LivePolicy:
         """That was fitted.
 
         Raises:
-            ConfigError: None is named, or it holds another policy or other points.
+            ConfigError: None is named, it holds another policy or other points, or `policy.timed`
+                does not fit it.
             DataError: It cannot be read.
         """
         if not isinstance(self.settings, FittedSettings):
@@ -81,7 +83,7 @@ class LivePolicy:
         if self.settings.points is not None and set(self.settings.points) != set(file.points):
             allowed = f"the points it was fitted for, {', '.join(file.points)}"
             raise ConfigError("policy.points", list(self.settings.points), allowed)
-        return file
+        return on_this_machine(file, self.settings)
 
     @cached_property
     def points(self) -> tuple[OperatingPoint, ...]:
@@ -117,11 +119,16 @@ class LivePolicy:
         return policy.chain_within(self.settings.unit, budget)
 
     @property
+    def asks_again(self) -> bool:
+        """Whether an answer may be given up for another point's."""
+        return self._chain is not None
+
+    @property
     def needs_confidence(self) -> bool:
         """Whether it asks again by how sure an answer is: a model that does not tell is refused
         before it is asked.
         """
-        return self._chain is not None
+        return self.asks_again
 
     def choose(self, samples: Sequence[SampleView]) -> Sequence[int]:
         """The number of the first point of every sample, see `tierexp.tiers.policy.Policy`.
@@ -324,13 +331,13 @@ def router(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
     file: str | None = None, other_data: bool = False, features: Sequence[Group] = GROUPS,
     trees: int = 120, depth: int = 4, rate: float = 0.08, random_state: int = 0,
-    preprocessing: Preprocessing | None = None,
+    timed: str | None = None, preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `RouterSettings`."""
     if preprocessing is not None:
         require(DECIDING, "router")
     settings = RouterSettings(
-        points, budget, unit, file, other_data, features, trees, depth, rate, random_state
+        points, budget, unit, file, other_data, features, trees, depth, rate, random_state, timed
     )
     return _made(settings, preprocessing)
 

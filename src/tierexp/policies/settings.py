@@ -55,7 +55,7 @@ class FittedSettings(PolicySettings):
 
     Args:
         file: That `fit_policy.py` wrote.
-        other_data: Go on where it was fitted for another model or data set.
+        other_data: Go on where it was fitted for another model, other weights or another data set.
     """
 
     file: str | None = None
@@ -111,6 +111,8 @@ class RouterSettings(FittedSettings):
         depth: Of each tree; when fitting.
         rate: Share of each tree that counts; when fitting.
         random_state: Of the fitting.
+        timed: Folder of results of latency=on on this machine, to which times are scaled; read
+            when replaying and in an evaluation.
     """
 
     features: Sequence[Group] = field(default=("words", "sizes", "points", "detail"))
@@ -118,6 +120,7 @@ class RouterSettings(FittedSettings):
     depth: int = 4
     rate: float = 0.08
     random_state: int = 0
+    timed: str | None = None
     name = "router"
 
     def __post_init__(self) -> None:
@@ -128,6 +131,8 @@ class RouterSettings(FittedSettings):
         if number("policy.rate", self.rate, 0) == 0:
             raise ConfigError("policy.rate", self.rate, "a number above 0")
         whole_number("policy.random_state", self.random_state, 0, MAX_SEED)
+        if self.timed is not None:
+            path("policy.timed", self.timed)
 
     @property
     def boosting(self) -> Boosting:

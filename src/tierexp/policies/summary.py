@@ -31,6 +31,8 @@ def print_fit(
         f"policy {file.policy} of {', '.join(file.points)}, fitted on {on.num_samples} questions "
         f"about {on.num_images} images of {on.dataset}"
     )
+    if on.num_timed is not None:
+        console.print(f"times and operations of an answer from {on.num_timed} timed questions")
     for unit, estimates in file.estimates.items():
         table = Table(title=f"cross-validated, by {unit}", title_justify="left", box=SQUARE)
         for column in ("budget", "accuracy", "mixture"):

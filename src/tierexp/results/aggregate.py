@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tierexp.data.scores.mme import MmeTotals, add_up
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import LatencyResults
 from tierexp.results.metrics import Metric, aggregated, declared
@@ -21,7 +22,6 @@ from tierexp.results.schema import (
     whole,
 )
 from tierexp.results.targets.run_checks import check_run
-from tierexp.scores.mme import MmeTotals, add_up
 
 
 def aggregate(

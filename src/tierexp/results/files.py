@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from pydantic_core import from_json
 
 from tierexp.errors import DataError
-from tierexp.machine import writing
+from tierexp.errors.machine import writing
 from tierexp.results.codec import decode, decode_many, encode
 from tierexp.results.metrics import BUILT_IN, declared
 from tierexp.results.schema import SCHEMA_VERSION, EvaluationResults, SampleResult

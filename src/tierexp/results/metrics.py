@@ -253,8 +253,9 @@ RESERVED = frozenset(
     {
         "accuracy", "answers", "chance", "earlier_passes", "image_key", "is_parsed", "knobs",
         "latency", "metrics", "num_active_blocks", "original_aspect_ratio", "original_image_size",
-        "point", "prediction", "question", "resize_to_fill", "run", "sample_id", "selected_tiling",
-        "target_aspect_ratio", "target_resolution", "task", "tier", "tier_range", "top_k",
+        "point", "prediction", "question", "resize_to_fill", "reused_vision_tokens",
+        "run", "sample_id", "selected_tiling", "target_aspect_ratio", "target_resolution",
+        "task", "tier", "tier_range", "top_k",
     }
 )  # fmt: skip
 """What a sample's fields are called already."""

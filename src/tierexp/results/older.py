@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tierexp.errors import DataError, TierexpError
-from tierexp.json_text import parse_json
+from tierexp.errors.json_text import parse_json
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import TIMES, StageStatistics
 from tierexp.results.metrics import BUILT_IN, Metric, declared

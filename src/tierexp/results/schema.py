@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tierexp.data.scores.mme import MmeTotals
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.check import Check
 from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
 from tierexp.results.metrics import BUILT_IN, Metric, Number
 from tierexp.results.policy_record import PolicyRecord
-from tierexp.scores.mme import MmeTotals
 
 SCHEMA_VERSION = 5
 
@@ -109,6 +109,8 @@ class SampleResult(ReadColumns):
         point: Name of the operating point that has answered; None where no policy chose it.
         earlier_passes: Answers of other points before, in order. `latency` is of all passes
             together, everything else of the last.
+        reused_vision_tokens: That later passes did not encode again: the global view's, where the
+            model keeps it from pass to pass.
         knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
@@ -136,6 +138,7 @@ class SampleResult(ReadColumns):
     image_key: str
     point: str | None = None
     earlier_passes: tuple[EarlierPass, ...] = ()
+    reused_vision_tokens: int = 0
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
     metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
@@ -189,6 +192,8 @@ class Provenance:
             in parts.
         date: When the run ended, ISO 8601 in UTC; None in files that do not say.
         command: That started it, without what a shell would need quoted; None as with `date`.
+        checkpoint: Digest of what the weight files hold, wherever they lie; None where no files are
+            read, and in files that do not say.
         server: What was found out about the server that answered, before it was asked; empty
             without one.
     """
@@ -204,6 +209,7 @@ class Provenance:
     server: dict[str, Any] = dataclasses.field(default_factory=dict)
     date: str | None = None
     command: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)

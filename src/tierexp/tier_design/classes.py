@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.data.size_columns import by_tiling
 from tierexp.data.sizes import ImageSizes
+from tierexp.imaging.columns import by_tiling
 from tierexp.imaging.placements import place_many
 from tierexp.tiers.aspects import inner_aspects, mismatches
 from tierexp.tiers.geometry import CropGeometry, Tiling

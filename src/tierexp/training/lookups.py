@@ -20,8 +20,8 @@ from torch import Tensor
 
 from tierexp.data.tierqa.questions import Question
 from tierexp.data.tierqa.scene import Box
-from tierexp.models.text import PromptTokenizer
-from tierexp.models.token_layout import DROPPED
+from tierexp.models.molmo.token_layout import DROPPED
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.training.grounding import Grounding, beginning_of
 from tierexp.training.taught_heads import TAUGHT_HEADS, Step
 

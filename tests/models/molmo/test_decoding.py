@@ -30,8 +30,8 @@ from tierexp.models.molmo.experts import Experts
 from tierexp.models.molmo.fixed_decoding import KEPT, FixedDecoders
 from tierexp.models.molmo.generation import GrowingSteps
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.prefill import Prefilled
-from tierexp.models.protocol import ModelInputs
 
 LENGTHS = [14, 10, 12]
 BATCHES: dict[str, Callable[[], ModelInputs]] = {

@@ -17,11 +17,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from tierexp.cli.overrides import describe_composition_error
 from tierexp.config.build import has_target, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import flag, path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
+from tierexp.config.overrides import describe_composition_error
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.loader_settings import MAX_BATCH_SIZE, MAX_WORKERS
 from tierexp.errors import ConfigError, TierexpError

@@ -16,6 +16,7 @@ from rich.console import Console
 from typing_extensions import override
 
 from tierexp.config.build import blueprint, resolved
+from tierexp.config.refusal import refuse, refusing
 from tierexp.integrations.lmms_eval.answering import Answered, answer_questions
 from tierexp.integrations.lmms_eval.arguments import AnsweringSetup, read_arguments
 from tierexp.integrations.lmms_eval.questions import Request, read_request
@@ -30,12 +31,10 @@ from tierexp.integrations.lmms_eval.results import (
     task_figures,
 )
 from tierexp.models.protocol import VisionLanguageModel
-from tierexp.refusal import refuse, refusing
 from tierexp.results.files import write_results
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import TierRange, whole
-from tierexp.runtime.progress import quiet_lightning
-from tierexp.runtime.trainer import build_trainer
+from tierexp.runtime.trainer import build_trainer, quiet_lightning
 
 
 class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types

@@ -18,7 +18,7 @@ from typing_extensions import override
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
-from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
+from tierexp.models.checkpoint_files import CONFIG_FILE, content_digest, read_object, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -30,7 +30,6 @@ from tierexp.models.plans.preprocessing import FamilyPreprocessing
 from tierexp.models.plans.registry import families, family, family_of_type, preset
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
-from tierexp.models.transformers_family.methods import methods_of
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.threshold import Threshold
@@ -101,7 +100,7 @@ class FamilyCheckpoint(ReducingSource):
         if self.devices != 1 and find_spec("accelerate") is None:
             allowed = "1, or with: pip install 'tierexp[families]'"
             raise ConfigError("model.devices", self.devices, allowed)
-        self.check_reduction(methods_of(str(self._of.model_type)), self.name)
+        self.check_reduction(self.library.reductions, self.name)
 
     def _found_family(self) -> Family:
         """The family that is named, or that the folder is of.
@@ -167,6 +166,11 @@ class FamilyCheckpoint(ReducingSource):
         return plain_prompt
 
     @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(weight_files(self.folder))
+
+    @property
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
@@ -176,7 +180,7 @@ class FamilyCheckpoint(ReducingSource):
         """What makes inputs of samples."""
         from tierexp.models.transformers_family.inputs import FamilyInputBuilder
 
-        return FamilyInputBuilder(self._processor(), dict(self.preset.arguments))
+        return FamilyInputBuilder(self._processor(), self.preset)
 
     def tokenizer(self) -> FamilyTokenizer:
         """The tokenizer that goes with the weights."""
@@ -200,7 +204,8 @@ class FamilyCheckpoint(ReducingSource):
         kind = getattr(transformers, self.library.network)
         network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
-        model = FamilyModel(network, image_token, self._end_ids(self._processor().tokenizer))
+        end_ids = self._end_ids(self._processor().tokenizer)
+        model = FamilyModel(network, image_token, end_ids, self.library.vision_flops)
         self.apply_knobs(model)
         return model
 

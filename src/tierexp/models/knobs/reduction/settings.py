@@ -24,6 +24,8 @@ Method = Literal[
     "fastv",
 ]  # fmt: skip
 METHODS: tuple[Method, ...] = get_args(Method)
+OF_CLASS_TOKEN: tuple[Method, ...] = ("cls_attention", "vision_zip")
+"""Methods that go by what the encoder's class token attends to."""
 From = Literal["last", "all"]
 """Whose attention counts: that of the prompt's last token, or of all tokens."""
 AMOUNTS = ("keep", "tokens", "match")
