@@ -13,7 +13,6 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from time import perf_counter
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -40,7 +39,6 @@ class EvaluationPlan:
         points: Number of the policy's operating point, by index in the data set.
         rules: For tilings, by number of the operating point.
         geometry: Of the crops.
-        choosing_seconds: What choosing the points took, all samples together.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
     """
@@ -51,7 +49,6 @@ class EvaluationPlan:
     points: Mapping[int, int]
     rules: tuple[CropRule, ...]
     geometry: CropGeometry
-    choosing_seconds: float
     batches: tuple[tuple[int, ...], ...]
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
@@ -156,9 +153,7 @@ def plan_evaluation(
     """
     sizes, unreadable = readable_sizes(dataset)
     policy = StaticPolicy(preprocessing.tier) if policy is None else policy
-    started = perf_counter()
     points = _chosen(dataset, sizes, policy)
-    seconds = perf_counter() - started
     rules = tuple(point.tier for point in policy.points)
     selections = _selections(sizes, points, rules, preprocessing)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -184,7 +179,7 @@ def plan_evaluation(
         for batch in _batches(indices, dataset, batch_size)
     ]
     return EvaluationPlan(
-        selections, sizes, unreadable, points, rules, preprocessing.geometry, seconds,
+        selections, sizes, unreadable, points, rules, preprocessing.geometry,
         tuple(batches),
     )  # fmt: skip
 

@@ -31,6 +31,10 @@ _WITH_COLUMNS = ("top_k", "num_active_blocks")
 """Knobs that are columns of their own, too."""
 
 
+RUN = "run"
+"""What tables of several runs call the column that tells them apart."""
+
+
 class ReadColumns:
     """Columns of a record read like fields, for notebooks."""
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tierexp.errors import DataError
-from tierexp.results.files import read_results
 from tierexp.results.schema import Failure, Provenance
 from tierexp.tier_design.classes import Objective
 from tierexp.tiers.tier import Tier
@@ -101,21 +98,6 @@ class TierDesign:
     provenance: Provenance
     family: str = "molmo"
     unreachable: dict[str, str] = field(default_factory=dict)
-
-
-def load_tier_design(path: Path | str) -> TierDesign:
-    """Read what a search wrote.
-
-    Args:
-        path: Of `tier_design.json`.
-
-    Raises:
-        DataError: It is missing, not JSON, of another schema, or lacks a field.
-    """
-    design = read_results(TierDesign, SCHEMA_VERSION, path)
-    if design.kind != KIND:
-        raise DataError(f"{path} holds results of the kind {design.kind!r}, not {KIND!r}")
-    return design
 
 
 def frontier_csv(design: TierDesign) -> str:

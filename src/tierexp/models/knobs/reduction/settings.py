@@ -49,8 +49,6 @@ class Reduction:
     """
 
     method: ClassVar[Method]
-    reads_question: ClassVar[bool] = False
-    """Whether the question decides what is kept, so that two about one image share no prefill."""
 
     keep: float | None = None
     tokens: int | None = None
@@ -288,7 +286,6 @@ class DecoderReduction(Reduction):
         block: So many of the blocks that run see every token; the others those that are kept.
     """
 
-    reads_question: ClassVar[bool] = True
     block: int = 2
 
     def __post_init__(self) -> None:
