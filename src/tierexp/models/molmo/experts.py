@@ -21,7 +21,7 @@ ROWS_STEP = 256
 """Experts are padded to a multiple of so many rows where a CPU computes gradients in bfloat16."""
 
 FULL = 0.6
-"""Share of experts padded to equal numbers of tokens that has to be tokens for padding to pay."""
+"""Fraction of what is padded to equal numbers of tokens that has to be tokens for it to pay."""
 
 
 class Turn(NamedTuple):
