@@ -62,7 +62,7 @@ class TierEvaluation(LightningModule):
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
     their likes for crops and other token counts, `test/num_samples`, `test/num_failed`,
     `test/num_unparsed` where a score reads a choice or a number, and
-    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are figures
+    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are metrics
     of all samples, in the data set's order, whatever batches and processes these came from.
 
     Args:
@@ -226,15 +226,15 @@ class TierEvaluation(LightningModule):
             return
         self.collect()
         samples = self.samples
-        figures = {
+        values = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(self._failures)),
         }
         if self.meter is None:
-            figures["samples_per_second"] = len(samples) / self.seconds
+            values["samples_per_second"] = len(samples) / self.seconds
         if samples:
-            figures |= self._accuracies(samples)
-        logged = {f"test/{name}": figure for name, figure in figures.items()}
+            values |= self._accuracies(samples)
+        logged = {f"test/{name}": value for name, value in values.items()}
         if samples:
             metrics = self._setup.metrics
             logged |= logged_metrics(metrics, aggregates_of(metrics, samples))
@@ -246,18 +246,18 @@ class TierEvaluation(LightningModule):
         """Logged name to accuracy, of at least one sample."""
         overall = task_accuracy(samples)
         low, high = overall.accuracy_ci95
-        figures = {
+        values = {
             "accuracy": overall.accuracy, "accuracy_ci95_low": low, "accuracy_ci95_high": high,
         }  # fmt: skip
         for task, of_task in task_accuracies(samples).items():
-            figures[f"accuracy_{task}"] = of_task.accuracy
+            values[f"accuracy_{task}"] = of_task.accuracy
         unparsed = num_unparsed(samples)
-        figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
+        values |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
         if self._score.name == "mme":
             totals = mme_totals(samples)
             official = {"perception": totals.perception, "cognition": totals.cognition}
-            figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
-        return figures
+            values |= {f"mme_{k}": score for k, score in official.items() if score is not None}
+        return values
 
     def collect(self) -> None:
         """Take over what the other processes have measured so far."""

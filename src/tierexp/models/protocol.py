@@ -64,11 +64,11 @@ class PreparedImage(Protocol):
 
     @property
     def content_kept(self) -> float:
-        """Share of the image's area that is on the canvas."""
+        """Fraction of the image's area that is on the canvas."""
 
     @property
     def padding_fraction(self) -> float:
-        """Share of the canvas's area that is padding."""
+        """Fraction of the canvas's area that is padding."""
 
 
 class InputBuilder(Protocol):
@@ -119,8 +119,8 @@ class TakesSmallerImages(Protocol):
         tiling: Tiling,
         preprocessing: Preprocessing,
     ) -> Any:
-        """As `InputBuilder.image` of the whole picture, figures included; `pixels` are at least of
-        the needed size.
+        """As `InputBuilder.image` of the whole picture, with its measurements; `pixels` are at
+        least of the needed size.
         """
 
 

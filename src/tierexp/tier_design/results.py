@@ -40,7 +40,7 @@ class FrontierPoint:
 
 
 @dataclass(frozen=True)
-class TierFigures:
+class TierMetrics:
     """What one tier does to the images; names and definitions are those of an evaluation's results
     with `resize=fill`.
 
@@ -77,9 +77,9 @@ class TierDesign:
         frontier: Ascending in tokens.
         shipped: The tiers and baselines of `conf/tier`, ascending in tokens.
         failures: Of the samples without a size.
-        provenance: Where the figures come from.
+        provenance: Where the metrics come from.
         family: Whose crops or cells.
-        unreachable: Why tiers of `conf/tier` have no figures, by name.
+        unreachable: Why tiers of `conf/tier` have no metrics, by name.
     """
 
     kind: str
@@ -91,9 +91,9 @@ class TierDesign:
     num_failed: int
     num_classes: int
     num_tiers: int
-    chosen: TierFigures
+    chosen: TierMetrics
     frontier: tuple[FrontierPoint, ...]
-    shipped: tuple[TierFigures, ...]
+    shipped: tuple[TierMetrics, ...]
     failures: tuple[Failure, ...]
     provenance: Provenance
     family: str = "molmo"

@@ -1,7 +1,7 @@
 """Where the tokens of a question should look: supervision of attention.
 
 In: questions with what their words name, and which vision tokens show it. Out: for some tokens of
-a packed sequence, groups of positions and the share of one head's attention each group should get.
+a packed sequence, groups of positions and what part of one head's attention each group should get.
 Without it, a small model has to come by chance upon the few among hundreds of vision tokens that
 say anything about a question. Yu et al., "Supervising Neural Attention Models for Video Captioning
 by Human Gaze Data" (2017), teach attention so; evaluation never reads it.
@@ -34,7 +34,7 @@ keys around each one's centre, together always equally strong, bring about, and 
 is to be seen in what comes of it. Shares that add up otherwise would have to be counted first. Two,
 the square root of the most there are: so the shares of one and of the most differ the most."""
 _LEAST_SHARE = 0.05
-"""Share of a thing's centre from which a token is one of those to count it by."""
+"""Fraction of a thing's centre from which a token is one of those to count it by."""
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ class MolmoTraining(LightningModule):
         return features, loss
 
     def validation_step(self, batch: EvaluationBatch, _index: int, dataloader_idx: int = 0) -> None:
-        """Accuracy of generated answers, one figure per data loader."""
+        """Accuracy of generated answers, one number per data loader."""
         if batch.inputs is None:
             return
         name = self._names[dataloader_idx]
