@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from tierexp.errors import DataError
 from tierexp.errors.machine import writing
-from tierexp.results.codec import decode, decode_many, encode
+from tierexp.results.codec import decode, decode_many, encode, json_line
 from tierexp.results.metrics import BUILT_IN, declared
 from tierexp.results.schema import SCHEMA_VERSION, EvaluationResults, SampleResult
 
@@ -194,7 +194,7 @@ def _pieces(results: DataclassInstance) -> Iterator[str]:
 def _lines(samples: Iterable[object]) -> Iterator[str]:
     opening = "["
     for sample in samples:
-        yield f"{opening}\n    {_json(encode(sample))}"
+        yield f"{opening}\n    {json_line(sample).decode()}"
         opening = ","
     yield "\n  ]"
 
