@@ -205,7 +205,7 @@ class FamilyCheckpoint(ReducingSource):
         network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
         end_ids = self._end_ids(self._processor().tokenizer)
-        model = FamilyModel(network, image_token, end_ids, self.library.vision_flops)
+        model = FamilyModel(network, image_token, end_ids, self.library)
         self.apply_knobs(model)
         return model
 
