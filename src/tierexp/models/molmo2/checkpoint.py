@@ -144,7 +144,7 @@ class Molmo2Checkpoint(ReducingSource):
         from tierexp.models.transformers_weights import load_network
 
         kind, dtype = Molmo2ForConditionalGeneration, torch_dtype(self.dtype, device)
-        network = load_network(kind, self.folder, device, dtype)
+        network = load_network(kind, self.folder, [device], dtype)
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model

@@ -3,7 +3,7 @@ to operations.
 
 In: a model's configuration and the patches of each image that its encoder sees. Out: operations,
 counted as in `tierexp.models.transformers_family.flops`; None where it is not known how an encoder
-computes. Which parts a family has is said in its folder, `flops.py`. Imports no torch.
+computes. Which parts a family has is said in its folder, `encoder.py`. Imports no torch.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from tierexp.models.plans.plan import Grid
-from tierexp.models.qwen2_vl.flops import qwen_flops
+from tierexp.models.qwen2_vl.encoder import qwen_flops
 from tierexp.models.transformers_family.encoder_flops import encoder_flops
 
 
