@@ -75,7 +75,7 @@ def differences(before: EvaluationResults, after: EvaluationResults) -> dict[str
 def _intervals(
     pairs: Sequence[Pair], by_task: dict[str, list[Pair]]
 ) -> dict[str, tuple[float, float]]:
-    """Of everything and of every task, from one set of draws where a task has images enough."""
+    """Differences in everything and in every task with images enough, from one set of draws."""
     first, second = _scores(pairs)
     images = [pair[0].image_key for pair in pairs]
     tasks = np.array([pair[0].task for pair in pairs])

@@ -32,7 +32,7 @@ def thumbnail_name(image_key: str, tiling: Tiling, mode: str) -> str:
     """The file of an image's picture.
 
     Args:
-        image_key: Of the image.
+        image_key: Key of the image.
         tiling: As it was cut into crops.
         mode: How it was brought to the canvas.
     """
@@ -80,7 +80,7 @@ def keep_thumbnails(
     Args:
         drawn: Samples and their pictures, (h, w, 3).
         mode: How the images were brought to their canvases.
-        folder: Of the run.
+        folder: Folder of the run.
 
     Raises:
         MachineError: A file cannot be written.
@@ -97,9 +97,9 @@ def thumbnail_url(sample: SampleResult, mode: str, folder: Path) -> str | None:
     """A sample's picture as a data URL; None where the run has kept none.
 
     Args:
-        sample: Of a run.
+        sample: Sample of a run.
         mode: How its images were brought to their canvases.
-        folder: Of the run.
+        folder: Folder of the run.
     """
     path = folder / FOLDER / thumbnail_name(sample.image_key, sample.selected_tiling, mode)
     try:
