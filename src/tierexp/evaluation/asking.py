@@ -24,7 +24,7 @@ from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 from tierexp.tiers.policy import PointAnswer, Policy
 
 Answers = tuple[Tensor, SampleLatency | None, Sequence[AnswerFacts]]
-"""What a batch is answered: ids (B, L), what they took where they are timed, and the facts of each."""
+"""What a batch is answered: ids (B, L), what they took where they are timed, facts of each."""
 
 
 @dataclass(frozen=True)

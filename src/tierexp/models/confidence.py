@@ -70,6 +70,13 @@ class AnswerObserver(Protocol):
             facts: B of them.
         """
 
+    def of_parts(self, parts: Sequence[range]) -> Sequence[AnswerObserver]:
+        """Who is told instead, of the rows of each part, where parts are answered side by side.
+
+        Args:
+            parts: Of the batch, all rows in their order.
+        """
+
 
 class Unobserved:
     """Nobody does."""
@@ -79,6 +86,10 @@ class Unobserved:
 
     def answered(self, facts: Sequence[AnswerFacts]) -> None:
         """Nothing happens."""
+
+    def of_parts(self, parts: Sequence[range]) -> Sequence[AnswerObserver]:
+        """Nobody either."""
+        return [self] * len(parts)
 
 
 UNOBSERVED = Unobserved()
@@ -92,6 +103,7 @@ class ConfidenceMeter:
         self._counts: Tensor | None = None  # (B,) int64
         self._margins: Tensor | None = None  # (B,) float64
         self._told: Sequence[AnswerFacts] = ()
+        self._parts: Sequence[ConfidenceMeter] = ()
 
     def chosen(self, logits: Tensor, tokens: Tensor, going_on: Tensor | None) -> None:
         """See `AnswerObserver`."""
@@ -112,6 +124,11 @@ class ConfidenceMeter:
         """See `AnswerObserver`."""
         self._told = facts
 
+    def of_parts(self, parts: Sequence[range]) -> Sequence[ConfidenceMeter]:
+        """See `AnswerObserver`."""
+        self._parts = [ConfidenceMeter() for _ in parts]
+        return self._parts
+
     def facts(self, rows: int) -> Sequence[AnswerFacts]:
         """How sure the model was of every row of the batch.
 
@@ -126,6 +143,9 @@ class ConfidenceMeter:
     @property
     def answers(self) -> list[Confidence] | None:
         """Confidences of every row of the batch; None where the model told nothing."""
+        if self._parts:
+            of_parts = [part.answers for part in self._parts]
+            return [answer for answers in of_parts for answer in answers or ()]
         if self._sums is None or self._counts is None or self._margins is None:
             return None
         means = (self._sums / self._counts).tolist()

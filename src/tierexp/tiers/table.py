@@ -68,7 +68,7 @@ class ExactMetric:
 
     @property
     def power(self) -> int:
-        """Exponent of an aspect ratio that is compared with breakpoints: quotients leave them squared."""
+        """Exponent of an aspect ratio beside breakpoints: quotients leave them squared."""
         return 2 if self.is_quotient else 1
 
     @property
