@@ -41,7 +41,7 @@ def flat(settings: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     """Nested settings by one key each.
 
     Args:
-        settings: Of any depth.
+        settings: Settings of any depth.
         separator: Between the names of a key; with `.` it is the command line's, `model.top_k`.
     """
     keys: dict[str, Any] = {}

@@ -72,9 +72,9 @@ class EvaluationSetup:
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
-        seed: Of everything random.
+        seed: Seed of everything random.
         settings: The configuration, resolved.
-        trainer: Of Lightning.
+        trainer: Trainer of Lightning.
         logger: Takes `save_dir`; None where nothing is logged.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with what is in the output folder.

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confidence:
-    """Of one answer.
+    """How sure a model was of one answer.
 
     Args:
-        mean_log_probability: Of the answer's tokens, natural logarithm, at most 0; the token that
-            ends the answer counts, as the model chose it too. None where it is not finite.
+        mean_log_probability: Mean log-probability of the answer's tokens, natural logarithm, at
+            most 0; the token that ends the answer counts, as the model chose it too. None where it
+            is not finite.
         first_margin: Probability of the first token less that of its closest rival, in [0, 1].
     """
 
@@ -129,10 +130,10 @@ class ConfidenceMeter:
         return self._parts
 
     def facts(self, rows: int) -> Sequence[AnswerFacts]:
-        """Of every row of the batch.
+        """How sure the model was of every row of the batch.
 
         Args:
-            rows: Of the batch.
+            rows: Rows of the batch.
         """
         if self._told:
             return self._told
@@ -141,7 +142,7 @@ class ConfidenceMeter:
 
     @property
     def answers(self) -> list[Confidence] | None:
-        """Of every row of the batch; None where the model told nothing."""
+        """Confidences of every row of the batch; None where the model told nothing."""
         if self._parts:
             of_parts = [part.answers for part in self._parts]
             return [answer for answers in of_parts for answer in answers or ()]

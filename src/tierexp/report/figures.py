@@ -24,7 +24,7 @@ _COLORS = (
     "#148f68", "#c1762f", "#5b6fd0", "#c7475f", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",
 )  # fmt: skip
 _SHADES = ("#d7e8f7", "#a9cbe9", "#77a9d6", "#4a84bd", "#2b619b", "#174273")
-"""Of crop counts, few to many; opaque, so that what is written on them has a known contrast."""
+"""Colours of crop counts, few to many; opaque, so that what is written on them is legible."""
 _MOST_CROPS = 15
 _STEPS = 2000
 _OUTLIER = 1.5

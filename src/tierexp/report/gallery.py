@@ -24,7 +24,7 @@ class StoredRun:
     """A run as it lies on disk.
 
     Args:
-        results: Of the run.
+        results: Results of the run.
         label: That tells it from the others of a report.
         folder: Its results file and its thumbnails lie in.
     """

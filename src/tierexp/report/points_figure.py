@@ -36,7 +36,7 @@ def points_curve(runs: Sequence[EvaluationResults]) -> Figure:
     run did not count operations; the points that no other beats in both have their names.
 
     Args:
-        runs: Of which two or more have an accuracy.
+        runs: Runs, of which two or more have an accuracy.
 
     Raises:
         DataError: They have not.

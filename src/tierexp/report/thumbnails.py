@@ -33,7 +33,7 @@ def thumbnail_name(image_key: str, tiling: Tiling, mode: str) -> str:
     """The file of an image's picture.
 
     Args:
-        image_key: Of the image.
+        image_key: Key of the image.
         tiling: As it was cut into crops.
         mode: How it was brought to the canvas.
     """
@@ -83,7 +83,7 @@ def keep_thumbnails(
     Args:
         drawn: Samples and their pictures, (h, w, 3).
         mode: How the images were brought to their canvases.
-        folder: Of the run.
+        folder: Folder of the run.
 
     Raises:
         MachineError: A file cannot be written.

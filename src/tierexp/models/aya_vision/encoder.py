@@ -15,7 +15,7 @@ def merged_side(config: Any) -> int:
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int | None:
-    """Of images, as patches: see `LibraryClasses`."""
+    """Operations of encoding images, see `LibraryClasses`."""
     merged, text = merged_side(config) ** 2, config.text_config.hidden_size
     hidden = getattr(config, "alignment_intermediate_size", text)
     rows, features = patches(grids) // merged, merged * config.vision_config.hidden_size

@@ -17,7 +17,7 @@ def merged_side(config: Any) -> int:
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int | None:
-    """Of images, as patches: see `LibraryClasses`."""
+    """Operations of encoding images, see `LibraryClasses`."""
     tokens = len(grids) * config.mm_tokens_per_image
     width, text = config.vision_config.hidden_size, config.text_config.hidden_size
     return projected(config, grids, tokens, width, text)

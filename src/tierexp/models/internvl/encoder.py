@@ -17,7 +17,7 @@ def merged_side(config: Any) -> int:
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int | None:
-    """Of images, as patches: see `LibraryClasses`."""
+    """Operations of encoding images, see `LibraryClasses`."""
     merged = merged_side(config) ** 2
     width, text = config.vision_config.hidden_size, config.text_config.hidden_size
     return projected(config, grids, patches(grids) // merged, merged * width, text, text)

@@ -10,7 +10,7 @@ from tierexp.models.transformers_family.encoder_flops import patches, projected
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int | None:
-    """Of images, as patches: see `LibraryClasses`."""
+    """Operations of encoding images, see `LibraryClasses`."""
     layers = config.vision_feature_layer
     taken = 1 if isinstance(layers, int) else len(layers)
     width, text = config.vision_config.hidden_size, config.text_config.hidden_size

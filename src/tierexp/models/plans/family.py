@@ -66,10 +66,11 @@ class Family:
 
     Args:
         presets: Its rule for images under settings that people run, at least one.
-        model_type: Of its checkpoints' `config.json`; None where none is read here.
+        model_type: What its checkpoints' `config.json` says; None where none is read here.
         library: What `transformers` calls it; None where the family has code of its own, or does
             not answer.
-        own_option: Of `conf/model`, which reads any folder of a family with code of its own.
+        own_option: The option of `conf/model` that reads any folder of a family with code of its
+            own.
         answers_as: Name of the preset by which a folder is read where nothing else is said; None
             for the first.
 
@@ -96,5 +97,5 @@ class Family:
 
     @property
     def option(self) -> str | None:
-        """Of `conf/model`, which reads any folder of the family; None where nobody answers."""
+        """The option of `conf/model` that reads any folder of it; None where nobody answers."""
         return self.own_option if self.library is None else _FROM_LIBRARY

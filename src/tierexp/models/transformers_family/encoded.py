@@ -30,9 +30,9 @@ class EncodedRows:
 
     Args:
         output: The network's own.
-        features: Of every row (N, C), in the order of its prompt.
-        scores: Of every row (N,), what the class token attends to; empty where nobody asked.
-        keys: Of every row (N, D), the mean over heads; empty where nobody asked.
+        features: Features of every row (N, C), in the order of its prompt.
+        scores: Scores of every row (N,), what the class token attends to; empty where nobody asked.
+        keys: Keys of every row (N, D), the mean over heads; empty where nobody asked.
     """
 
     output: Any
@@ -113,7 +113,7 @@ def token_grids(
 
     Args:
         network: The library's.
-        tensors: Of all rows.
+        tensors: Tensors of all rows.
         row: Which of them.
         features: Its vision tokens, (N, C).
         library: The family's.

@@ -72,7 +72,7 @@ class FamilyModel:
         """Leave out the other blocks, which then cost neither time nor cache.
 
         Args:
-            numbers: Of the blocks that run, ascending.
+            numbers: Numbers of the blocks that run, ascending.
         """
         decoder = self._decoder
         keep_blocks(decoder, self.decoder_blocks, numbers)

@@ -43,11 +43,11 @@ def reduced(
 
     Args:
         network: The library's.
-        tensors: Of the whole rows, as the processor names them.
+        tensors: Tensors of the whole rows, as the processor names them.
         encoded: Their images.
         reduction: One that the family serves.
         image_token: Id of a vision token.
-        pixels: Of every row's image; they decide what is drawn at random.
+        pixels: Pixels of every row's image; they decide what is drawn at random.
         library: The family's.
 
     Raises:

@@ -71,7 +71,7 @@ class FamilyCheckpoint(ReducingSource):
             `Family` of one's own; None for the family of the folder's `config.json`.
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
-        dtype: Of the weights and activations.
+        dtype: Dtype of the weights and activations.
         devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         reduction: Which vision tokens the decoder reads; the group `reduction`.
 
