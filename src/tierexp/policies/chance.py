@@ -154,7 +154,7 @@ class Boosting:
         sample_share: Of the rows that each sees.
         feature_share: Of the features that each split may choose from.
         leaf_rows: Fewest rows in a leaf.
-        seed: Of what the first draws; each further one has the next.
+        seed: Of what is drawn.
     """
 
     trees: int = 300
