@@ -36,7 +36,7 @@ from tierexp.integrations.lmms_eval.arguments import (
     split_arguments,
 )
 from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_request
-from tierexp.integrations.lmms_eval.results import claimed, task_figures
+from tierexp.integrations.lmms_eval.results import claimed, task_metrics
 from tierexp.models.confidence import AnswerFacts
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
@@ -250,7 +250,7 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     )
     assert [answer.text for answer in answered] == ["ze", "one", "two", "thr"]
     assert [answer.prepared.image_size for answer in answered] == sizes
-    (figures,) = task_figures([answered[0], answered[2]]).values()
+    (figures,) = task_metrics([answered[0], answered[2]]).values()
     # 640 x 480 at the medium tier: 2 x 3 crops, 3/2 against 528/368.
     assert figures.selected_crops_distribution == {6: 2}
     assert figures.aggregates["selected_vision_tokens_mean"] == 7 * 144

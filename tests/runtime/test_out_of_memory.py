@@ -16,7 +16,7 @@ from tests.support.command_line import run_on_fakes, timeless
 from tests.support.fakes import MEMORY, TableModel
 from tests.support.molmo_models import prompt, small_engine
 from tierexp.errors.machine import lacks_memory, machine_trouble
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore advice")

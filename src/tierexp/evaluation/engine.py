@@ -17,7 +17,7 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation.lead import lead
 from tierexp.evaluation.measure import Run, follow
 from tierexp.evaluation.progress import progress_callback
-from tierexp.evaluation.running_figures import RunningFigures
+from tierexp.evaluation.running_metrics import RunningMetrics
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.results.schema import EvaluationResults
 from tierexp.runtime.processes.local import Program
@@ -69,7 +69,7 @@ def _trainer(setup: EvaluationSetup, output_dir: Path, console: Console) -> Trai
         several=True,
         use_distributed_sampler=False,  # it would repeat samples
         logger=False,
-        callbacks=[progress, RunningFigures(), EndedBySigterm()],
+        callbacks=[progress, RunningMetrics(), EndedBySigterm()],
         default_root_dir=output_dir,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -112,5 +112,5 @@ def task_accuracies(samples: Sequence[SampleResult]) -> dict[str, TaskAccuracy]:
 
 
 def mme_totals(samples: Sequence[SampleResult]) -> MmeTotals:
-    """MME's official figures, of samples scored by `mme`."""
+    """MME's official scores, of samples scored by `mme`."""
     return add_up((s.task, s.image_key, s.accuracy == 1.0) for s in samples)

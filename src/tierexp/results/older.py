@@ -96,7 +96,7 @@ class OlderResults(ReadColumns):
     """One older file; fields and aggregates are named as in `EvaluationResults`, and None where it
     has none.
 
-    Means are over the samples where all of them have the figure, else those that the file states.
+    Means are over the samples where all of them have the metric, else those that the file states.
     """
 
     tier: str

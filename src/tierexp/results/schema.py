@@ -31,6 +31,10 @@ _WITH_COLUMNS = ("top_k", "num_active_blocks")
 """Knobs that are columns of their own, too."""
 
 
+RUN = "run"
+"""What tables of several runs call the column that tells them apart."""
+
+
 class ReadColumns:
     """Columns of a record read like fields, for notebooks."""
 
@@ -241,12 +245,12 @@ class RunFacts:
 class EvaluationResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
+    mean of; where that is `mme`, `mme` holds the official scores. `num_unparsed` of the samples
     have a prediction that does not say what it chooses, and count as wrong; None where the score
     takes any text. `policies` says what the policy that chose the points had to spend and what it
     spent; empty without one, or where its unit was not measured. `over_budget` is, of a budget of
-    time, the share of answers that took longer. `metrics` declares the columns of the samples, and
-    `aggregates` holds their `<name>_<statistic>`.
+    time, the fraction of answers that took longer. `metrics` declares the columns of the samples,
+    and `aggregates` holds their `<name>_<statistic>`.
     """
 
     schema_version: int

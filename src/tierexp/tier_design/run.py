@@ -33,7 +33,7 @@ from tierexp.tier_design.results import (
     SCHEMA_VERSION,
     FrontierPoint,
     TierDesign,
-    TierFigures,
+    TierMetrics,
     frontier_csv,
     tier_yaml,
 )
@@ -99,9 +99,9 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         num_failed=len(setup.sizes.unreadable),
         num_classes=found.num_classes,
         num_tiers=found.num_tiers,
-        chosen=_figures(tier, setup, frontier),
+        chosen=_metrics(tier, setup, frontier),
         frontier=frontier,
-        shipped=tuple(sorted(shipped, key=lambda figures: figures.selected_vision_tokens_mean)),
+        shipped=tuple(sorted(shipped, key=lambda metrics: metrics.selected_vision_tokens_mean)),
         failures=tuple(Failure(name, why) for name, why in setup.sizes.unreadable.items()),
         provenance=gather_provenance(read_part(config), seed=None, device="cpu"),
         family=setup.family,
@@ -186,22 +186,22 @@ def _as_tier(point: FrontierPoint, setup: DesignSetup) -> Tier:
 
 def _shipped(
     setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
-) -> tuple[list[TierFigures], dict[str, str]]:
-    """The tiers and baselines of `conf/tier`, and why some have no figures in a family."""
-    figures, unreachable = [], {}
+) -> tuple[list[TierMetrics], dict[str, str]]:
+    """The tiers and baselines of `conf/tier`, and why some have no metrics in a family."""
+    metrics, unreachable = [], {}
     for name in shipped_tiers():
         if name == "fixed":
             continue
         try:
-            figures.append(_figures(load_tier(name), setup, frontier))
+            metrics.append(_metrics(load_tier(name), setup, frontier))
         except UnreachableTierError as error:
             unreachable[name] = str(error)
-    return figures, unreachable
+    return metrics, unreachable
 
 
-def _figures(
+def _metrics(
     policy: CropRule, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
-) -> TierFigures:
+) -> TierMetrics:
     """Selected and measured as an evaluation does it, image by image, not as the search did.
 
     Raises:
@@ -209,12 +209,12 @@ def _figures(
             refuses.
     """
     if setup.preset is not None:
-        return _figures_in_family(policy, setup.sizes, setup.preset, frontier)
+        return _metrics_in_family(policy, setup.sizes, setup.preset, frontier)
     heights, widths = setup.sizes.heights, setup.sizes.widths
     selection = select_crops_many(policy, heights, widths, setup.geometry, setup.threshold)
     lost = losses("content_loss", heights, widths, selection.tilings, setup.geometry)
     tokens = _tokens(setup.geometry, int(selection.crops.sum()), len(heights))
-    return TierFigures(
+    return TierMetrics(
         tier=policy.name,
         selected_vision_tokens_mean=tokens,
         aspect_ratio_mismatch_mean=float(selection.mismatch.mean()),
@@ -223,9 +223,9 @@ def _figures(
     )
 
 
-def _figures_in_family(
+def _metrics_in_family(
     rule: CropRule, sizes: ImageSizes, preset: Preset, frontier: tuple[FrontierPoint, ...]
-) -> TierFigures:
+) -> TierMetrics:
     how = FamilyPreprocessing.of(preset, rule, Threshold(), Resize(crops="fill"))
     how.within(rule)
     found = how.measure(sizes.heights, sizes.widths)
@@ -233,7 +233,7 @@ def _figures_in_family(
         raise UnreachableTierError(f"no grid of its own for {len(found.refused)} of the sizes")
     measured = found.images
     tokens = float(measured.selected_vision_tokens.mean())
-    return TierFigures(
+    return TierMetrics(
         tier=rule.name,
         selected_vision_tokens_mean=tokens,
         aspect_ratio_mismatch_mean=float(measured.mismatch.mean()),

@@ -20,8 +20,8 @@ from tierexp.models.molmo import stored_tensors
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.decoder import DecoderKnobs
+from tierexp.models.molmo.tokenizer_training import train_tokenizer
 from tierexp.models.molmo.weights import load_model
-from tierexp.models.tokenizer_training import train_tokenizer
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CPU = torch.device("cpu")

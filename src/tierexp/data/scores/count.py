@@ -1,7 +1,7 @@
 """Counting accuracy: the number said is the number counted, in words or digits.
 
-Acharya et al., "TallyQA" (AAAI 2019), section 5: the share of questions answered with exactly the
-right number. Reading the number off a sentence is this file's own rule.
+Acharya et al., "TallyQA" (AAAI 2019), section 5: the fraction of questions answered with exactly
+the right number. Reading the number off a sentence is this file's own rule.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ PERCEPTION = (
 COGNITION = (
     "commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning",
 )  # fmt: skip
-"""The subtasks whose scores add up to each of the two published figures."""
+"""The subtasks whose scores add up to each of the two published scores."""
 _READ = 4
 """Letters the official code looks at."""
 
@@ -30,8 +30,8 @@ class MmeScore:
     """What one of MME's subtasks reaches.
 
     Args:
-        accuracy: Share of questions that are right, in [0, 1].
-        accuracy_plus: Share of images both of whose questions are right, in [0, 1].
+        accuracy: Fraction of questions that are right, in [0, 1].
+        accuracy_plus: Fraction of images both of whose questions are right, in [0, 1].
     """
 
     accuracy: float
@@ -39,13 +39,13 @@ class MmeScore:
 
     @property
     def score(self) -> float:
-        """The published figure, in [0, 200]: the two in percent, added up."""
+        """The published score, in [0, 200]: the two in percent, added up."""
         return 100 * (self.accuracy + self.accuracy_plus)
 
 
 @dataclass(frozen=True)
 class MmeTotals:
-    """The published figures of a run.
+    """The published scores of a run.
 
     Args:
         score_by_task: Of every subtask, in [0, 200].
@@ -118,7 +118,7 @@ def score_pairs(pairs: Iterable[tuple[bool, bool]]) -> MmeScore:
 
 
 def add_up(answers: Iterable[tuple[str, str, bool]]) -> MmeTotals:
-    """The published figures from single answers.
+    """The published scores from single answers.
 
     Args:
         answers: (subtask, image, whether it is right), at most two of an image.

@@ -43,7 +43,7 @@ class Score:
             ... stand for, none where a question has no letters.
         parses: From the same three to whether the prediction says anything that can be right or
             wrong; None where every text does.
-        pairs_questions: Whether the published figure needs both answers about an image, as MME's
+        pairs_questions: Whether the published score needs both answers about an image, as MME's
             does (`tierexp.data.scores.mme.add_up`).
     """
 

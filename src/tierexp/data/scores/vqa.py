@@ -1,4 +1,4 @@
-"""VQA consensus accuracy: how many of ten annotators agree. The official figure, `vqa`, leaves each
+"""VQA consensus accuracy: how many of ten annotators agree. The official score, `vqa`, leaves each
 of them out in turn; Molmo's papers report `vqa_thirds`, which does not.
 
 Antol et al., "VQA: Visual Question Answering" (ICCV 2015), section 5, and visualqa.org/evaluation:

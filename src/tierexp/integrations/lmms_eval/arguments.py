@@ -48,7 +48,7 @@ class AnsweringSetup:
         prompt: How a task's question is put.
         batch_size: Most questions of a batch.
         num_workers: Processes that prepare images; 0 prepares in the main process.
-        output_dir: Where the figures of the run go.
+        output_dir: Where the metrics of the run go.
         overwrite: Whether those of an earlier run there may go.
         config: That all of this was read from.
     """

@@ -19,10 +19,12 @@ from tierexp.models.knobs.reduction import settings
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DecoderReduction
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.encoded_memory import EncodedMemory
+from tierexp.models.molmo.experts import Experts, grouped_product_waits
 from tierexp.models.molmo.fixed_decoding import FixedDecoders
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs, Reduction
 from tierexp.models.molmo.prefill import Prefilled, prefill
 from tierexp.models.molmo.pruned_prefill import pruned_prefill
 from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER, reduced
@@ -33,7 +35,6 @@ from tierexp.models.molmo.reduction_flops import (
 )
 from tierexp.models.molmo.shared_view import SharedView
 from tierexp.models.molmo.vision_backbone import Encoded, ViewEncoder, compiled
-from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 
@@ -142,15 +143,28 @@ class MolmoEngine:
         equal up to rounding.
 
         Raises:
-            ConfigError: Wanted of a device that has no CUDA graphs.
+            ConfigError: Wanted of a device that has no CUDA graphs, or of a mixture of experts
+                whose products wait for the device there.
         """
         device = self.network.lm_head.weight.device
         if wanted and device.type != "cuda":
             raise ConfigError("model.cuda_graphs", wanted, f"false on this device, {device}")
+        if wanted and self._experts_wait(device):
+            allowed = "false: a mixture of experts needs bfloat16 and a Hopper GPU or later for it"
+            raise ConfigError("model.cuda_graphs", wanted, allowed)
         if not wanted:
             self.fixed_decoders = None
         elif self.fixed_decoders is None:
             self.fixed_decoders = FixedDecoders(self.network)
+
+    def _experts_wait(self, device: torch.device) -> bool:
+        dtype = self.network.lm_head.weight.dtype
+        return any(
+            not layer.grouped_product_fits(dtype)
+            or grouped_product_waits(dtype, torch.cuda.get_device_capability(device))
+            for layer in self.network.modules()
+            if isinstance(layer, Experts)
+        )
 
     @torch.inference_mode()
     def generate(

@@ -17,8 +17,8 @@ from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Decoder, LateBlocks
 from tierexp.models.molmo.initialisation import initialise
 from tierexp.models.molmo.masks import causal_mask, token_positions
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.vision_backbone import VisionBackbone
-from tierexp.models.protocol import ModelInputs
 
 
 class Molmo(nn.Module):

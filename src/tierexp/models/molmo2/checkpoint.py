@@ -91,7 +91,7 @@ class Molmo2Checkpoint(ReducingSource):
 
     def inputs(self) -> InputBuilder:
         """What makes inputs of samples: crops; Molmo2 looks at no patch mask."""
-        from tierexp.models.crop_inputs import CropInputs
+        from tierexp.models.molmo.crop_inputs import CropInputs
 
         return CropInputs(self.tokenizer())
 
@@ -125,6 +125,10 @@ class Molmo2Checkpoint(ReducingSource):
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
         return type(self), files, self.dtype
 
+    def load_measurable(self, device: torch.device) -> Molmo2:
+        """See `LoadsMeasurable`."""
+        return self.load(device)
+
     def load(self, device: torch.device) -> Molmo2:
         """Read the weights, by `transformers`, and move them to `device`.
 
@@ -140,7 +144,7 @@ class Molmo2Checkpoint(ReducingSource):
         from tierexp.models.transformers_weights import load_network
 
         kind, dtype = Molmo2ForConditionalGeneration, torch_dtype(self.dtype, device)
-        network = load_network(kind, self.folder, device, dtype)
+        network = load_network(kind, self.folder, [device], dtype)
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model

@@ -44,7 +44,7 @@ class SizedImage:
         settings: Of the family's processor that differ from the preset's, as pairs.
         vision_tokens: That the plan says it costs; every one shows a part of the image.
         marks: Around them, by the plan.
-        content_kept: Share of the image's area that is left.
+        content_kept: Fraction of the image's area that is left.
     """
 
     pixels: NDArray[np.uint8]
@@ -65,7 +65,7 @@ class SizedImage:
 
     @property
     def padding_fraction(self) -> float:
-        """Share of what the processor is given that does not show the image: nothing of it."""
+        """Fraction of what the processor is given that does not show the image: nothing of it."""
         return 0.0
 
 

@@ -21,7 +21,7 @@ from tierexp.errors import ConfigError
 from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, ConfidenceMeter
 from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, OF_CLASS_TOKEN, Reduction
-from tierexp.models.library_decoder import cache_bytes, keep_blocks
+from tierexp.models.library_decoder import cache_bytes, decoder_of, keep_blocks
 from tierexp.models.plans.family import VisionFlops
 from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
@@ -31,8 +31,8 @@ from tierexp.models.transformers_family.inputs import FamilyInputs, ProcessedRow
 from tierexp.models.transformers_family.reduction import reduced
 
 
-class FamilyModel(nn.Module):
-    """A `VisionLanguageModel`.
+class FamilyModel:
+    """A `VisionLanguageModel`; no module, so that nobody moves a network on several devices.
 
     Args:
         network: The library's, with its weights.
@@ -48,7 +48,6 @@ class FamilyModel(nn.Module):
         end_ids: Sequence[int],
         vision_flops: VisionFlops | None = None,
     ) -> None:
-        super().__init__()
         self._vision_flops = vision_flops
         self.network = network
         self.image_token = image_token
@@ -62,8 +61,7 @@ class FamilyModel(nn.Module):
 
     @property
     def _decoder(self) -> Any:
-        inner = self.network.model
-        return inner.language_model if hasattr(inner, "language_model") else inner.text_model
+        return decoder_of(self.network)
 
     @property
     def num_active_blocks(self) -> int:

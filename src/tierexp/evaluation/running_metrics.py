@@ -1,6 +1,6 @@
 """How a long run is doing, for whoever watches its logger while it goes on.
 
-In: what an evaluation has measured so far. Out: figures under `progress/...`, every few seconds, by
+In: what an evaluation has measured so far. Out: metrics under `progress/...`, every few seconds, by
 the number of samples. What is logged at the end, under `test/...`, does not depend on them.
 """
 
@@ -17,13 +17,13 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.evaluation.module import TierEvaluation
 
 SECONDS = 10.0
-"""Between two rows of figures; a run that takes less logs none."""
+"""Between two rows of metrics; a run that takes less logs none."""
 
 
 _TOKENS = ("selected_vision_tokens", "llm_vision_tokens")
 
 
-class RunningFigures(Callback):
+class RunningMetrics(Callback):
     """Logs accuracy, tokens and speed so far; of several processes, the first tells of its own."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class RunningFigures(Callback):
             return
         self._last = now
         new, seconds = len(samples) - self._before, now - self._started
-        figures = {
+        metrics = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(pl_module.failures)),
             "accuracy": float(np.mean([sample.accuracy for sample in samples])),
@@ -67,11 +67,11 @@ class RunningFigures(Callback):
         }
         for name in _TOKENS:
             counts = [sample.metrics.get(name) for sample in samples]
-            figures[f"{name}_mean"] = float(
+            metrics[f"{name}_mean"] = float(
                 np.mean([count for count in counts if count is not None])
             )
-        tokens = figures["llm_vision_tokens_mean"]
-        figures["vision_tokens_per_second"] = tokens * new / seconds
-        logged = {f"progress/{name}": figure for name, figure in figures.items()}
+        tokens = metrics["llm_vision_tokens_mean"]
+        metrics["vision_tokens_per_second"] = tokens * new / seconds
+        logged = {f"progress/{name}": figure for name, figure in metrics.items()}
         trainer.logger.log_metrics(logged, step=len(samples))
         trainer.logger.save()

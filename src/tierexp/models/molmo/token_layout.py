@@ -23,7 +23,7 @@ DROPPED = -100
 
 
 class ImageTokens(Protocol):
-    """Ids of the special tokens around an image (`tierexp.models.text.ImageTokenIds`)."""
+    """Ids of the special tokens around an image."""
 
     @property
     def im_start(self) -> int:
@@ -143,28 +143,8 @@ def _crop_positions(
     """(rows * cols, K): where the tokens, or patches, of each crop go, from the positions (h, w)
     of the canvas's tokens.
     """
-    rows = _canvas_index(tiling[0], 0, geometry)
-    cols = _canvas_index(tiling[1], 1, geometry)
+    rows = geometry.token_places(tiling[0], 0)
+    cols = geometry.token_places(tiling[1], 1)
     down, across = rows[:, None, :, None], cols[None, :, None, :]  # (rows, cols, h, w)
     kept = (down >= 0) & (across >= 0)
     return np.where(kept, positions[down, across], DROPPED).reshape(tiling[0] * tiling[1], -1)
-
-
-def _canvas_index(crops: int, axis: int, geometry: CropGeometry) -> NDArray[np.int64]:
-    """Along one axis, (crops, tokens or patches): the canvas row or column of the token that each
-    becomes, -1 if dropped.
-    """
-    pool = geometry.pooling[axis]
-    per_crop = geometry.patches_per_side if geometry.pool_canvas else geometry.token_grid[axis]
-    index = np.full((crops, per_crop), -1, np.int64)
-    placed = 0
-    for crop in range(crops):
-        start, stop = geometry.kept_patches(crop, crops)
-        if geometry.pool_canvas:
-            patches = crop * geometry.window_patches + np.arange(start, stop)
-            index[crop, start:stop] = patches // pool
-            continue
-        kept = -(-(stop - start) // pool)
-        index[crop, start // pool : start // pool + kept] = np.arange(placed, placed + kept)
-        placed += kept
-    return index

@@ -2,7 +2,7 @@
 
 In: a checkpoint's `tokenizer.json`. Out: the ids of Molmo's prompt ` User: QUESTION Assistant:`,
 and the text of what was generated. Knows nothing about images but the ids of their special tokens;
-where those go is `tierexp.models.token_layout`' business. Imports no torch.
+where those go is `tierexp.models.molmo.token_layout`' business. Imports no torch.
 """
 
 from __future__ import annotations

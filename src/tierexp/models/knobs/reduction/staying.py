@@ -1,13 +1,11 @@
-"""Prompts without the tokens that are not kept."""
+"""Where the tokens of prompts stand that are kept."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from tierexp.models.protocol import ModelInputs
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,3 @@ def staying(stays: Tensor) -> Staying:
     columns = stays.long().argsort(dim=1, stable=True)[:, -length:]
     real = torch.arange(length, device=stays.device) >= (length - lengths)[:, None]
     return Staying(columns, real)
-
-
-def shortened(inputs: ModelInputs, stays: Tensor) -> ModelInputs:
-    """Prompts of the tokens that stay, padded on the left; positions of images are not changed.
-
-    Args:
-        inputs: The whole prompts.
-        stays: (B, T) bool.
-    """
-    left = staying(stays)
-    ids = left.of(inputs.input_ids, inputs.input_ids[0, 0])
-    return replace(inputs, input_ids=ids, attention_mask=left.real)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierexp.models.text import ImageTokenIds
-from tierexp.models.token_layout import DROPPED, layout_tokens
+from tierexp.models.molmo.token_layout import DROPPED, layout_tokens
+from tierexp.models.molmo.tokenizer import ImageTokenIds
 from tierexp.tiers.geometry import CropGeometry
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "preprocessing.npz"
+GOLDEN = Path(__file__).parents[2] / "golden" / "preprocessing.npz"
 MARGINS_OF_EVERY_KIND = (
     CropGeometry(),
     CropGeometry(crop_size=24, patch_size=3, overlap_margins=(2, 2)),

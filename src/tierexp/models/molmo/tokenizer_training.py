@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from tierexp.models.text import END_OF_TEXT, IMAGE_TOKENS
+from tierexp.models.molmo.tokenizer import END_OF_TEXT, IMAGE_TOKENS
 
 _UNITS = Regex(r" ?[A-Z]?[a-z]+|[^a-z]")
 """What may be merged: words in lower case, with their capital and the space before them."""

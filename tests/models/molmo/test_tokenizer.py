@@ -11,8 +11,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from tierexp.errors import CheckpointError
-from tierexp.models.text import ImageTokenIds, PromptTokenizer
-from tierexp.models.tokenizer_training import train_tokenizer
+from tierexp.models.molmo.tokenizer import ImageTokenIds, PromptTokenizer
+from tierexp.models.molmo.tokenizer_training import train_tokenizer
 
 VOCAB_SIZE = 320
 EMBEDDED = VOCAB_SIZE + 5
