@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 from weakref import WeakKeyDictionary
 
@@ -38,7 +39,7 @@ class EvaluationPlan:
         unreadable: Why the header of an image cannot be read, by index in the data set.
         points: Number of the policy's operating point, by index in the data set.
         rules: For tilings, by number of the operating point.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
     """
@@ -71,7 +72,7 @@ def divide(weights: Sequence[int], shares: int) -> list[list[int]]:
     one that has none.
 
     Args:
-        weights: Of the batches, none negative.
+        weights: Weights of the batches, none negative.
         shares: How many, at least 1.
 
     Returns:
@@ -165,12 +166,17 @@ def plan_evaluation(
     for index in selections:
         first.setdefault(dataset.image_key(index), index)
 
+    hows = [replace(preprocessing, tier=rule) for rule in rules]
+
+    @cache
+    def tokens(point: int, selection: Selection, size: tuple[int, int]) -> int:
+        return hows[point].llm_vision_tokens(selection, size)
+
     def length(index: int) -> tuple[int, int, int]:
         image = dataset.image_key(index)
-        how = replace(preprocessing, tier=rules[points[index]])
-        tokens = how.llm_vision_tokens(selections[index], sizes[index])
+        read = tokens(points[index], selections[index], sizes[index])
         # Questions about one image stay together.
-        return tokens, longest[image].bit_length(), first[image]
+        return read, longest[image].bit_length(), first[image]
 
     alike = [sorted(groups[key], key=length) for key in sorted(groups)]
     batches = [
@@ -212,10 +218,12 @@ def _selections(
         members = [index for index, point in points.items() if point == number]
         if not members:
             continue
-        heights, widths = np.array([sizes[index] for index in members]).T
+        distinct = list(dict.fromkeys(sizes[index] for index in members))
+        heights, widths = np.array(distinct).T
         many = replace(preprocessing, tier=rule).select_many(heights, widths)
-        for row, index in enumerate(members):
-            selections[index] = many.of_image(row)
+        of_size = {size: many.of_image(row) for row, size in enumerate(distinct)}
+        for index in members:
+            selections[index] = of_size[sizes[index]]
     return {index: selections[index] for index in sizes}
 
 

@@ -8,13 +8,19 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def decoder_of(network: Any) -> Any:
+    """The language model of a vision-language model, without its head."""
+    inner = network.model
+    return inner.language_model if hasattr(inner, "language_model") else inner.text_model
+
+
 def keep_blocks(decoder: Any, every: Any, numbers: Sequence[int]) -> None:
     """Have a decoder run some of its blocks, the others cost neither time nor cache.
 
     Args:
         decoder: The library's.
         every: A `ModuleList` of all of its blocks.
-        numbers: Of those that run, ascending.
+        numbers: Numbers of those that run, ascending.
     """
     running: list[Any] = [every[number] for number in numbers]
     for place, block in enumerate(running):

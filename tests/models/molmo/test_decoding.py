@@ -41,6 +41,12 @@ BATCHES: dict[str, Callable[[], ModelInputs]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No batch in parts: what is compared are the logits of all rows."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 class Watcher(Unobserved):
     def __init__(self) -> None:
         self.logits: list[Tensor] = []
@@ -157,6 +163,36 @@ def test_only_the_last_recordings_are_kept() -> None:
 def test_graphs_are_refused_where_there_are_none() -> None:
     with pytest.raises(ConfigError, match="cuda_graphs=True is not possible: false on this device"):
         small_engine("dense").decode_in_graphs(True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "capability", "possible"),
+    [
+        ("mixture", torch.bfloat16, (9, 0), True),
+        ("mixture", torch.bfloat16, (10, 0), True),
+        ("mixture", torch.bfloat16, (8, 0), False),
+        ("mixture", torch.float16, (9, 0), False),
+        ("dense", torch.float16, (8, 0), True),
+    ],
+)
+def test_graphs_are_refused_where_the_product_of_experts_waits(
+    kind: str,
+    dtype: torch.dtype,
+    capability: tuple[int, int],
+    possible: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with torch.device("meta"):
+        network = Molmo(small_config(kind, mlp_width=16, width=16)).to(dtype)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = MolmoEngine(network.to_empty(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    if possible:
+        model.decode_in_graphs(True)
+        assert model.fixed_decoders is not None
+    else:
+        with pytest.raises(ConfigError, match=r"cuda_graphs=True .* Hopper"):
+            model.decode_in_graphs(True)
 
 
 @pytest.mark.parametrize(

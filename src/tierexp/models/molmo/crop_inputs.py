@@ -6,13 +6,15 @@ An `InputBuilder`; a family with inputs of its own brings another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
 
 from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_crops
 from tierexp.imaging.preprocessing import Preprocessing
@@ -105,6 +107,25 @@ class CropInputs:
         return collate_crops(rows, self._tokenizer.pad_id)
 
 
+def _stacked(images: Sequence[PreprocessedImage]) -> torch.Tensor:
+    """Their crops; those of a data loader's worker lie where they are handed over from, as torch's
+    own `default_collate` has it, so that they are not copied once more.
+    """
+    made: list[torch.Tensor] = []
+
+    def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        size = math.prod(shape) * dtype.itemsize
+        storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+        kind = torch.from_numpy(np.empty(0, dtype)).dtype
+        made.append(torch.empty(0, dtype=kind).set_(storage).reshape(shape))
+        return made[0].numpy()
+
+    if get_worker_info() is None:
+        return torch.from_numpy(stack_crops(images))
+    stack_crops(images, room)
+    return made[0]
+
+
 def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
     """Stack rows of equal crop count; shorter prompts are padded on the left, and an image that
     several rows share is there once.
@@ -128,7 +149,7 @@ def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
         input_ids[i, padding:] = torch.from_numpy(row.input_ids)
         attention_mask[i, padding:] = True
         idx = row.image_input_idx
-        positions.append(np.where(idx < 0, idx, idx + padding))
+        positions.append(np.where(idx < 0, idx, idx + padding) if padding else idx)
         if id(row.image) not in places:
             places[id(row.image)] = len(images)
             images.append(row.image)
@@ -136,7 +157,7 @@ def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
     return ModelInputs(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        crops=torch.from_numpy(stack_crops(images)),
+        crops=_stacked(images),
         patch_mask=torch.from_numpy(np.stack([image.patch_mask for image in images])),
         image_input_idx=torch.from_numpy(np.stack(positions)),
         image_index=torch.tensor(image_index),

@@ -66,6 +66,17 @@ def turns(sizes: list[int], product: int, threads: int) -> list[Turn]:
     return found
 
 
+def grouped_product_waits(dtype: torch.dtype, capability: tuple[int, int]) -> bool:
+    """Whether torch's grouped product asks an NVIDIA GPU how many tokens each expert has, and waits
+    for the answer: all but Hopper and later in bfloat16 multiply expert by expert.
+
+    Args:
+        dtype: Of tokens and weights.
+        capability: The GPU's, (major, minor).
+    """
+    return dtype != torch.bfloat16 or capability < (9, 0)
+
+
 def gated(inner: Tensor) -> Tensor:
     """The silu of the first half of the channels, times the second."""
     gate, up = inner.chunk(2, dim=-1)

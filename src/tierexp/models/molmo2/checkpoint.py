@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tierexp.models.protocol import InputBuilder, PublishedProcessor
 
 METHODS: tuple[Method, ...] = ("none", "random", "stride", "pool", "diverse")
-"""Of the group `reduction`. The encoder has no class token, and the library's decoder hands out no
-attention weights."""
+"""Methods of the group `reduction` that it serves. The encoder has no class token, and the
+library's decoder hands out no attention weights."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Molmo2Checkpoint(ReducingSource):
         from tierexp.models.transformers_weights import load_network
 
         kind, dtype = Molmo2ForConditionalGeneration, torch_dtype(self.dtype, device)
-        network = load_network(kind, self.folder, device, dtype)
+        network = load_network(kind, self.folder, [device], dtype)
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model

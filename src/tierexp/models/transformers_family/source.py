@@ -23,6 +23,7 @@ from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
 from tierexp.models.knobs.source import DEFAULT_KNOBS
+from tierexp.models.placement import Devices, check_devices, devices_from
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import FamilyPreprocessing
@@ -70,7 +71,8 @@ class FamilyCheckpoint(ReducingSource):
             `Family` of one's own; None for the family of the folder's `config.json`.
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
-        dtype: Of the weights and activations.
+        dtype: Dtype of the weights and activations.
+        devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         reduction: Which vision tokens the decoder reads; the group `reduction`.
 
     Raises:
@@ -83,6 +85,7 @@ class FamilyCheckpoint(ReducingSource):
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    devices: Devices = 1
     reduction: Reduction = NO_REDUCTION
     _of: Family = field(init=False, repr=False, compare=False)
 
@@ -93,6 +96,10 @@ class FamilyCheckpoint(ReducingSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
+        check_devices(self.devices)
+        if self.devices != 1 and find_spec("accelerate") is None:
+            allowed = "1, or with: pip install 'tierexp[families]'"
+            raise ConfigError("model.devices", self.devices, allowed)
         self.check_reduction(self.library.reductions, self.name)
 
     def _found_family(self) -> Family:
@@ -167,7 +174,7 @@ class FamilyCheckpoint(ReducingSource):
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
-        return type(self), files, self.dtype, self.preset
+        return type(self), files, self.dtype, self.devices, self.preset
 
     def inputs(self) -> FamilyInputBuilder:
         """What makes inputs of samples."""
@@ -181,10 +188,11 @@ class FamilyCheckpoint(ReducingSource):
         return FamilyTokenizer(tokenizer, self._end_ids(tokenizer))
 
     def load(self, device: torch.device) -> FamilyModel:
-        """Read the weights, by `transformers`, and move them to `device`.
+        """Read the weights, by `transformers`, onto `device` and those that `devices` adds to it.
 
         Raises:
             CheckpointError: Files are missing, or their tensors are not exactly the model's.
+            ConfigError: There are not so many devices.
         """
         import transformers
 
@@ -194,10 +202,10 @@ class FamilyCheckpoint(ReducingSource):
         weight_files(self.folder)
         dtype = torch_dtype(self.dtype, device)
         kind = getattr(transformers, self.library.network)
-        network = load_network(kind, self.folder, device, dtype)
+        network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
         end_ids = self._end_ids(self._processor().tokenizer)
-        model = FamilyModel(network, image_token, end_ids, self.library.vision_flops)
+        model = FamilyModel(network, image_token, end_ids, self.library)
         self.apply_knobs(model)
         return model
 
