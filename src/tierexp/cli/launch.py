@@ -53,7 +53,7 @@ def launch(
     Args:
         task: Called with the composed configuration and the run's output folder. What it returns
             is what a Hydra sweeper optimises.
-        config_name: Of a primary configuration in `conf/`.
+        config_name: Name of a primary configuration in `conf/`.
         finish: Called with the output folders of the runs once all are done.
         check: Called with the configuration and the folder of each run of a sweep before the first
             one begins.
@@ -135,7 +135,7 @@ def _resuming(written: Sequence[str], folder: Path) -> str:
 
     Args:
         written: Its arguments.
-        folder: Of its run or multirun.
+        folder: Folder of its run or multirun.
     """
     kept = [word for word in written if word.partition("=")[0] not in _OF_FOLDER]
     script = Path(sys.argv[0])

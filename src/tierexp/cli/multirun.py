@@ -41,7 +41,7 @@ class Outcome:
     """How a run ended.
 
     Args:
-        folder: Of the run, absolute.
+        folder: Folder of the run, absolute.
         code: The exit code that it would have had alone.
         message: Why that is not 0, one line; empty where it is.
     """

@@ -90,7 +90,7 @@ class TierDataModule(LightningDataModule):
         equal crop count, each at most one batch size.
 
         Args:
-            indices: Of samples of the plan.
+            indices: Indices of samples of the plan.
             point: Number of the point.
         """
         items = [self._preparer.at(index, point) for index in indices]

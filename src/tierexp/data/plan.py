@@ -39,7 +39,7 @@ class EvaluationPlan:
         unreadable: Why the header of an image cannot be read, by index in the data set.
         points: Number of the policy's operating point, by index in the data set.
         rules: For tilings, by number of the operating point.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
     """
@@ -72,7 +72,7 @@ def divide(weights: Sequence[int], shares: int) -> list[list[int]]:
     one that has none.
 
     Args:
-        weights: Of the batches, none negative.
+        weights: Weights of the batches, none negative.
         shares: How many, at least 1.
 
     Returns:

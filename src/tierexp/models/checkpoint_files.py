@@ -68,7 +68,7 @@ def content_digest(files: Sequence[Path]) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(file: Path, changed: int) -> str:
-    """Of a file as it was when it was last changed."""
+    """Digest of a file as it was when it was last changed."""
     del changed
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

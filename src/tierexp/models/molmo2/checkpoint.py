@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tierexp.models.protocol import InputBuilder, PublishedProcessor
 
 METHODS: tuple[Method, ...] = ("none", "random", "stride", "pool", "diverse")
-"""Of the group `reduction`. The encoder has no class token, and the library's decoder hands out no
-attention weights."""
+"""Methods of the group `reduction` that it serves. The encoder has no class token, and the
+library's decoder hands out no attention weights."""
 
 
 @dataclass(frozen=True)

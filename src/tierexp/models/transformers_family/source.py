@@ -71,7 +71,7 @@ class FamilyCheckpoint(ReducingSource):
             `Family` of one's own; None for the family of the folder's `config.json`.
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
-        dtype: Of the weights and activations.
+        dtype: Dtype of the weights and activations.
         devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         reduction: Which vision tokens the decoder reads; the group `reduction`.
 
@@ -205,7 +205,7 @@ class FamilyCheckpoint(ReducingSource):
         network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
         end_ids = self._end_ids(self._processor().tokenizer)
-        model = FamilyModel(network, image_token, end_ids, self.library.vision_flops)
+        model = FamilyModel(network, image_token, end_ids, self.library)
         self.apply_knobs(model)
         return model
 
