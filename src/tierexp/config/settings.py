@@ -12,7 +12,8 @@ from typing import Any
 from tierexp.errors import ConfigError
 
 _BESIDE = (
-    "output_dir", "resume", "overwrite", "run_name", "logger", "validate", "data.num_workers",
+    "output_dir", "resume", "overwrite", "run_name", "logger", "results", "validate",
+    "data.num_workers",
     # How many processes; the kind of device is told beside the settings.
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip

@@ -22,6 +22,7 @@ from pydantic_core import from_json
 from tierexp.errors import DataError
 from tierexp.errors.machine import writing
 from tierexp.results.codec import decode, decode_many, encode, json_line
+from tierexp.results.columns import stored_samples
 from tierexp.results.metrics import BUILT_IN, declared
 from tierexp.results.schema import SCHEMA_VERSION, EvaluationResults, SampleResult
 
@@ -92,7 +93,7 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def load_results(path: Path | str) -> EvaluationResults:
-    """Read what `write_results` wrote.
+    """Read what `write_results` wrote; its samples from the columns beside it where they are there.
 
     Args:
         path: Path of the file.
@@ -100,7 +101,13 @@ def load_results(path: Path | str) -> EvaluationResults:
     Raises:
         DataError: It is missing, not JSON, of another schema version, or lacks a field.
     """
-    return read_results(EvaluationResults, SCHEMA_VERSION, path)
+    try:
+        samples = stored_samples(Path(path))
+    except OSError:
+        samples = None
+    if samples is None:
+        return read_results(EvaluationResults, SCHEMA_VERSION, path)
+    return dataclasses.replace(load_head(path), per_sample_results=samples)
 
 
 def load_head(path: Path | str) -> EvaluationResults:
@@ -124,7 +131,8 @@ def load_head(path: Path | str) -> EvaluationResults:
         return decode(EvaluationResults, content)
     except (OSError, TypeError, ValueError):
         # Of another version, damaged, or not written by us: said by whoever reads all of it.
-        return dataclasses.replace(load_results(path), per_sample_results=())
+        whole = read_results(EvaluationResults, SCHEMA_VERSION, path)
+        return dataclasses.replace(whole, per_sample_results=())
 
 
 def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:

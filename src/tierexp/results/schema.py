@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -275,7 +275,7 @@ class EvaluationResults(ReadColumns):
     latency: LatencyResults | None
     validation: tuple[Check, ...]
     failures: tuple[Failure, ...]
-    per_sample_results: tuple[SampleResult, ...]
+    per_sample_results: Sequence[SampleResult]
     provenance: Provenance
     metrics: tuple[Metric, ...]
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
