@@ -16,12 +16,12 @@ from tierexp.results.files import load_results
 from tierexp.results.policy_record import PolicyRecord
 
 UNIT = "llm_vision_tokens"
-QUIET = ("data.max_samples=70", "data.num_workers=0", "logger=none", "trainer=cpu")
+QUIET = ("data.max_samples=35", "data.num_workers=0", "logger=none", "trainer=cpu")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A static sweep over ten pictures and the policies that fit it."""
+    """A static sweep over five pictures and the policies that fit it."""
     folder = tmp_path_factory.mktemp("live")
     swept = run_eval("-m", "tier=fixed_288,medium", *QUIET, f"output_dir={folder / 'sweep'}")
     assert swept.code == 0, swept.err
