@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.commands import run_optimize_tiers
+from tierexp.cli.commands import run_optimize_tiers
 
 if __name__ == "__main__":
     run_optimize_tiers()

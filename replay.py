@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.commands import run_replay
+from tierexp.cli.commands import run_replay
 
 if __name__ == "__main__":
     run_replay()

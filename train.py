@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.commands import run_train
+from tierexp.cli.commands import run_train
 
 if __name__ == "__main__":
     run_train()

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from tierexp.data.plan import plan_evaluation
 from tierexp.data.prepare import PreparedRow, SamplePreparer
 from tierexp.data.sample import Sample
+from tierexp.data.scores.exact_match import exact_match
 from tierexp.data.tierqa import TierQA
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.results.intervals import wilson_interval
-from tierexp.scores.exact_match import exact_match
 from tierexp.tiers.files import load_tier
 
 QUESTIONS, BATCH = 2450, 14

@@ -12,8 +12,8 @@ a medium tier's crops and the global view, normalised, (crops + 1, patches, 588)
 from the same bytes to as many patches: plain resizes of the decoder's pixels by torch (`resizes`),
 and LLaVA-NeXT's preprocessor as transformers publishes it for Pillow (`LLaVA-NeXT`), which cuts an
 image into a grid of crops of the same side and a view, without overlap.
-Reading: 100,000 lines about 20,000 images until every size is known, as a run asks for them, in
-processor time, which others on the machine change less.
+Reading: 100,000 lines about 20,000 images until every size is known, as a run asks for them.
+All in processor time, which others on the machine change less.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ from tierexp.imaging.decode import decode_image
 print("ready", flush=True)
 for line in sys.stdin:
     content = Path(line.strip()).read_bytes()
-    start = time.perf_counter()
+    start = time.process_time()
     decode_image(content)
-    print(time.perf_counter() - start, flush=True)
+    print(time.process_time() - start, flush=True)
 """
 READING = """
 import sys, time
@@ -189,9 +189,9 @@ def in_turn(clocks: Mapping[str, Callable[[], float]]) -> dict[str, NDArray[np.f
 
 def timed(function: Callable[[], object]) -> Callable[[], float]:
     def clock() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return clock
 

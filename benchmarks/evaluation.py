@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from moe import published_experts
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -35,10 +36,10 @@ from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
 from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
-from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import StageClock
 from tierexp.tiers.files import load_tier
 
@@ -119,19 +120,11 @@ class Straightforward:
         return self.linear(f"{projector}.w2", inner).view(len(crops), -1, self.config.decoder.width)
 
     def experts(self, name: str, tokens: Tensor) -> Tensor:
-        """Every expert picks its tokens, as in OLMoE's published code."""
-        probabilities = F.softmax(self.linear(f"{name}.gate", tokens), dim=1, dtype=torch.float32)
-        weights, chosen = probabilities.topk(self.top_k, dim=-1)
-        weights, total = weights.to(tokens.dtype), torch.zeros_like(tokens)
+        """The experts' answers, (T, C)."""
         stacked, down = (self.weights[f"{name}.experts.{w}_proj"] for w in ("gate_up", "down"))
-        mask = F.one_hot(chosen, len(down)).permute(2, 1, 0)
-        for expert in range(len(down)):
-            place, rows = torch.where(mask[expert])
-            gate, up = stacked[expert].chunk(2)
-            inner = F.silu(F.linear(tokens[rows], gate)) * F.linear(tokens[rows], up)
-            answer = F.linear(inner, down[expert])
-            total.index_add_(0, rows, answer * weights[rows, place, None])
-        return total
+        return published_experts(
+            tokens, self.linear(f"{name}.gate", tokens), stacked, down, self.top_k
+        )
 
     def read(self, x: Tensor, cache: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Embedded tokens, (T, C), to the logits after the last; the cache grows."""

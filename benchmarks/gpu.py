@@ -26,9 +26,9 @@ from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.experts import Experts
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
-from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import Stage, StageClock
 
 SECONDS = 480

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tierexp.data.size_columns import measure
 from tierexp.data.sizes import read_sizes
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
@@ -47,7 +46,7 @@ def main() -> None:
         for mode in ("fill", "letterbox"):
             for tier_name in TIERS:
                 how = Preprocessing(load_tier(tier_name), resize=Resize(mode))
-                best = seconds(lambda: measure(sizes, how))
+                best = seconds(lambda: how.measure(sizes.heights, sizes.widths))
                 print(f"{f'statistics, {tier_name}, {mode}':32} {best:6.2f} s")
         for tier_name in TIERS:
             command = [

@@ -40,20 +40,37 @@ def layer(config: DecoderConfig) -> MixtureOfExperts:
     return made.eval()
 
 
-def loop_over_experts(moe: MixtureOfExperts, x: Tensor, top_k: int) -> Tensor:
-    tokens = x.flatten(0, 1)
-    probabilities = F.softmax(moe.gate(tokens), dim=1, dtype=torch.float32)
+def published_experts(
+    tokens: Tensor, scores: Tensor, gate_up: Tensor, down: Tensor, top_k: int
+) -> Tensor:
+    """Every expert picks its tokens, as in OLMoE's published code.
+
+    Args:
+        tokens: (T, C).
+        scores: (T, experts) of the router, before the softmax.
+        gate_up: (experts, 2 x inner width, C).
+        down: (experts, C, inner width).
+        top_k: Experts a token.
+    """
+    probabilities = F.softmax(scores, dim=1, dtype=torch.float32)
     weights, chosen = probabilities.topk(top_k, dim=-1)
-    total = torch.zeros_like(tokens)
-    mask = F.one_hot(chosen, moe.num_experts).permute(2, 1, 0)
-    for expert in range(moe.num_experts):
+    weights, total = weights.to(tokens.dtype), torch.zeros_like(tokens)
+    mask = F.one_hot(chosen, len(down)).permute(2, 1, 0)
+    for expert in range(len(down)):
         place, rows = torch.where(mask[expert])
         mine = tokens[rows]
-        gate, up = moe.experts.gate_up_proj[expert].chunk(2)
+        gate, up = gate_up[expert].chunk(2)
         inner = F.silu(F.linear(mine, gate)) * F.linear(mine, up)
-        answer = F.linear(inner, moe.experts.down_proj[expert])
-        total.index_add_(0, rows, answer * weights[rows, place, None])
-    return total.view_as(x)
+        total.index_add_(0, rows, F.linear(inner, down[expert]) * weights[rows, place, None])
+    return total
+
+
+def loop_over_experts(moe: MixtureOfExperts, x: Tensor, top_k: int) -> Tensor:
+    tokens, experts = x.flatten(0, 1), moe.experts
+    made = published_experts(
+        tokens, moe.gate(tokens), experts.gate_up_proj, experts.down_proj, top_k
+    )
+    return made.view_as(x)
 
 
 def tighter_loop(moe: MixtureOfExperts, x: Tensor, top_k: int) -> Tensor:

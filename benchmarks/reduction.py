@@ -35,11 +35,11 @@ from tierexp.models.molmo import engine as engine_module
 from tierexp.models.molmo import pruned_prefill, vision_backbone
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.engine import MolmoEngine
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER
 from tierexp.models.molmo.released import RELEASED
 from tierexp.models.molmo.sizes import ConnectorConfig, VisionConfig
 from tierexp.models.molmo.vision_backbone import Encoded
-from tierexp.models.protocol import ModelInputs
 from tierexp.tiers.files import load_tier
 
 REPEATS = 15

@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from tierexp.api.composition import composed
-from tierexp.cli.arguments import own_config_dir, prepare
+from tierexp.config.arguments import own_config_dir, prepare
 from tierexp.data.tierqa import TierQA
 
 ROOT = Path(__file__).parents[1]

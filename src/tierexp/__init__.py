@@ -5,49 +5,20 @@ Importing it imports no torch: what needs torch is imported when it is first use
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from tierexp.tiers.files import load_tier
-from tierexp.tiers.geometry import CropGeometry
-from tierexp.tiers.native import select_tiling
-from tierexp.tiers.selection import Selection, select_crops
-from tierexp.tiers.threshold import Threshold
-from tierexp.tiers.tier import Tier
+from tierexp.api.later import __getattr__ as __getattr__
+from tierexp.api.version import __version__ as __version__
+from tierexp.tiers.files import load_tier as load_tier
+from tierexp.tiers.geometry import CropGeometry as CropGeometry
+from tierexp.tiers.native import select_tiling as select_tiling
+from tierexp.tiers.selection import Selection as Selection
+from tierexp.tiers.selection import select_crops as select_crops
+from tierexp.tiers.threshold import Threshold as Threshold
+from tierexp.tiers.tier import Tier as Tier
 
 if TYPE_CHECKING:
-    from tierexp.api.evaluation import evaluate
-    from tierexp.api.model import Answer, load_model
-    from tierexp.api.preprocessor import Preprocessor
-
-__version__ = "0.2.0"
-
-__all__ = [
-    "Answer",
-    "CropGeometry",
-    "Preprocessor",
-    "Selection",
-    "Threshold",
-    "Tier",
-    "__version__",
-    "evaluate",
-    "load_model",
-    "load_tier",
-    "select_crops",
-    "select_tiling",
-]
-
-_LATER = {
-    "Answer": "tierexp.api.model",
-    "Preprocessor": "tierexp.api.preprocessor",
-    "evaluate": "tierexp.api.evaluation",
-    "load_model": "tierexp.api.model",
-}
-"""Where the names are that wait for their first use."""
-
-
-def __getattr__(name: str) -> object:
-    """A name that is imported when it is first used."""
-    if name not in _LATER:
-        raise AttributeError(f"module 'tierexp' has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+    from tierexp.api.evaluation import evaluate as evaluate
+    from tierexp.api.model import Answer as Answer
+    from tierexp.api.model import load_model as load_model
+    from tierexp.api.preprocessor import Preprocessor as Preprocessor

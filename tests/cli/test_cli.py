@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 
 from tests.support.command_line import TESTS, assert_refused, run_eval, run_on_fakes
 from tests.support.fakes import DEFECT
-from tierexp.cli.arguments import expand_home, spell_out_token_targets
 from tierexp.cli.launch import launch
+from tierexp.config.arguments import expand_home, spell_out_token_targets
 from tierexp.errors import ConfigError
 
 ROOT = TESTS.parent

@@ -13,8 +13,8 @@ from tests.support.command_line import FAKES, Outcome, run_eval, run_on_fakes
 from tests.support.wandb_records import records
 from tierexp.config.credentials import refuse_credentials, without_credentials
 from tierexp.config.location import config_dir
+from tierexp.config.refusal import error_line
 from tierexp.errors import ConfigError
-from tierexp.refusal import error_line
 
 SAMPLES = [[[480, 640], "which?", ["this"], "read"]]
 TABLE = {"which?": "this"}

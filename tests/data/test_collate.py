@@ -16,9 +16,9 @@ from tierexp.data.tierqa import TierQA
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
-from tierexp.models.crop_inputs import CropRow, collate_crops
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.crop_inputs import CropRow, collate_crops
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from tierexp.data.folder import FolderDataset
 from tierexp.data.sample import QuestionDataset
+from tierexp.data.scores.registry import SCORES
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
-from tierexp.scores.registry import SCORES
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 from tests.support.command_line import TESTS, run_eval
 from tests.support.hub_tables import COLUMNS, picture, rows, table
 from tierexp.data.hub import HubDataset
+from tierexp.data.scores.mme import MmeTotals
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
 from tierexp.results.files import load_results
-from tierexp.scores.mme import MmeTotals
 
 # By `printf 0:0 | sha256sum` to 0:4, and 1:0 to 1:4: the two smallest of each.
 SUBSET_0, SUBSET_1 = ["q3", "q4"], ["q2", "q4"]

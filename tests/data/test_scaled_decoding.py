@@ -20,7 +20,7 @@ from tierexp.imaging.decode import decode_image
 from tierexp.imaging.preprocess import needed_size, preprocess
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
-from tierexp.models.crop_inputs import CropInputs
+from tierexp.models.molmo.crop_inputs import CropInputs
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import Tier
 

@@ -26,8 +26,8 @@ from tests.support.command_line import (
 )
 from tests.support.fakes import TableModel
 from tierexp.errors import MachineError
+from tierexp.errors.machine import LogFile
 from tierexp.evaluation.journal import FILE_NAME, Journal
-from tierexp.machine import LogFile
 from tierexp.report import compare_command
 from tierexp.results.files import write_text
 

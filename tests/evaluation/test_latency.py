@@ -20,7 +20,7 @@ from tierexp.evaluation import latency_meter
 from tierexp.evaluation.latency_meter import LatencyMeter, StageTimes
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.stages import UNTIMED, Stage, StageClock, StageFlops
 from tierexp.results.files import load_results
 from tierexp.results.latency import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,9 @@ from PIL import Image
 
 from tests.support.command_line import FAKES, TESTS, assert_refused, run_eval
 from tierexp import CropGeometry, Threshold, load_tier, select_crops
-from tierexp.data.size_columns import measure
-from tierexp.data.sizes import ImageSizes
 from tierexp.errors import DataError
 from tierexp.imaging.crops import count_actual_tokens
+from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize, place
@@ -44,9 +44,9 @@ SHARED = (
 """Every figure of a run with a model that does not depend on what the model answers."""
 
 
-def sizes_of(*pairs: tuple[int, int]) -> ImageSizes:
+def measured(pairs: Sequence[tuple[int, int]], how: Preprocessing) -> ManyImages:
     heights, widths = np.array(pairs, np.int64).reshape(-1, 2).T
-    return ImageSizes("some", heights, widths, {})
+    return how.measure(heights, widths).images
 
 
 def size_file(folder: Path, *pairs: tuple[int, int]) -> Path:
@@ -131,7 +131,7 @@ def test_every_column_is_that_of_one_image_after_the_other(tier_name: str, resiz
     pairs = [LANDSCAPE, PORTRAIT, SQUARE, (112, 112), (113, 113), (1, 5000), *map(tuple, sides)]
     tier, threshold = load_tier(tier_name), Threshold()
     for geometry in (CropGeometry(), CropGeometry(overlap_margins=(3, 2), pooling=(2, 3))):
-        images = measure(sizes_of(*pairs), Preprocessing(tier, threshold, resize, geometry))
+        images = measured(pairs, Preprocessing(tier, threshold, resize, geometry))
         columns = columns_of_images(BUILT_IN, images)
         for row, size in enumerate(pairs):
             selection = select_crops(tier, *size, geometry, threshold)
@@ -158,9 +158,7 @@ def test_every_column_is_that_of_one_image_after_the_other(tier_name: str, resiz
 def test_tokens_are_those_of_real_preprocessing() -> None:
     pairs = [LANDSCAPE, (90, 610), (333, 41)]
     resize, geometry = Resize("letterbox"), CropGeometry()
-    columns = measure(
-        sizes_of(*pairs), Preprocessing(load_tier("low"), Threshold(), resize, geometry)
-    )
+    columns = measured(pairs, Preprocessing(load_tier("low"), Threshold(), resize, geometry))
     for row, size in enumerate(pairs):
         tiling = select_crops(load_tier("low"), *size).tiling
         image = preprocess(np.zeros((*size, 3), np.uint8), tiling, resize, geometry)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import Outcome, assert_refused, run_eval, run_on_fakes
+from tierexp.errors import ConfigError
 from tierexp.report.command import main as report
 from tierexp.report.compare_command import main as compare
 from tierexp.report.frames import load_model_free_runs, load_runs, runs_frame, samples_frame
-from tierexp.results.metrics import BUILT_IN, RESERVED
-from tierexp.results.schema import SampleResult
+from tierexp.results.metrics import BUILT_IN, ImageMetric
+from tierexp.results.own_metrics import combined
 
 HERE = Path(__file__).parent
 SAMPLES = [
@@ -144,4 +144,7 @@ def test_a_wrong_metric_is_one_line(tmp_path: Path, entry: str, words: str) -> N
 
 
 def test_no_metric_can_take_the_name_of_a_field() -> None:
-    assert {field.name for field in fields(SampleResult)} <= RESERVED
+    for name in ("tier_range", "point", "run", "utilization"):
+        mine = ImageMetric(name=name, unit="u", description="d", measure=lambda image: image.height)
+        with pytest.raises(ConfigError, match="a name that no column has yet"):
+            combined([mine])

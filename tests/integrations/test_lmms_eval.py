@@ -36,7 +36,7 @@ from tierexp.integrations.lmms_eval.arguments import (
     split_arguments,
 )
 from tierexp.integrations.lmms_eval.questions import LmmsEvalQuestions, read_request
-from tierexp.integrations.lmms_eval.results import claimed, task_figures
+from tierexp.integrations.lmms_eval.results import claimed, task_metrics
 from tierexp.models.confidence import AnswerFacts
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
@@ -250,7 +250,7 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     )
     assert [answer.text for answer in answered] == ["ze", "one", "two", "thr"]
     assert [answer.prepared.image_size for answer in answered] == sizes
-    (figures,) = task_figures([answered[0], answered[2]]).values()
+    (figures,) = task_metrics([answered[0], answered[2]]).values()
     # 640 x 480 at the medium tier: 2 x 3 crops, 3/2 against 528/368.
     assert figures.selected_crops_distribution == {6: 2}
     assert figures.aggregates["selected_vision_tokens_mean"] == 7 * 144
@@ -258,7 +258,7 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
 
 
-def test_answers_and_figures_are_those_of_an_evaluation(tmp_path: Path) -> None:
+def test_answers_and_metrics_are_those_of_an_evaluation(tmp_path: Path) -> None:
     """Seven questions about a picture, put as lmms-eval puts them and by eval.py from a file."""
     benchmark = TierQA(split="test", max_samples=PER_PICTURE)
     picture = Image.fromarray(np.asarray(benchmark.image(0)))
@@ -288,11 +288,11 @@ def test_answers_and_figures_are_those_of_an_evaluation(tmp_path: Path) -> None:
     )
     predictions = [sample.prediction for sample in ours.per_sample_results]
     assert [answer.text for answer in answered] == predictions
-    (figures,) = task_figures(answered).values()
-    assert figures.num_samples == ours.num_samples == PER_PICTURE
-    assert figures.selected_crops_distribution == ours.selected_crops_distribution
-    for name, figure in figures.aggregates.items():
-        assert figure == pytest.approx(ours.aggregates[name]), name
+    (metrics,) = task_metrics(answered).values()
+    assert metrics.num_samples == ours.num_samples == PER_PICTURE
+    assert metrics.selected_crops_distribution == ours.selected_crops_distribution
+    for name, value in metrics.aggregates.items():
+        assert value == pytest.approx(ours.aggregates[name]), name
 
 
 def test_a_family_answers_as_it_does_from_python(tmp_path: Path) -> None:
@@ -352,9 +352,12 @@ def test_figures_of_an_earlier_run_stay_unless_they_may_go(tmp_path: Path) -> No
         raise AssertionError("the folder was handed out")
     assert file.read_text() == "{}"
     with claimed(tmp_path, overwrite=True):
-        theirs = "import sys; from pathlib import Path; from tierexp.refusal import refusing\n" + (
-            "from tierexp.integrations.lmms_eval.results import claimed\n"
-            "with refusing(), claimed(Path(sys.argv[1]), overwrite=True): print('in')"
+        theirs = (
+            "import sys; from pathlib import Path; from tierexp.config.refusal import refusing\n"
+            + (
+                "from tierexp.integrations.lmms_eval.results import claimed\n"
+                "with refusing(), claimed(Path(sys.argv[1]), overwrite=True): print('in')"
+            )
         )
         second = subprocess.run(
             [sys.executable, "-c", theirs, str(tmp_path)],

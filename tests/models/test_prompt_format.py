@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.prompt_format import molmo_prompt
+from tierexp.models.molmo.tokenizer import PromptTokenizer
+from tierexp.models.molmo.tokenizer_training import train_tokenizer
 from tierexp.models.molmo2.prompt_format import molmo2_prompt
 from tierexp.models.prompt_format import QuestionParts, plain_prompt
-from tierexp.models.text import PromptTokenizer
-from tierexp.models.tokenizer_training import train_tokenizer
 
 OPEN = QuestionParts("Which? ", style="vqa2")
 LETTERED = QuestionParts("Which?", ("cat", "", "a dog"), style="a_okvqa_mc")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.command_line import Outcome, assert_refused, run_command
 from tests.support.policy_sweeps import write_sweep
-from tierexp.cli.arguments import name_positional
+from tierexp.config.arguments import name_positional
 from tierexp.policies import live
 from tierexp.policies.commands import fit, replay_policy
 from tierexp.policies.policy_file import read_policy, write_policy

@@ -9,13 +9,14 @@ import pytest
 
 from tests.support.command_line import Outcome, assert_refused, run_command, run_eval
 from tierexp.policies.commands import fit
+from tierexp.policies.costs import answer_cost
 from tierexp.policies.policy_file import policy_of, read_policy
 from tierexp.policies.replay import frontier, replay
 from tierexp.policies.sweep import read_sweep
 from tierexp.results.files import load_results
 from tierexp.results.policy_record import PolicyRecord
 
-UNIT = "llm_vision_tokens"
+UNIT, SELECTED = "llm_vision_tokens", "selected_vision_tokens"
 QUIET = ("data.max_samples=49", "data.num_workers=0", "logger=none", "trainer=cpu")
 
 
@@ -64,6 +65,8 @@ def test_a_run_and_its_replay_agree_sample_by_sample(folder: Path, policy: str) 
         paid = sum(one.llm_vision_tokens for one in sample.earlier_passes)
         spent = decision.cost(sweep, UNIT)[row]
         assert paid + sample.number("llm_vision_tokens") == spent
+        # The global view is encoded once, however many passes follow.
+        assert answer_cost(sample, SELECTED) == decision.cost(sweep, SELECTED)[row]
     assert_recorded(load_results(file).policies, frontier(decided, [budget])[0])
     assert f"{budget:.4g}" in outcome.out
 

@@ -8,11 +8,13 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy import ndimage
 
 from tests.support.policy_sweeps import sweep
 from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError
-from tierexp.policies.detail import SIDE, named_colors, regions, thumbnail_side
+from tierexp.policies.detail import HUES, SIDE, named_colors, regions, thumbnail_side
 from tierexp.policies.features import (
     ABSENT,
     Group,
@@ -53,6 +55,29 @@ def test_regions_are_found_where_they_are_drawn() -> None:
     for region, box in ((red, (100, 200, 150, 500)), (blue, (400, 400, 460, 460))):
         assert (region.top, region.left, region.bottom, region.right) == pytest.approx(box, abs=5)
     assert not any(found[word] for word in found if word not in ("red", "blue"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_regions_are_those_of_a_labelling_of_every_colour(seed: int) -> None:
+    """Noise of colours and greys, so that patches touch at corners, wind, enclose and border."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (24, 31, 3)) * rng.integers(0, 2, (24, 31, 1))
+    image = np.kron(coarse, np.ones((3, 2, 1))).astype(np.uint8)
+    image[rng.random(image.shape[:2]) < 0.1] = rng.integers(0, 256, 3)
+    hsv = np.asarray(Image.fromarray(image).convert("HSV")).astype(int)
+    vivid, hue = (hsv[..., 1] >= 70) & (hsv[..., 2] >= 70), hsv[..., 0] * 360 // 255
+    found = regions(image, (144, 62))  # twice as high
+    for word, ranges in HUES.items():
+        mask = vivid & np.any([(hue >= first) & (hue < end) for first, end in ranges], axis=0)
+        labels, _ = ndimage.label(mask, structure=np.ones((3, 3)))
+        boxes = [(2 * r.start, c.start, 2 * r.stop, c.stop) for r, c in ndimage.find_objects(labels)
+                 if r.stop - r.start >= 4 and c.stop - c.start >= 4]  # fmt: skip
+        assert [(r.top, r.left, r.bottom, r.right) for r in found[word]] == boxes
+    assert sum(map(len, found.values())) > 20
+
+
+def test_a_grey_image_has_no_regions() -> None:
+    assert not any(regions(picture(20, 30), (20, 30)).values())
 
 
 def test_a_small_image_is_looked_at_as_it_is() -> None:

@@ -22,7 +22,14 @@ from tierexp.policies.chance import Boosting
 from tierexp.policies.features import GROUPS
 from tierexp.policies.fitting import fit_policy
 from tierexp.policies.images import scaled_down
-from tierexp.policies.policy_file import Target, policy_of, read_policy, target_of, write_policy
+from tierexp.policies.policy_file import (
+    Target,
+    matched,
+    policy_of,
+    read_policy,
+    target_of,
+    write_policy,
+)
 from tierexp.policies.replay import replay
 from tierexp.policies.sweep import Sweep
 from tierexp.tiers.files import load_tier
@@ -238,6 +245,16 @@ def test_a_run_is_told_where_it_differs_from_the_fitting(files: Path, unseen: Sw
     assert [len(forced.differs(target)) for target in (model, data)] == [1, 1]
     weights = replace(same, inputs={name: {"weights": "other"} for name in same.points})
     assert "weights of another digest" in policy.differs(weights)[0]
+    checkpoint = {name: {"weights": "w", "checkpoint": "one"} for name in same.points}
+    at_one = replace(policy.file, fitted_on=replace(policy.file.fitted_on, inputs=checkpoint))
+    elsewhere = {name: {"weights": "moved", "checkpoint": "one"} for name in same.points}
+    assert matched(at_one, "router", replace(same, inputs=elsewhere), "policy.file", False) == ()
+    other = replace(same, inputs={name: {"checkpoint": "two"} for name in same.points})
+    with pytest.raises(ConfigError, match="other weights of the model tiny; policy"):
+        matched(at_one, "router", other, "policy.file", False)
+    assert matched(at_one, "router", other, "policy.file", True) == (
+        "fitted for other weights of the model tiny",
+    )
     seen = replace(same, inputs=sweep(images=25).inputs)
     assert "these very questions" in policy.differs(seen)[0]
     by_hand = live.cascade(points=["low", "high"], thresholds=[-0.03], preprocessing=PREPROCESSING)

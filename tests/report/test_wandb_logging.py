@@ -19,7 +19,7 @@ from tests.support.wandb_records import records
 from tierexp import CropGeometry
 from tierexp.config.names import sweep_group
 from tierexp.errors import ConfigError
-from tierexp.evaluation import running_figures
+from tierexp.evaluation import running_metrics
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report.command import main as report
 from tierexp.report.tiling_figure import draw_tiling
@@ -235,7 +235,7 @@ def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None
 def test_a_run_that_goes_on_says_how_it_is_doing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running_figures, "SECONDS", 0.0)
+    monkeypatch.setattr(running_metrics, "SECONDS", 0.0)
     outcome = run_on_fakes(
         tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "data.batch_size=1"
     )

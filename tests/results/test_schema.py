@@ -12,6 +12,7 @@ import pytest
 from tests.support.results import FACTS, KNOBS, LANDSCAPE, PROVENANCE, SQUARE, results_of
 from tierexp.errors import DataError, MachineError
 from tierexp.results.aggregate import aggregate
+from tierexp.results.codec import encode, json_line
 from tierexp.results.files import load_results, write_results
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.schema import SCHEMA_VERSION, Failure
@@ -162,7 +163,7 @@ def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:
         (lambda _: "[]", "schema version None"),
         (lambda text: text.replace('"schema_version": 5', '"schema_version": 99'), "version 99"),
         (lambda text: text.replace('"num_failed"', '"failed"'), "num_failed"),
-        (lambda text: text.replace('"selected_tiling": [', '"selected_tiling": [1,'), "fields"),
+        (lambda text: text.replace('"selected_tiling":[', '"selected_tiling":[1,'), "fields"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, change: object, words: str) -> None:
@@ -198,3 +199,12 @@ def test_the_official_score_of_mme_is_that_of_its_pairs(tmp_path: Path) -> None:
     write_results(results, tmp_path / "r.json")
     assert load_results(tmp_path / "r.json") == results
     assert results_of(LANDSCAPE).mme is None
+
+
+def test_a_line_says_what_the_record_holds_and_only_finite_numbers() -> None:
+    sample = dataclasses.replace(LANDSCAPE, prediction="NaN, -Infinity and né")
+    line = json_line(sample)
+    assert b"\n" not in line
+    assert json.loads(line) == encode(sample)
+    with pytest.raises(ValueError, match="JSON"):
+        json_line(dataclasses.replace(LANDSCAPE, accuracy=float("nan")))

@@ -12,9 +12,10 @@ from tests.support.results import FACTS, LANDSCAPE, PROVENANCE, with_metrics
 from tierexp.results.aggregate import aggregate
 from tierexp.results.check import Check
 from tierexp.results.intervals import (
+    Quantile,
     combined_interval,
+    intervals,
     mean_interval,
-    quantile_interval,
 )
 from tierexp.results.schema import EvaluationResults, SampleResult, TierRange
 from tierexp.results.targets.run_checks import check_run
@@ -64,7 +65,7 @@ def test_interval_of_a_quantile_is_that_of_a_plain_bootstrap(quantile: float) ->
     images = [f"image-{number}" for number in rng.integers(60, size=300)]
     values = rng.gamma(2.0, 1.0, 300)
     expected = plain_bootstrap(values, images, lambda drawn: np.quantile(drawn, quantile))
-    found = quantile_interval(values, images, quantile)
+    found = intervals([Quantile(values, quantile)], images)[0]
     assert found == pytest.approx(expected, rel=0.12)
 
 
@@ -79,7 +80,7 @@ def test_a_paired_interval_knows_of_the_pairs() -> None:
 
 def test_one_value_has_an_interval_of_its_own() -> None:
     assert mean_interval(np.array([3.0]), ["a"]) == (3, 3)
-    assert quantile_interval(np.array([3.0]), ["a"], 0.95) == (3, 3)
+    assert intervals([Quantile(np.array([3.0]), 0.95)], ["a"])[0] == (3, 3)
 
 
 def samples(values: list[float], **changes: object) -> list[SampleResult]:

@@ -15,8 +15,8 @@ import torch
 from tests.support.command_line import run_on_fakes, timeless
 from tests.support.fakes import MEMORY, TableModel
 from tests.support.molmo_models import prompt, small_engine
-from tierexp.machine import lacks_memory, machine_trouble
-from tierexp.models.protocol import ModelInputs
+from tierexp.errors.machine import lacks_memory, machine_trouble
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore advice")
@@ -46,9 +46,7 @@ class Memory:
 def test_every_row_is_answered_once_and_in_order(
     rows: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "gc.collect", lambda: 0
-    )  # below: that memory is free; here nothing takes any
+    monkeypatch.setattr("gc.collect", lambda: 0)  # another test tells that memory is freed
     memory = Memory(most)
     parts = SplitOnOutOfMemory(memory)
     found = list(parts(batch(rows)))

@@ -22,9 +22,10 @@ from tierexp.errors import ConfigError, ImageDecodeError
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Resize
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
-from tierexp.models.crop_inputs import CropInputs
+from tierexp.models.molmo.crop_inputs import CropInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
-from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.models.protocol import VisionLanguageModel
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule

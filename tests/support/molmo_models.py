@@ -11,8 +11,8 @@ from torch import Tensor
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.sizes import ConnectorConfig, DecoderConfig, VisionConfig
-from tierexp.models.protocol import ModelInputs
 
 VISION = VisionConfig(
     crop_size=56,

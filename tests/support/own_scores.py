@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tierexp.scores.registry import Score
+from tierexp.data.scores.registry import Score
 
 
 def starts_alike(prediction: str, answers: Sequence[str]) -> float:

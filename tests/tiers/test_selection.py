@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support import brute_force
 from tests.support.brute_force import HIGH, LOW, MEDIUM, TIERS
-from tierexp import CropGeometry, Threshold, Tier, select_crops, select_tiling
+from tierexp import Threshold, Tier, select_crops, select_tiling
 from tierexp.tiers.native import NativeRule
 from tierexp.tiers.selection import select_crops_many
 from tierexp.tiers.tier import fixed_tier
@@ -217,11 +217,3 @@ def test_a_threshold_no_mismatch_reaches_is_no_limit() -> None:
     for width in (100, 640, 5000):
         far = select_crops(MEDIUM, 480, width, threshold=Threshold(1000.0, "log_ratio"))
         assert far == select_crops(MEDIUM, 480, width, threshold=unlimited)
-
-
-def test_tokens_of_many_images_are_those_of_each() -> None:
-    heights, widths = np.array([480, 512, 480, 2000, 40]), np.array([640, 512, 640, 300, 900])
-    many = select_crops_many(HIGH, heights, widths)
-    one_by_one = [CropGeometry().llm_vision_tokens(tuple(tiling)) for tiling in many.tilings]
-    assert len({*one_by_one}) > 2
-    assert many.llm_vision_tokens(CropGeometry()).tolist() == one_by_one

@@ -12,9 +12,9 @@ from tierexp import CropGeometry
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import Mention, Question, questions_for
 from tierexp.imaging.resize import Placement, place
-from tierexp.models.text import PromptTokenizer
-from tierexp.models.token_layout import DROPPED
-from tierexp.models.tokenizer_training import train_tokenizer
+from tierexp.models.molmo.token_layout import DROPPED
+from tierexp.models.molmo.tokenizer import PromptTokenizer
+from tierexp.models.molmo.tokenizer_training import train_tokenizer
 from tierexp.training.grounding import Grounding, TokenCanvas, beginning_of
 from tierexp.training.lookups import Lookup, divergence, lookups_of, stack_lookups
 from tierexp.training.taught_heads import TAUGHT_HEADS

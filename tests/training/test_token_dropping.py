@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tierexp import CropGeometry
-from tierexp.models.text import ImageTokenIds
-from tierexp.models.token_layout import layout_tokens
+from tierexp.models.molmo.token_layout import layout_tokens
+from tierexp.models.molmo.tokenizer import ImageTokenIds
 from tierexp.training.token_dropping import without
 
 IDS = ImageTokenIds(im_start=1000, im_end=1001, im_patch=1002, im_col=1003)

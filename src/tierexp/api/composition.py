@@ -18,10 +18,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tierexp.cli.arguments import prepare
-from tierexp.cli.overrides import describe_composition_error
+from tierexp.config.arguments import prepare
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
+from tierexp.config.overrides import describe_composition_error
 from tierexp.errors import ConfigError, TierexpError
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import read_object

@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from typing_extensions import override
 
 from tierexp.cli.sweep import Check, check_runs, tell_what_varies
-from tierexp.rank import is_rank_zero
-from tierexp.refusal import refusing
+from tierexp.config.rank import is_rank_zero
+from tierexp.config.refusal import refusing
 from tierexp.runtime.folder_lock import folder_lock
 
 begun_multiruns: list[Path] = []

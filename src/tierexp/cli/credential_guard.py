@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
 from tierexp.config.credentials import refuse_credentials
+from tierexp.config.refusal import refuse
 from tierexp.errors import ConfigError
-from tierexp.refusal import refuse
 
 
 class RefuseCredentials(Callback):

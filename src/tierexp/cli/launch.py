@@ -20,15 +20,15 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from tierexp.cli.arguments import own_config_dir, prepare
 from tierexp.cli.begin import command
 from tierexp.cli.help import help_text
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
 from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
-from tierexp.cli.overrides import describe_composition_error
 from tierexp.cli.sweep import Check
+from tierexp.config.arguments import own_config_dir, prepare
 from tierexp.config.location import config_dir
-from tierexp.refusal import path_trouble, refuse, refusing
+from tierexp.config.overrides import describe_composition_error
+from tierexp.config.refusal import path_trouble, refuse, refusing
 
 Finish = Callable[[Sequence[Path]], None]
 """What a command does when all its runs are done."""

@@ -25,8 +25,8 @@ from omegaconf import DictConfig
 import tierexp.config.names  # noqa: F401  registers its resolvers, elsewhere as well
 from tierexp.cli.begin import begun_multiruns
 from tierexp.cli.launchers import accept_plugin_defaults
-from tierexp.rank import NotRankZero
-from tierexp.refusal import ending_of, error_line, refusing
+from tierexp.config.rank import NotRankZero
+from tierexp.config.refusal import ending_of, error_line, refusing
 from tierexp.runtime.parent_watch import end_with
 
 Task = Callable[[DictConfig, Path], Any]

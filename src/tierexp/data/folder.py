@@ -22,9 +22,9 @@ from tierexp.config import checks
 from tierexp.data.image_paths import ImagePaths
 from tierexp.data.json_rows import read_rows
 from tierexp.data.sample import Sample
+from tierexp.data.scores.registry import find_question_score
 from tierexp.errors import ConfigError, DataError
 from tierexp.imaging.decode import DecodeMode, decode_image, read_image_size
-from tierexp.scores.registry import find_question_score
 
 EXPECTED = '{"id": "1", "image": "photo.jpg", "question": "What is it?", "answers": ["a cat"]}'
 

@@ -22,7 +22,7 @@ from tierexp.data.batch import EvaluationBatch
 from tierexp.data.collate import Collate
 from tierexp.data.prepare import SamplePreparer
 from tierexp.errors import MachineError
-from tierexp.machine import first_line
+from tierexp.errors.machine import first_line
 
 _log = logging.getLogger(__name__)
 

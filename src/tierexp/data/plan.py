@@ -12,8 +12,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
-from time import perf_counter
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -40,7 +40,6 @@ class EvaluationPlan:
         points: Number of the policy's operating point, by index in the data set.
         rules: For tilings, by number of the operating point.
         geometry: Of the crops.
-        choosing_seconds: What choosing the points took, all samples together.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
             of unreadable images are among themselves.
     """
@@ -51,7 +50,6 @@ class EvaluationPlan:
     points: Mapping[int, int]
     rules: tuple[CropRule, ...]
     geometry: CropGeometry
-    choosing_seconds: float
     batches: tuple[tuple[int, ...], ...]
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
@@ -156,9 +154,7 @@ def plan_evaluation(
     """
     sizes, unreadable = readable_sizes(dataset)
     policy = StaticPolicy(preprocessing.tier) if policy is None else policy
-    started = perf_counter()
     points = _chosen(dataset, sizes, policy)
-    seconds = perf_counter() - started
     rules = tuple(point.tier for point in policy.points)
     selections = _selections(sizes, points, rules, preprocessing)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -170,12 +166,17 @@ def plan_evaluation(
     for index in selections:
         first.setdefault(dataset.image_key(index), index)
 
+    hows = [replace(preprocessing, tier=rule) for rule in rules]
+
+    @cache
+    def tokens(point: int, selection: Selection, size: tuple[int, int]) -> int:
+        return hows[point].llm_vision_tokens(selection, size)
+
     def length(index: int) -> tuple[int, int, int]:
         image = dataset.image_key(index)
-        how = replace(preprocessing, tier=rules[points[index]])
-        tokens = how.llm_vision_tokens(selections[index], sizes[index])
+        read = tokens(points[index], selections[index], sizes[index])
         # Questions about one image stay together.
-        return tokens, longest[image].bit_length(), first[image]
+        return read, longest[image].bit_length(), first[image]
 
     alike = [sorted(groups[key], key=length) for key in sorted(groups)]
     batches = [
@@ -184,7 +185,7 @@ def plan_evaluation(
         for batch in _batches(indices, dataset, batch_size)
     ]
     return EvaluationPlan(
-        selections, sizes, unreadable, points, rules, preprocessing.geometry, seconds,
+        selections, sizes, unreadable, points, rules, preprocessing.geometry,
         tuple(batches),
     )  # fmt: skip
 
@@ -217,10 +218,12 @@ def _selections(
         members = [index for index, point in points.items() if point == number]
         if not members:
             continue
-        heights, widths = np.array([sizes[index] for index in members]).T
+        distinct = list(dict.fromkeys(sizes[index] for index in members))
+        heights, widths = np.array(distinct).T
         many = replace(preprocessing, tier=rule).select_many(heights, widths)
-        for row, index in enumerate(members):
-            selections[index] = many.of_image(row)
+        of_size = {size: many.of_image(row) for row, size in enumerate(distinct)}
+        for index in members:
+            selections[index] = of_size[sizes[index]]
     return {index: selections[index] for index in sizes}
 
 

@@ -15,6 +15,7 @@ from tierexp.data.sample import QuestionDataset, ScaledDecoding
 from tierexp.errors import ImageDecodeError
 from tierexp.imaging.measurements import ImageMeasurements, OneImage
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Size
 from tierexp.models.protocol import InputBuilder, PreparedImage, TakesSmallerImages
 from tierexp.tiers.geometry import Tiling
 from tierexp.tiers.rule import CropRule
@@ -32,6 +33,25 @@ class PreparedRow:
 
     inputs: Any
     prepared: PreparedSample
+
+
+@dataclass(frozen=True)
+class _TiledImage:
+    """An image at an operating point, and what is recorded of it; questions about it share it.
+
+    Args:
+        image: As the model's `InputBuilder` makes it.
+        size: (height, width) in pixels, as displayed.
+        selection: Its tiling.
+        target_resolution: (height, width) of the tiling's windows, in pixels.
+        measured: What the tiling does to it.
+    """
+
+    image: PreparedImage
+    size: Size
+    selection: Selection
+    target_resolution: Size
+    measured: OneImage
 
 
 class SamplePreparer:
@@ -55,7 +75,7 @@ class SamplePreparer:
         self._plan = plan
         self._preprocessing = preprocessing
         self._builder = builder
-        self._last: tuple[tuple[str, CropRule, Tiling], PreparedImage] | None = None
+        self._last: tuple[tuple[str, CropRule, Tiling], _TiledImage] | None = None
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -82,28 +102,32 @@ class SamplePreparer:
     def _prepared(
         self, index: int, point: int, how: Preprocessing, selection: Selection
     ) -> PreparedRow | FailedSample:
-        sample, size = self._dataset[index], self._plan.sizes[index]
+        sample = self._dataset[index]
         try:
-            image = self._preprocessed(index, how, selection.tiling)
+            tiled = self._tiled(index, how, selection)
         except ImageDecodeError as error:
             return FailedSample(index, sample, str(error))
         prepared = PreparedSample(
             index=index,
             point=point,
             sample=sample,
-            image_size=size,
-            selection=selection,
-            target_resolution=how.target_resolution(selection, size),
-            measured=_measured(how, size, selection, image),
+            image_size=tiled.size,
+            selection=tiled.selection,
+            target_resolution=tiled.target_resolution,
+            measured=tiled.measured,
         )
-        row = self._builder.row(image, selection.tiling, how.geometry, sample.question)
+        row = self._builder.row(tiled.image, selection.tiling, how.geometry, sample.question)
         return PreparedRow(row, prepared)
 
-    def _preprocessed(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
+    def _tiled(self, index: int, how: Preprocessing, selection: Selection) -> _TiledImage:
         """Questions about one image follow each other, so the last image is worth keeping."""
-        key = self._dataset.image_key(index), how.tier, tiling
+        key = self._dataset.image_key(index), how.tier, selection.tiling
         if self._last is None or self._last[0] != key:
-            self._last = key, self._image(index, how, tiling)
+            size, image = self._plan.sizes[index], self._image(index, how, selection.tiling)
+            self._last = key, _TiledImage(
+                image, size, selection, how.target_resolution(selection, size),
+                _measured(how, size, selection, image),
+            )  # fmt: skip
         return self._last[1]
 
     def _image(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.scores.registry import Score
+from tierexp.data.scores.registry import Score
 
 OnError = Literal["skip", "raise"]
 """What a sample that cannot be evaluated does: it is counted as failed, or it ends the run."""
@@ -50,7 +50,7 @@ class QuestionDataset(Protocol):
 
     @property
     def score(self) -> Score | str:
-        """The score that its answers are made for, or its name (`tierexp.scores.registry`)."""
+        """The score that its answers are made for, or its name (`tierexp.data.scores.registry`)."""
 
     def __len__(self) -> int: ...
 

@@ -49,6 +49,23 @@ class ImageSizes:
     widths: NDArray[np.int64]
     unreadable: Mapping[str, str]
 
+    def without(self, refused: Mapping[int, str]) -> ImageSizes:
+        """The others, where some images are refused; they are among the unreadable ones.
+
+        Args:
+            refused: Why, by place.
+        """
+        if not refused:
+            return self
+        numbered = {f"image {place + 1}": why for place, why in refused.items()}
+        places = [*refused]
+        return ImageSizes(
+            self.name,
+            np.delete(self.heights, places),
+            np.delete(self.widths, places),
+            {**self.unreadable, **numbered},
+        )
+
 
 def read_sizes(
     path: str | Path, max_samples: int | None = None, name: str | None = None

@@ -18,7 +18,7 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.models.confidence import AnswerFacts, ConfidenceMeter, UnansweredError
 from tierexp.models.knobs.knob import KnobValue
-from tierexp.models.protocol import BatchInputs, ModelSource, VisionLanguageModel
+from tierexp.models.protocol import BatchInputs, ModelSource, SharesView, VisionLanguageModel
 from tierexp.results.latency import SampleLatency
 from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 from tierexp.tiers.policy import PointAnswer, Policy
@@ -37,6 +37,7 @@ class Pass:
         facts: What is known of it.
         latency: What it took; None where it was not timed.
         knobs: What they came to, by name.
+        reuses_view: Whether the global view was taken from an earlier pass.
     """
 
     prepared: PreparedSample
@@ -44,6 +45,7 @@ class Pass:
     facts: AnswerFacts
     latency: SampleLatency | None
     knobs: Mapping[str, KnobValue]
+    reuses_view: bool = False
 
 
 Outcome = tuple[Pass, ...] | FailedSample | PreparedSample
@@ -104,6 +106,8 @@ class PointAsker:
         self._decode = decode
         self._parts = SplitOnOutOfMemory(answer)
         self._turned_to: int | None = None
+        again = len(policy.points) > 1 and getattr(policy, "asks_again", True)
+        self._sharing = model if again and isinstance(model, SharesView) else None
 
     @property
     def halved(self) -> int:
@@ -124,6 +128,8 @@ class PointAsker:
         """
         passes: dict[int, tuple[Pass, ...]] = {}
         waiting = [batch]
+        if self._sharing is not None:
+            self._sharing.shared_view.begin()
         while waiting:
             some = waiting.pop(0)
             if some.failures:
@@ -146,6 +152,10 @@ class PointAsker:
                     yield done
             for point, indices in again.items():
                 waiting += [more.to(self._device) for more in self._data.at(indices, point)]
+            if self._sharing is not None:
+                self._sharing.shared_view.next_pass()
+        if self._sharing is not None:
+            self._sharing.shared_view.end()
 
     def _passes(
         self, batch: EvaluationBatch
@@ -154,6 +164,9 @@ class PointAsker:
         if batch.inputs is None:
             return
         self.turn_to(batch.prepared[0].point)
+        reused = [False] * len(batch.prepared)
+        if self._sharing is not None:
+            reused = list(self._sharing.earlier_views(batch.inputs))
         for rows, answers in self._parts(batch.inputs):
             part = batch.prepared[rows.start : rows.stop]
             if answers is None:
@@ -162,11 +175,14 @@ class PointAsker:
             tokens, latency, known = answers
             knobs = self._sources[batch.prepared[0].point].knob_values
             answered = []
-            for prepared, row, facts in zip(part, tokens.tolist(), known, strict=True):
+            of_part = reused[rows.start : rows.stop]
+            for prepared, row, facts, view in zip(
+                part, tokens.tolist(), known, of_part, strict=True
+            ):
                 if facts.failure is not None:
                     yield FailedSample(prepared.index, prepared.sample, facts.failure)
                 else:
-                    answered.append(Pass(prepared, self._decode(row), facts, latency, knobs))
+                    answered.append(Pass(prepared, self._decode(row), facts, latency, knobs, view))
             yield answered
 
     def _next(self, passes: Sequence[Pass]) -> int | None:

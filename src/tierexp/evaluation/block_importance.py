@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from tierexp.config.checks import flag, refuse_overwriting
+from tierexp.config.build import blueprint, refuse_unknown_keys, resolved
+from tierexp.config.checks import MAX_SEED, flag, refuse_overwriting, whole_number
+from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import ConfigError
-from tierexp.evaluation.setup import EvaluationSetup, read_setup
-from tierexp.machine import writing
-from tierexp.models.molmo.checkpoint import MolmoCheckpoint
-from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
+from tierexp.errors.machine import writing
+from tierexp.evaluation.setup import read_dataset
+from tierexp.imaging.preprocessing import read_preprocessing
+from tierexp.models.knobs.source import read_source
+from tierexp.models.protocol import LoadsMeasurable, ModelSource
+from tierexp.runtime.trainer_settings import check_trainer
 
 if TYPE_CHECKING:
     import torch
 
+    from tierexp.data.datamodule import TierDataModule
     from tierexp.models.block_importance import BlockImportance
     from tierexp.models.protocol import MeasurableModel
 
@@ -57,27 +62,34 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
             touched.
         SystemExit: With code 1 where no sample could be prepared.
     """
-    setup = read_setup(config, KEYS)
-    source, file = setup.source, output_dir / FILE_NAME
-    if not isinstance(source, MolmoCheckpoint | Molmo2Checkpoint):
+    refuse_unknown_keys(config, KEYS)
+    seed = whole_number("seed", config.seed, 0, MAX_SEED)
+    source: ModelSource = read_source(config, kind=ModelSource)
+    file = output_dir / FILE_NAME
+    if not isinstance(source, LoadsMeasurable):
         raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
+    preprocessing = read_preprocessing(config, source)
+    check_trainer(resolved(config.trainer))
+    loader = LoaderSettings.from_config(config)
+    dataset = read_dataset(config, source)
     refuse_overwriting([file], flag("overwrite", config.overwrite))
 
+    from tierexp.data.datamodule import TierDataModule
     from tierexp.results.provenance import digest_inputs, gather_provenance
-    from tierexp.runtime.progress import quiet_lightning
-    from tierexp.runtime.trainer import build_trainer
+    from tierexp.runtime.trainer import build_trainer, quiet_lightning
 
     quiet_lightning()
     # Only the choice of the device is the trainer's: nothing is learned, logged or scored.
-    device = build_trainer(setup.trainer, logger=False).strategy.root_device
-    measured, prompts, failed = _measured(setup, source.load(device), device)
-    inputs = digest_inputs(setup.dataset, source)
-    provenance = gather_provenance(setup.settings, setup.seed, str(device), inputs)
+    device = build_trainer(blueprint(config, "trainer"), logger=False).strategy.root_device
+    data = TierDataModule(dataset, source, preprocessing, **dataclasses.asdict(loader))
+    measured, prompts, failed = _measured(data, source.load_measurable(device), device)
+    inputs = digest_inputs(dataset, source)
+    provenance = gather_provenance(resolved(config), seed, str(device), inputs)
     content = {
         "schema_version": 1,
         "model": source.name,
-        "dataset": setup.dataset.name,
-        "tier": setup.preprocessing.tier.name,
+        "dataset": dataset.name,
+        "tier": preprocessing.tier.name,
         "num_samples": prompts,
         "num_failed": failed,
         "num_tokens": measured.num_tokens,
@@ -91,19 +103,15 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
 
 
 def _measured(
-    setup: EvaluationSetup, model: MeasurableModel, device: torch.device
+    data: TierDataModule, model: MeasurableModel, device: torch.device
 ) -> tuple[BlockImportance, int, int]:
     """(scores, prompts, samples that failed) of a data set.
 
     Raises:
         SystemExit: With code 1 where no sample could be prepared.
     """
-    from tierexp.data.datamodule import TierDataModule
     from tierexp.models.block_importance import BlockImportance
 
-    data = TierDataModule(
-        setup.dataset, setup.source, setup.preprocessing, **dataclasses.asdict(setup.loader)
-    )
     measured = BlockImportance(model)
     prompts = failed = 0
     for prepared in data.test_dataloader():

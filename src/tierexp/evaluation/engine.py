@@ -16,13 +16,13 @@ from rich.console import Console
 from tierexp.errors import ConfigError
 from tierexp.evaluation.lead import lead
 from tierexp.evaluation.measure import Run, follow
-from tierexp.evaluation.running_figures import RunningFigures
+from tierexp.evaluation.progress import progress_callback
+from tierexp.evaluation.running_metrics import RunningMetrics
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.results.schema import EvaluationResults
 from tierexp.runtime.processes.local import Program
 from tierexp.runtime.processes.run import processes_of
-from tierexp.runtime.progress import progress_callback, quiet_lightning
-from tierexp.runtime.trainer import EndedBySigterm, build_trainer
+from tierexp.runtime.trainer import EndedBySigterm, build_trainer, quiet_lightning
 
 HELPER = "tierexp.evaluation.helper"
 """The program of the processes that a run starts beside the one that the user has started."""
@@ -69,7 +69,7 @@ def _trainer(setup: EvaluationSetup, output_dir: Path, console: Console) -> Trai
         several=True,
         use_distributed_sampler=False,  # it would repeat samples
         logger=False,
-        callbacks=[progress, RunningFigures(), EndedBySigterm()],
+        callbacks=[progress, RunningMetrics(), EndedBySigterm()],
         default_root_dir=output_dir,
         enable_checkpointing=False,
         enable_model_summary=False,

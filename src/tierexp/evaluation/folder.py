@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tierexp.config.rank import is_rank_zero
 from tierexp.errors import ConfigError
-from tierexp.rank import is_rank_zero
 from tierexp.results.files import finished_results
 from tierexp.runtime.folder_lock import folder_lock
 

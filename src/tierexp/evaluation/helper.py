@@ -16,9 +16,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from tierexp.evaluation.engine import run_evaluation
+from tierexp.config.refusal import refusing
 from tierexp.evaluation.setup import read_setup
-from tierexp.refusal import refusing
+from tierexp.runtime.lean_imports import import_lightning
 from tierexp.runtime.parent_watch import end_now
 
 _EVERY = 0.2
@@ -38,6 +38,9 @@ if __name__ == "__main__":
     with io.FileIO(sys.stdin.fileno(), closefd=False) as line:
         told = json.loads(line.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
+    import_lightning()
+    from tierexp.evaluation.engine import run_evaluation
+
     config = OmegaConf.create(told["settings"])
     with refusing():
         run_evaluation(read_setup(config), Path(told["output_dir"]))

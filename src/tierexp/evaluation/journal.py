@@ -22,7 +22,8 @@ from typing import Any, Self
 
 from tierexp.config.settings import flat
 from tierexp.errors import ConfigError, DataError, MachineError
-from tierexp.machine import machine_trouble, writing
+from tierexp.errors.machine import machine_trouble, writing
+from tierexp.results.codec import json_line
 from tierexp.results.versions import version_changes
 
 FILE_NAME = "unfinished.jsonl"
@@ -258,8 +259,7 @@ def _digest(settings: Mapping[str, Any]) -> str:
 
 
 def _line(run: str, record: Record) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-    signed = b"%s %s" % (run.encode(), text)
+    signed = b"%s %s" % (run.encode(), json_line(record))
     return b"%08x %s\n" % (zlib.crc32(signed), signed)
 
 

@@ -18,7 +18,7 @@ from tierexp.data.datamodule import TierDataModule
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.models.confidence import UnansweredError
-from tierexp.models.protocol import BatchInputs, VisionLanguageModel
+from tierexp.models.protocol import BatchInputs, SharesView, VisionLanguageModel
 from tierexp.results.latency import (
     LatencyResults,
     LatencySettings,
@@ -121,9 +121,14 @@ class LatencyPass(LightningModule):
         """What all passes over a sample took; None where its image cannot be read any more."""
         assert self.meter is not None
         first, *later = self._points[index]
+        sharing = self.model if later and isinstance(self.model, SharesView) else None
+        if sharing is not None:
+            sharing.shared_view.begin()
         self._turn_to(first)
         passes = [self.meter.measure(inputs, self._max_new_tokens)[1]]
         for point in later:
+            if sharing is not None:
+                sharing.shared_view.next_pass()
             self._turn_to(point)
             (more,) = self._data.at([index], point)
             if more.inputs is None:
@@ -131,6 +136,8 @@ class LatencyPass(LightningModule):
                 return None
             moved = more.inputs.to(self.device)
             passes.append(self.meter.measure(moved, self._max_new_tokens)[1])
+        if sharing is not None:
+            sharing.shared_view.end()
         return together(passes) if later else passes[0]
 
     @override

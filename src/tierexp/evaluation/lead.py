@@ -25,14 +25,15 @@ from tierexp.evaluation.journal import Journal, remove_journals
 from tierexp.evaluation.measure import Measured, Run, measure, samples_left
 from tierexp.evaluation.policy_budget import spending_metrics, with_spending
 from tierexp.evaluation.setup import EvaluationSetup
-from tierexp.report.sample_table import SampleTableLogger, closing, sample_rows
+from tierexp.report.sample_table import SampleTableLogger, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
 from tierexp.results.aggregate import aggregate
 from tierexp.results.files import finished_results, write_results
-from tierexp.results.provenance import digest_inputs, gather_provenance
+from tierexp.results.provenance import checkpoint_of, digest_inputs, gather_provenance
 from tierexp.results.schema import EvaluationResults, Provenance
 from tierexp.results.versions import code_versions, version_changes
+from tierexp.runtime.closing import closing
 from tierexp.tiers.policy import expected_tokens
 
 _log = logging.getLogger(__name__)
@@ -105,7 +106,9 @@ def _logger(blueprint: Blueprint, folder: Path) -> Logger:
 def _provenance(run: Run) -> Provenance:
     setup, device = run.setup, _device(run.trainer)
     inputs = digest_inputs(setup.dataset, setup.source)
-    return gather_provenance(setup.settings, setup.seed, device, inputs)
+    return gather_provenance(
+        setup.settings, setup.seed, device, inputs, checkpoint_of(setup.source)
+    )
 
 
 def _say_versions(before: Provenance, now: Provenance) -> None:

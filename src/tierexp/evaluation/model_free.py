@@ -17,14 +17,11 @@ from rich.console import Console
 
 from tierexp.config.build import refuse_unknown_keys, resolved
 from tierexp.config.settings import refuse_unread, resume_key
-from tierexp.data.family_columns import measure_family
-from tierexp.data.size_columns import measure
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import read_image_sizes, require_a_size
 from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.journal import refuse_other_settings
 from tierexp.evaluation.setup import KEYS, read_claim, read_metrics
-from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.preprocessing import Preprocessing, read_preprocessing
 from tierexp.models.knobs.source import read_source
 from tierexp.models.none import NoModel
@@ -120,9 +117,10 @@ def _measured(
     """The results, and the sizes of the images that have some."""
     tier = setup.preprocessing.tier
     started = perf_counter()
-    images, sizes = _measure(setup)
-    columns = columns_of_images(setup.metrics, images)
+    measured = setup.preprocessing.measure(setup.sizes.heights, setup.sizes.widths)
+    columns = columns_of_images(setup.metrics, measured.images)
     seconds = perf_counter() - started
+    sizes = setup.sizes.without(measured.refused)
     results = aggregate_columns(
         [metric for metric in setup.metrics if metric.name in columns],
         columns,
@@ -138,14 +136,6 @@ def _measured(
         gather_provenance(settings, seed=None, device="cpu"),
     )
     return results, sizes
-
-
-def _measure(setup: ModelFreeSetup) -> tuple[ManyImages, ImageSizes]:
-    """The figures, and the sizes of the images that have some."""
-    how, preset = setup.preprocessing, setup.model.preset
-    if preset is None:
-        return measure(setup.sizes, how), setup.sizes
-    return measure_family(setup.sizes, how.tier, how.resize, preset)
 
 
 def read_model_free_parts(
@@ -167,10 +157,10 @@ def read_model_free_parts(
     refuse_unread(written, _UNREAD, "leave it out: with model=none nothing reads it")
     model = read_source(config)
     assert isinstance(model, NoModel)
-    if model.preset is not None:
+    preprocessing = read_preprocessing(config, model)
+    if not preprocessing.reads_threshold:
         reason = "leave it out: with a model.family the least mismatch wins"
         refuse_unread(written, ("threshold",), reason)
-    preprocessing = read_preprocessing(config, model)
     return partial(ModelFreeSetup, model, preprocessing, metrics=read_metrics(config))
 
 

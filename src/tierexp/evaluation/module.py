@@ -7,7 +7,6 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
@@ -17,14 +16,15 @@ from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch, FailedSample, PreparedSample
 from tierexp.data.datamodule import TierDataModule
+from tierexp.data.scores.registry import find_score
 from tierexp.errors import ConfigError, DataError, MachineError
-from tierexp.evaluation.asking import Answers, Pass, PointAsker, answered
+from tierexp.evaluation.asking import Answers, PointAsker, answered
 from tierexp.evaluation.journal import Journal
 from tierexp.evaluation.journal import Record as JournalRecord
 from tierexp.evaluation.latency_meter import LatencyMeter
 from tierexp.evaluation.latency_pass import PEAK, peak_before
+from tierexp.evaluation.recording import Recorder
 from tierexp.evaluation.setup import EvaluationSetup
-from tierexp.imaging.measurements import OneImage
 from tierexp.models.protocol import BatchInputs, VisionLanguageModel
 from tierexp.results.aggregate import (
     aggregates_of,
@@ -38,25 +38,18 @@ from tierexp.results.latency import (
     LatencyResults,
     aggregate_latency,
     latency_metrics,
-    together,
 )
 from tierexp.results.metrics import (
-    Answer,
     logged_metrics,
-    values_of_answer,
-    values_of_image,
 )
 from tierexp.results.schema import (
-    EarlierPass,
     Failure,
     RunFacts,
     SampleResult,
     TierRange,
-    whole,
 )
 from tierexp.runtime.loaded_model import load_once
 from tierexp.runtime.processes.group import Processes
-from tierexp.scores.registry import find_score
 from tierexp.tiers.policy import crop_range
 
 Record = TypeVar("Record", SampleResult, Failure)
@@ -69,7 +62,7 @@ class TierEvaluation(LightningModule):
     `test/mismatch_mean` and `_p95`, `test/utilization_mean`, `test/selected_vision_tokens_mean`,
     their likes for crops and other token counts, `test/num_samples`, `test/num_failed`,
     `test/num_unparsed` where a score reads a choice or a number, and
-    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are figures
+    `test/samples_per_second`; of MME also `test/mme_perception` and `_cognition`. They are metrics
     of all samples, in the data set's order, whatever batches and processes these came from.
 
     Args:
@@ -92,6 +85,7 @@ class TierEvaluation(LightningModule):
         self._asker: PointAsker | None = None
         self._tokenizer = setup.source.tokenizer()
         self._score = find_score(setup.dataset.score)
+        self._recorder = Recorder(setup, self._score)
         self._samples: dict[int, SampleResult] = {}
         self._failures: dict[int, Failure] = {}
         self.loaded = False
@@ -220,7 +214,7 @@ class TierEvaluation(LightningModule):
                     case PreparedSample():
                         failures[outcome.index] = self._too_large(outcome)
                     case _:
-                        results[outcome[0].prepared.index] = self._record(outcome)
+                        results[outcome[0].prepared.index] = self._recorder(outcome)
             self._keep(results, failures)
         self._processes.check()
 
@@ -232,15 +226,15 @@ class TierEvaluation(LightningModule):
             return
         self.collect()
         samples = self.samples
-        figures = {
+        values = {
             "num_samples": float(len(samples)),
             "num_failed": float(len(self._failures)),
         }
         if self.meter is None:
-            figures["samples_per_second"] = len(samples) / self.seconds
+            values["samples_per_second"] = len(samples) / self.seconds
         if samples:
-            figures |= self._accuracies(samples)
-        logged = {f"test/{name}": figure for name, figure in figures.items()}
+            values |= self._accuracies(samples)
+        logged = {f"test/{name}": value for name, value in values.items()}
         if samples:
             metrics = self._setup.metrics
             logged |= logged_metrics(metrics, aggregates_of(metrics, samples))
@@ -252,18 +246,18 @@ class TierEvaluation(LightningModule):
         """Logged name to accuracy, of at least one sample."""
         overall = task_accuracy(samples)
         low, high = overall.accuracy_ci95
-        figures = {
+        values = {
             "accuracy": overall.accuracy, "accuracy_ci95_low": low, "accuracy_ci95_high": high,
         }  # fmt: skip
         for task, of_task in task_accuracies(samples).items():
-            figures[f"accuracy_{task}"] = of_task.accuracy
+            values[f"accuracy_{task}"] = of_task.accuracy
         unparsed = num_unparsed(samples)
-        figures |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
+        values |= {} if unparsed is None else {"num_unparsed": float(unparsed)}
         if self._score.name == "mme":
             totals = mme_totals(samples)
             official = {"perception": totals.perception, "cognition": totals.cognition}
-            figures |= {f"mme_{k}": score for k, score in official.items() if score is not None}
-        return figures
+            values |= {f"mme_{k}": score for k, score in official.items() if score is not None}
+        return values
 
     def collect(self) -> None:
         """Take over what the other processes have measured so far."""
@@ -271,75 +265,6 @@ class TierEvaluation(LightningModule):
 
     def _answer(self, inputs: BatchInputs) -> Answers:
         return answered(self.model, inputs, self._setup.source.max_new_tokens, self.meter)
-
-    def _record(self, passes: Sequence[Pass]) -> SampleResult:
-        """What was measured of a sample; its last answer counts."""
-        setup, policy = self._setup, self._setup.policy
-        *earlier, last = passes
-        prepared, point = last.prepared, policy.points[last.prepared.point]
-        sample, selection = prepared.sample, prepared.selection
-        height, width = prepared.image_size
-        target_height, target_width = prepared.target_resolution
-        timed = [one.latency for one in passes if one.latency is not None]
-        score = self._score(last.text, sample.answers, sample.options)
-        sure, billed = last.facts.confidence, last.facts.billed_tokens
-        answer = Answer(
-            last.text, sample.answers, score, sure.mean_log_probability, sure.first_margin, billed
-        )
-        return SampleResult(
-            sample_id=sample.sample_id,
-            tier=point.tier.name,
-            tier_range=TierRange(point.tier.min_crops, point.tier.max_crops),
-            selected_tiling=selection.tiling,
-            original_image_size=(width, height),
-            original_aspect_ratio=width / height,
-            target_resolution=prepared.target_resolution,
-            target_aspect_ratio=target_width / target_height,
-            resize_to_fill=setup.preprocessing.fills,
-            top_k=whole(last.knobs, "top_k"),
-            num_active_blocks=whole(last.knobs, "num_active_blocks"),
-            knobs=dict(last.knobs),
-            question=sample.question,
-            prediction=last.text,
-            answers=sample.answers,
-            accuracy=score,
-            task=sample.task,
-            chance=(
-                None
-                if sample.blind_guess is None
-                else self._score(sample.blind_guess, sample.answers, sample.options)
-            ),
-            latency=together(timed) if timed else None,
-            image_key=setup.dataset.image_key(prepared.index),
-            point=point.name if len(policy.points) > 1 else None,
-            earlier_passes=tuple(self._given_up(one) for one in earlier),
-            is_parsed=(
-                None
-                if self._score.parses is None
-                else self._score.is_parsed(last.text, sample.answers, sample.options)
-            ),
-            metrics=values_of_image(setup.metrics, self._reduced(prepared))
-            | values_of_answer(setup.metrics, answer),
-        )
-
-    def _reduced(self, prepared: PreparedSample) -> OneImage:
-        """What was measured of an image, less the tokens that the language model drops."""
-        received = prepared.measured.llm_vision_tokens
-        reduction = self._setup.point_reductions[prepared.point]
-        return replace(prepared.measured, llm_vision_tokens=reduction.count(received))
-
-    def _given_up(self, one: Pass) -> EarlierPass:
-        prepared = one.prepared
-        return EarlierPass(
-            point=self._setup.policy.points[prepared.point].name,
-            selected_crops=prepared.selection.crops,
-            selected_vision_tokens=prepared.measured.selected_vision_tokens,
-            llm_vision_tokens=self._reduced(prepared).llm_vision_tokens,
-            prediction=one.text,
-            confidence=one.facts.confidence.mean_log_probability,
-            first_margin=one.facts.confidence.first_margin,
-            latency=one.latency,
-        )
 
     def _failed(self, failed: FailedSample) -> Failure:
         """Of a sample whose image cannot be read, or that the model could not answer.

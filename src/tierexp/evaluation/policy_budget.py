@@ -22,7 +22,7 @@ from tierexp.policies.live import LivePolicy
 from tierexp.policies.policy_file import Target, data_identity
 from tierexp.results.intervals import mean_interval
 from tierexp.results.policy_record import PolicyRecord
-from tierexp.results.provenance import digest_inputs
+from tierexp.results.provenance import checkpoint_of, digest_inputs
 from tierexp.results.schema import EvaluationResults
 from tierexp.tiers.policy import Policy
 
@@ -54,7 +54,9 @@ def check_policy(
     if not isinstance(policy, LivePolicy):
         return ()
     names = tuple(point.name for point in policy.points)
-    digests = digest_inputs(dataset, source)
+    digests, checkpoint = digest_inputs(dataset, source), checkpoint_of(source)
+    if checkpoint is not None:
+        digests["checkpoint"] = checkpoint
     target = Target(
         names, dataset.name, data_identity(settings, dataset.name), source.name,
         dict.fromkeys(names, digests), "this run is",

@@ -12,22 +12,27 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from tierexp.config.build import has_target
+from tierexp.config.rank import NotRankZero, is_rank_zero
 from tierexp.config.written import written_overrides
 from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
-from tierexp.rank import NotRankZero, is_rank_zero
+from tierexp.runtime.lean_imports import import_lightning
 
 _log = logging.getLogger(__name__)
 
 
-def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None:
+def evaluate(
+    config: DictConfig, output_dir: Path, own_process: bool = False
+) -> float | NotRankZero | None:
     """Evaluate one configuration; print a summary and write the results file.
 
     Args:
         config: As composed from `conf/eval.yaml`.
         output_dir: Where the results file and the logger's files go.
+        own_process: Whether nobody else's code runs in this process, which `import_lightning` asks
+            for.
 
     Returns:
         The accuracy; None without a model, `NotRankZero` where another process speaks for the run.
@@ -51,6 +56,8 @@ def evaluate(config: DictConfig, output_dir: Path) -> float | NotRankZero | None
                 setup.dataset.name, len(setup.dataset), setup.policy.name,
                 setup.source.name,
             )  # fmt: skip
+        if own_process:
+            import_lightning()
         from tierexp.evaluation.engine import run_evaluation
 
         results = run_evaluation(setup, output_dir)

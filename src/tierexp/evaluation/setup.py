@@ -6,7 +6,6 @@ the data file; reads no weights and imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,10 +40,11 @@ from tierexp.models.knobs.reduction.settings import (
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.policies.live import LivePolicy
-from tierexp.results.latency import LatencySettings, NoLatency
-from tierexp.results.metrics import BUILT_IN, AnyMetric, combined
+from tierexp.results.latency import LatencySettings
+from tierexp.results.metrics import BUILT_IN, AnyMetric
+from tierexp.results.own_metrics import combined
 from tierexp.runtime.trainer_settings import check_trainer
-from tierexp.tiers.policy import Policy, StaticPolicy
+from tierexp.tiers.policy import Policy
 
 KEYS = (
     "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
@@ -73,7 +73,7 @@ class EvaluationSetup:
         seed: Of everything random.
         settings: The configuration, resolved.
         trainer: Of Lightning.
-        logger: Takes `save_dir`; None of a command that logs nothing.
+        logger: Takes `save_dir`; None where nothing is logged.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with what is in the output folder.
         overwrite: Whether what is in the output folder may go.
@@ -102,15 +102,12 @@ class EvaluationSetup:
 
 
 def read_setup(
-    config: DictConfig,
-    keys: Sequence[str] = KEYS,
-    datasets: dict[str, QuestionDataset] | None = None,
+    config: DictConfig, datasets: dict[str, QuestionDataset] | None = None
 ) -> EvaluationSetup:
     """Check a configuration and build what it describes, the cheapest things first.
 
     Args:
         config: As composed by Hydra from `conf/eval.yaml`.
-        keys: The top-level keys that are read, here or elsewhere.
         datasets: Those of runs before, which are not opened again; this one is added.
 
     Raises:
@@ -118,35 +115,28 @@ def read_setup(
         DataError: The data file is malformed, names a missing image, or has no samples.
         CheckpointError: The model's folder is not a checkpoint.
     """
-    refuse_unknown_keys(config, keys)
+    refuse_unknown_keys(config, KEYS)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
     source = read_source(config, kind=ModelSource)
     preprocessing = read_preprocessing(config, source)
-    policy = (
-        _policy(config, preprocessing) if "policy" in keys else StaticPolicy(preprocessing.tier)
-    )
+    policy = _policy(config, preprocessing)
     for point in policy.points:
         preprocessing.check(point.tier)
-    if has_target(config, "data", read_sizes):
-        allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
-        raise ConfigError("data", "sizes", allowed)
-    if "validate" in keys:
-        _validation_settings(config)
-    latency = build(config, "latency") if "latency" in keys else NoLatency()
-    if "trainer" in keys:
-        check_trainer(resolved(config.trainer))
+    _validation_settings(config)
+    latency = build(config, "latency")
+    check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings):
         _refuse_fixed_length(latency, source)
         if latency.passes == "one":
             _refuse_other_answers(latency, loader)
-    dataset = _dataset(config, source, {} if datasets is None else datasets)
+    dataset = read_dataset(config, source, datasets)
     _refuse_long_names(dataset.name, policy.name)
-    resume, overwrite = read_claim(config) if "resume" in keys else (False, False)
-    reduction = _reduction(config) if "reduction" in keys else NO_REDUCTION
+    resume, overwrite = read_claim(config)
+    reduction = _reduction(config)
     _refuse_second_reduction(policy, reduction)
     reduction = reduction.settled(lambda: readable_sizes(dataset)[0].values(), preprocessing)
-    source = with_reduction(source, reduction) if "reduction" in keys else source
+    source = with_reduction(source, reduction)
     points = _points(policy, source, reduction, dataset, preprocessing)
     settings = resolved(config)
     timed = isinstance(latency, LatencySettings)
@@ -156,10 +146,10 @@ def read_setup(
         preprocessing, policy, tuple(source for source, _ in points), loader, dataset, source, seed,
         settings=settings,
         trainer=blueprint(config, "trainer"),
-        logger=blueprint(config, "logger") if "logger" in keys else None,
+        logger=blueprint(config, "logger"),
         latency=latency if isinstance(latency, LatencySettings) else None,
         resume=resume, overwrite=overwrite,
-        metrics=read_metrics(config) if "metric" in keys else BUILT_IN,
+        metrics=read_metrics(config),
         point_reductions=tuple(reduction for _, reduction in points), notes=tuple(notes),
     )  # fmt: skip
 
@@ -212,10 +202,24 @@ def _points(
     ]
 
 
-def _dataset(
-    config: DictConfig, source: ModelSource, known: dict[str, QuestionDataset]
+def read_dataset(
+    config: DictConfig, source: ModelSource, known: dict[str, QuestionDataset] | None = None
 ) -> QuestionDataset:
-    """The samples of a configuration, at least one."""
+    """The samples of a configuration, at least one.
+
+    Args:
+        config: As composed.
+        source: Who is to be asked.
+        known: Data sets that are open already; this one is added.
+
+    Raises:
+        ConfigError: Sizes without images, or a value that cannot work.
+        DataError: The data file is malformed, names a missing image, or has no samples.
+    """
+    if has_target(config, "data", read_sizes):
+        allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
+        raise ConfigError("data", "sizes", allowed)
+    known = {} if known is None else known
     of_loader = LoaderSettings.names()
     # A family has its own way of asking.
     which = repr((blueprint(config, "data", of_loader), source.prompt_format))

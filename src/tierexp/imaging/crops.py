@@ -1,4 +1,4 @@
-"""A canvas to overlapping crops, and what share of every patch shows the image.
+"""A canvas to overlapping crops, and what fraction of every patch shows the image.
 
 In: a tiling, a canvas, and where the image lies on it. Out: crops, patch masks and counts of vision
 tokens that see anything. No pixel is copied for the crops, and none is looked at for the masks,
@@ -22,7 +22,7 @@ def patch_masks(
     tiling: Tiling,
     geometry: CropGeometry,
 ) -> NDArray[np.float32]:
-    """The share of each patch's pixels that show the image.
+    """The fraction of each patch's pixels that show the image.
 
     Args:
         placement: The image on the canvas.

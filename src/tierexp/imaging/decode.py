@@ -4,9 +4,9 @@ In: a path, or the bytes of a file. Out: uint8 RGB as the picture is displayed, 
 the header alone; the two always agree. Whatever cannot be read is an `ImageDecodeError` with a
 one-line reason. Knows nothing about crops.
 
-Pillow reads every header and says what a file is. The pixels of grey and colour JPEGs come from
-`simplejpeg`, a thin binding of the same libjpeg-turbo, which gives the same ones in half the time
-(`benchmarks/decode.py`); what it complains about is left to Pillow to judge.
+Pillow reads every header but those of plain JPEGs, and says what a file is. The pixels of grey and
+colour JPEGs come from `simplejpeg`, a thin binding of the same libjpeg-turbo, which gives the same
+ones in half the time (`benchmarks/decode.py`); what it complains about is left to Pillow to judge.
 """
 
 from __future__ import annotations
@@ -77,6 +77,9 @@ def decode_image(
     Raises:
         ImageDecodeError: Missing, not an image, truncated, corrupt or too large.
     """
+    plain = None if least is not None else _plain_jpeg(source, max_pixels)
+    if plain is not None:
+        return plain
     with _opened(source, max_pixels) as image:
         return _displayed(image, least)
 
@@ -229,6 +232,19 @@ def _displayed(image: Image.Image, least: tuple[int, int] | None) -> NDArray[np.
     if transpose is None:
         return pixels
     return np.array(Image.fromarray(pixels).transpose(transpose))
+
+
+def _plain_jpeg(source: Path | str | bytes, max_pixels: int) -> NDArray[np.uint8] | None:
+    """The pixels of a JPEG that needs no opening as a picture; None of whatever else there is."""
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        size = plain_jpeg_size(content[:_HEADER])
+        if size is None or size[0] * size[1] > max_pixels or not _same_library():
+            return None
+        pixels = simplejpeg.decode_jpeg(content, "RGB")
+    except (OSError, ValueError):
+        return None  # said by whoever opens it
+    return cast("NDArray[np.uint8]", pixels) if pixels.shape[:2] == size else None
 
 
 def _by_simplejpeg(image: Image.Image, reduced: bool) -> NDArray[np.uint8] | None:

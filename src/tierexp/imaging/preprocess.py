@@ -1,15 +1,15 @@
 """An image and its tiling to everything a model needs of it.
 
-In: RGB pixels, the selected tiling, how to resize. Out: crops, patch masks, and the figures that
+In: RGB pixels, the selected tiling, how to resize. Out: crops, patch masks, and the metrics that
 results record; many images' crops become a batch. Choosing the tiling and laying out tokens is not
 its business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from tierexp.imaging.crops import count_actual_tokens, cut_crops, patch_masks
 from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Pixels, Placement, Resize, Size, place
 from tierexp.tiers.geometry import CropGeometry, Tiling
+
+Room = Callable[[tuple[int, ...], np.dtype[Any]], Any]
+"""Makes an array of a shape and a dtype, whatever is in it."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class PreprocessedImage:
 
     @property
     def content_kept(self) -> float:
-        """Share of the image's area that is on the canvas."""
+        """Fraction of the image's area that is on the canvas."""
         return self.placement.content_kept
 
     @property
     def padding_fraction(self) -> float:
-        """Share of the canvas's area that is padding."""
+        """Fraction of the canvas's area that is padding."""
         return self.placement.padding_fraction
 
 
@@ -116,14 +119,15 @@ def _placements(
     )
 
 
-def stack_crops(images: Sequence[PreprocessedImage]) -> Pixels:
+def stack_crops(images: Sequence[PreprocessedImage], out: Room = np.empty) -> Pixels:
     """What a model takes of some images: its views.
 
     Args:
         images: B of them, at least one, all of V views and one dtype.
+        out: Makes an array of a shape and a dtype.
 
     Returns:
-        (B, V, S, S, 3), a new array.
+        (B, V, S, S, 3), which `out` has made.
 
     Raises:
         ValueError: Images of different crop counts.
@@ -131,6 +135,8 @@ def stack_crops(images: Sequence[PreprocessedImage]) -> Pixels:
     counts = {image.tiling[0] * image.tiling[1] for image in images}
     if len(counts) != 1:
         raise ValueError(f"a batch holds one crop count, not {sorted(counts)}")
-    crops = [crop for image in images for crop in image.crops]
-    batch = np.stack(crops).reshape(len(images), -1, *crops[0].shape)
-    return cast("Pixels", batch)
+    first = images[0].crops
+    batch: Pixels = out((len(images), len(first), *first[0].shape), first[0].dtype)
+    for row, image in zip(batch, images, strict=True):
+        np.stack(image.crops, out=row)
+    return batch

@@ -6,18 +6,35 @@ exactly where these differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from omegaconf import DictConfig
 
 from tierexp.config.build import build
+from tierexp.imaging.columns import columns_of
+from tierexp.imaging.measurements import ManyImages
 from tierexp.imaging.resize import Resize, Size
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import Selection, SelectionArrays, select_crops, select_crops_many
 from tierexp.tiers.threshold import Threshold
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What becomes of many images.
+
+    Args:
+        images: Of those that are not refused, in their order.
+        refused: By place among all images, why the family's processor takes no image of this size.
+    """
+
+    images: ManyImages
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,11 @@ class Preprocessing:
     def fills(self) -> bool:
         """Whether images fill their canvases (`resize_to_fill` of results)."""
         return self.resize.crops == "fill"
+
+    @property
+    def reads_threshold(self) -> bool:
+        """Whether the threshold decides anything."""
+        return True
 
     def check(self, rule: CropRule) -> None:
         """Refuse a rule that cannot be followed; crops of one canvas follow any.
@@ -79,6 +101,19 @@ class Preprocessing:
     def select_many(self, heights: ArrayLike, widths: ArrayLike) -> SelectionArrays:
         """The crops of many images, see `select_crops_many`."""
         return select_crops_many(self.tier, heights, widths, self.geometry, self.threshold)
+
+    def measure(self, heights: NDArray[np.int64], widths: NDArray[np.int64]) -> Measured:
+        """What becomes of many images, from their sizes alone.
+
+        Args:
+            heights: (N,) in pixels.
+            widths: (N,) in pixels.
+
+        Raises:
+            ConfigError: The rule for tilings cannot be followed.
+        """
+        selection = self.select_many(heights, widths)
+        return Measured(columns_of(heights, widths, selection, self.resize, self.geometry))
 
 
 class TakesImages(Protocol):

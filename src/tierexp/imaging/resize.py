@@ -97,12 +97,12 @@ class Placement:
 
     @property
     def content_kept(self) -> float:
-        """Share of the image's area that is on the canvas."""
+        """Fraction of the image's area that is on the canvas."""
         return self._visible_area() / (self.scaled_size[0] * self.scaled_size[1])
 
     @property
     def padding_fraction(self) -> float:
-        """Share of the canvas's area that does not show the image."""
+        """Fraction of the canvas's area that does not show the image."""
         return 1 - self._visible_area() / (self.canvas_size[0] * self.canvas_size[1])
 
     def to_canvas(self, y: float, x: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from tierexp.models.protocol import MeasurableModel, ModelInputs
+from tierexp.models.protocol import MeasurableModel
 
 
 class BlockImportance:
@@ -42,7 +42,7 @@ class BlockImportance:
             raise ValueError("block importance needs at least one prompt")
         return tuple(change / self.num_tokens for change in self._changes)
 
-    def update(self, inputs: ModelInputs) -> None:
+    def update(self, inputs: Any) -> None:
         """Run a batch of prompts through the whole model and add what its tokens show."""
         with self._watched(inputs.attention_mask):
             self._model.read(inputs)

@@ -6,19 +6,23 @@ Imports no torch.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from tierexp.errors import CheckpointError
-from tierexp.json_text import parse_json
+from tierexp.errors.json_text import parse_json
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 SUFFIX = ".safetensors"
 TOKENIZER_FILE = "tokenizer.json"
+_MOST_READ = 2**30
+"""Bytes of weights that are read whole to know them again, which takes a second."""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -43,6 +47,31 @@ def weight_files(folder: Path) -> list[Path]:
     for name, tensors in names.items():
         _refuse_lack(folder / name, tensors)
     return [folder / name for name in sorted(names)]
+
+
+def content_digest(files: Sequence[Path]) -> str:
+    """What weight files hold, wherever they lie: equal for copies of them, read once a process.
+
+    Of more than a GiB together name, size and time of the last change stand for the content.
+
+    Args:
+        files: As from `weight_files`.
+    """
+    stats = [file.stat() for file in files]
+    whole = sum(stat.st_size for stat in stats) <= _MOST_READ
+    parts = [
+        (file.name, stat.st_size, _digest(file, stat.st_mtime_ns) if whole else stat.st_mtime_ns)
+        for file, stat in zip(files, stats, strict=True)
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, changed: int) -> str:
+    """Of a file as it was when it was last changed."""
+    del changed
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _weight_map(index: Path) -> dict[str, list[str]]:

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def decoder_of(network: Any) -> Any:
+    """The language model of a vision-language model, without its head."""
+    inner = network.model
+    return inner.language_model if hasattr(inner, "language_model") else inner.text_model
+
+
 def keep_blocks(decoder: Any, every: Any, numbers: Sequence[int]) -> None:
     """Have a decoder run some of its blocks, the others cost neither time nor cache.
 

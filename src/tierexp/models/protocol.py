@@ -7,8 +7,7 @@ impossible settings without importing torch. Only `load` reads weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -20,7 +19,6 @@ from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
-from tierexp.models.token_layout import ImageTokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.threshold import Threshold
@@ -32,81 +30,6 @@ if TYPE_CHECKING:
 
 MAX_NEW_TOKENS = 16384
 """The longest answer that can be asked for: room is made for all of it before it begins."""
-
-
-@dataclass(frozen=True)
-class ModelInputs:
-    """A batch of prompts whose images all have the same number of crops. Several prompts may be
-    about one image, which is then there, and encoded, once.
-
-    Args:
-        input_ids: (B, T) int64, padded on the left.
-        attention_mask: (B, T) bool, False on padding.
-        crops: (I, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing), of I <= B images; the
-            global view is crop 0.
-        patch_mask: (I, N, P) float32: the share of each patch's pixels that show the image,
-            -1 in the row of a crop without a mask.
-        image_input_idx: (B, N, K) int64: the position in `input_ids` that each vision token is
-            added to, -100 where it is dropped. For a geometry with `pool_canvas`, K is P: the
-            position of the token that each patch is pooled into.
-        image_index: (B,) int64: which of the images a prompt is about.
-    """
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    crops: Tensor
-    patch_mask: Tensor
-    image_input_idx: Tensor
-    image_index: Tensor
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-    @property
-    def views(self) -> int:
-        """Crops of every image, the global view included."""
-        return int(self.crops.shape[1])
-
-    def to(self, device: torch.device, non_blocking: bool = False) -> ModelInputs:
-        """The same batch on `device`."""
-        moved = {
-            field.name: getattr(self, field.name).to(device, non_blocking=non_blocking)
-            for field in fields(self)
-        }
-        return ModelInputs(**moved)
-
-    def select(self, rows: range) -> ModelInputs:
-        """Consecutive prompts of the batch as a batch of their own: without the padding that only
-        longer prompts needed, and with the images they are about.
-
-        Args:
-            rows: Of the batch, at least one, in steps of one.
-
-        Returns:
-            Views of these tensors, but for `image_input_idx` and `image_index`.
-        """
-        part = slice(rows.start, rows.stop)
-        mask, positions, index = (
-            tensor[part] for tensor in (self.attention_mask, self.image_input_idx, self.image_index)
-        )
-        padding = int(mask.any(dim=0).int().argmax())
-        first = int(index.min())
-        # Prompts about one image follow each other, so the images of some are consecutive, too.
-        images = slice(first, int(index.max()) + 1)
-        return ModelInputs(
-            input_ids=self.input_ids[part, padding:],
-            attention_mask=mask[:, padding:],
-            crops=self.crops[images],
-            patch_mask=self.patch_mask[images],
-            image_input_idx=positions.where(positions < 0, positions - padding),
-            image_index=index - first,
-        )
-
-    def pin_memory(self) -> ModelInputs:
-        """The same batch in page-locked memory, as Lightning's data loaders ask for it."""
-        return ModelInputs(
-            **{field.name: getattr(self, field.name).pin_memory() for field in fields(self)}
-        )
 
 
 class BatchInputs(Protocol):
@@ -141,11 +64,11 @@ class PreparedImage(Protocol):
 
     @property
     def content_kept(self) -> float:
-        """Share of the image's area that is on the canvas."""
+        """Fraction of the image's area that is on the canvas."""
 
     @property
     def padding_fraction(self) -> float:
-        """Share of the canvas's area that is padding."""
+        """Fraction of the canvas's area that is padding."""
 
 
 class InputBuilder(Protocol):
@@ -196,14 +119,9 @@ class TakesSmallerImages(Protocol):
         tiling: Tiling,
         preprocessing: Preprocessing,
     ) -> Any:
-        """As `InputBuilder.image` of the whole picture, figures included; `pixels` are at least of
-        the needed size.
+        """As `InputBuilder.image` of the whole picture, with its measurements; `pixels` are at
+        least of the needed size.
         """
-
-
-Reduction = Callable[[ModelInputs, "Tensor"], tuple[ModelInputs, "Tensor"]]
-"""Prompts and the vision tokens (I, N, K, C) of their images to fewer of them: what a knob that
-throws vision tokens away puts between encoder and decoder."""
 
 
 class VisionLanguageModel(Protocol):
@@ -246,30 +164,19 @@ class MeasurableModel(VisionLanguageModel, Protocol):
         """Run prompts through all the blocks, whichever are set to run."""
 
 
+@runtime_checkable
+class LoadsMeasurable(Protocol):
+    """A `ModelSource` whose decoder blocks can be watched."""
+
+    def load_measurable(self, device: torch.device) -> MeasurableModel:
+        """Read the weights onto `device`."""
+
+
 class QuestionTokenizer(Protocol):
     """A model's ids to answers."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The answer in generated ids, up to the end of text."""
-
-
-class CropTokenizer(QuestionTokenizer, Protocol):
-    """Questions to the ids that a model that reads crops was trained on."""
-
-    @property
-    def image_tokens(self) -> ImageTokens:
-        """Ids of the special tokens around an image."""
-
-    @property
-    def before_image(self) -> Sequence[int]:
-        """Ids that begin every sequence, before the image."""
-
-    @property
-    def pad_id(self) -> int:
-        """Fills up a batch."""
-
-    def encode_prompt(self, question: str) -> list[int]:
-        """Ids that follow the image, up to the answer."""
 
 
 class PublishedProcessor(Protocol):
@@ -294,6 +201,40 @@ class HasPublishedProcessor(Protocol):
 
     def published(self) -> PublishedProcessor:
         """It, of this checkpoint."""
+
+
+class ViewMemory(Protocol):
+    """Knows the global views of the images that are asked about now, pass after pass."""
+
+    def begin(self) -> None:
+        """Other images."""
+
+    def next_pass(self) -> None:
+        """The same images again, some of them."""
+
+    def end(self) -> None:
+        """No further pass."""
+
+
+@runtime_checkable
+class SharesView(Protocol):
+    """A model that encodes the global view once for several passes over an image."""
+
+    @property
+    def shared_view(self) -> ViewMemory:
+        """What it knows of earlier passes."""
+
+    def earlier_views(self, inputs: Any) -> Sequence[bool]:
+        """Of every prompt, whether its global view comes from an earlier pass."""
+
+
+@runtime_checkable
+class HasCheckpoint(Protocol):
+    """A `ModelSource` whose weights are files."""
+
+    @property
+    def checkpoint_digest(self) -> str:
+        """Of what they hold, wherever they lie."""
 
 
 class ModelSource(Protocol):

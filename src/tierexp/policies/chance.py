@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 FOLDS = 5
 _LEAF = -1
+_AT_ONCE = 1024
+"""Rows that are put to all trees at once, so that what they meet fits into the cache."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +44,6 @@ class Tree:
     left: tuple[int, ...]
     right: tuple[int, ...]
     value: tuple[float, ...]
-
-    def predict(self, rows: NDArray[np.float32]) -> Floats:
-        """(M,) of (M, F)."""
-        feature, threshold = np.array(self.feature), np.array(self.threshold)
-        left, right = np.array(self.left), np.array(self.right)
-        node = np.zeros(len(rows), dtype=np.int64)
-        every = np.arange(len(rows))
-        while True:
-            asked = feature[node]
-            inner = asked != _LEAF
-            if not inner.any():
-                values: Floats = np.array(self.value)[node]
-                return values
-            goes_left = rows[every, np.maximum(asked, 0)] <= threshold[node]
-            node = np.where(inner, np.where(goes_left, left[node], right[node]), node)
 
 
 @dataclass(frozen=True)
@@ -78,15 +66,75 @@ class ChanceModel:
 
     def logits(self, rows: Floats) -> Floats:
         """(M,) of (M, F), before calibration."""
-        narrow = rows.astype(np.float32)
+        narrow = np.ascontiguousarray(rows, dtype=np.float32)
+        parts = [
+            self._grown(narrow[first : first + _AT_ONCE]) for first in range(0, len(rows), _AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _grown(self, rows: NDArray[np.float32]) -> Floats:
+        """(M,) of (M, F): all trees step down one level at a time."""
+        trees, flat, width = self._trees, rows.reshape(-1), rows.shape[1]
+        begin = np.arange(len(rows))[None] * width
+        node = np.broadcast_to(trees.root[:, None], (len(trees.root), len(rows)))
+        for _ in range(trees.depth):
+            # A leaf is its own child on both sides, whatever it is asked.
+            goes_left = flat[begin + trees.feature[node]] <= trees.threshold[node]
+            node = np.where(goes_left, trees.left[node], trees.right[node])
         total = np.full(len(rows), self.start)
-        for tree in self.trees:
-            total += self.rate * tree.predict(narrow)
+        for values in trees.value[node]:  # one after the other, as they were grown
+            total += self.rate * values
         return total
+
+    @cached_property
+    def _trees(self) -> _Trees:
+        return _trees_of(self.trees)
 
     def predict(self, rows: Floats) -> Floats:
         """(M,) calibrated probabilities of a right answer, of (M, F)."""
         return sigmoid(self.slope * self.logits(rows) + self.shift)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trees:
+    """All trees' nodes in one row.
+
+    Args:
+        root: (T,) where each tree begins.
+        depth: Steps after which all are in a leaf.
+        feature: Of every node, as in `Tree`; 0 in a leaf.
+        threshold: See `Tree`.
+        left: Number of the left child; the leaf's own.
+        right: Number of the right child; the leaf's own.
+        value: See `Tree`.
+    """
+
+    root: NDArray[np.int64]
+    depth: int
+    feature: NDArray[np.int64]
+    threshold: Floats
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    value: Floats
+
+
+def _trees_of(trees: Sequence[Tree]) -> _Trees:
+    root = np.cumsum([0, *(len(tree.feature) for tree in trees)])[:-1]
+    own = np.concatenate([[]] + [np.arange(len(tree.feature)) for tree in trees]).astype(np.int64)
+    begin = np.repeat(root, [len(tree.feature) for tree in trees])
+
+    def of_all(name: str) -> NDArray[Any]:
+        return np.array([entry for tree in trees for entry in getattr(tree, name)])
+
+    feature = of_all("feature")
+    leaf = feature == _LEAF
+    left, right = (begin + np.where(leaf, own, of_all(name)) for name in ("left", "right"))
+    reached, depth = root, 0
+    while not leaf[reached].all():
+        reached, depth = np.union1d(left[reached], right[reached]), depth + 1
+    return _Trees(
+        root, depth, np.maximum(feature, 0), of_all("threshold"), left, right, of_all("value")
+    )
 
 
 def sigmoid(logits: Floats) -> Floats:

@@ -4,11 +4,10 @@ In: what was measured of a sample at a point. Out: its cost, and the part of it 
 over the same image need not pay again. Imports no torch.
 
 A pass that follows another encodes the global view no more: the view, and so its encoding, is the
-same at every tier: what could be saved. An evaluation does encode it again, as batches of another
-shape are not equal bit by bit, and its record counts what it ran. The language model reads its
-tokens again. So `selected_vision_tokens` and
-`flops` are shared in part, `llm_vision_tokens` is not; nor is `latency_ms`, as the vision stage is
-timed as a whole and no part of it was seen to go.
+same at every tier. An evaluation keeps it from pass to pass where the model can; where it cannot,
+the evaluation's record counts what it ran. The language model reads its tokens again. So
+`selected_vision_tokens` and `flops` are shared in part, `llm_vision_tokens` is not; nor is
+`latency_ms` in a replay, as the vision stage is timed as a whole.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def sample_cost(sample: SampleResult | OlderSample, unit: Unit) -> float | None:
 
 
 def answer_cost(sample: SampleResult, unit: Unit) -> float | None:
-    """What an answer of a run has cost with all passes before it, each paid whole, as it was run.
+    """What an answer of a run has cost with all passes before it, as it was run.
 
     Args:
         sample: Of a results file.
@@ -63,7 +62,8 @@ def answer_cost(sample: SampleResult, unit: Unit) -> float | None:
     if last is None or unit in ("flops", "latency_ms"):
         return last  # times are of all passes already
     before: list[int] = [getattr(one, unit) for one in sample.earlier_passes]
-    return last + sum(before)
+    reused = sample.reused_vision_tokens if unit == "selected_vision_tokens" else 0
+    return last + sum(before) - reused
 
 
 def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:

@@ -18,10 +18,14 @@ from tierexp.errors import DataError
 from tierexp.policies.costs import Unit
 from tierexp.policies.questions import Questions
 from tierexp.policies.sweep import STAGES, Sweep
+from tierexp.tiers.geometry import CropGeometry
 
 Floats = NDArray[np.float64]
 RECALIBRATION_SAMPLES = 25
 """Questions, at every point, from which another machine's scales are taken."""
+
+_GLOBAL_VIEWS = CropGeometry().global_views
+"""Results tell crops. In a model without a global view the weight of 1 takes up the difference."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def _columns(asked: Questions) -> tuple[Floats, Floats, Floats]:
     experts = np.broadcast_to(asked.top_k, tokens.shape)
     blocks = np.broadcast_to(asked.num_active_blocks, tokens.shape)
     letters = np.array([[float(len(text))] for text in asked.texts]) * one
-    views = asked.tilings.prod(axis=2) + 1
+    views = asked.tilings.prod(axis=2) + _GLOBAL_VIEWS
     return (
         np.stack([one, views], axis=2),
         np.stack(

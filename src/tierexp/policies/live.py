@@ -119,11 +119,16 @@ class LivePolicy:
         return policy.chain_within(self.settings.unit, budget)
 
     @property
+    def asks_again(self) -> bool:
+        """Whether an answer may be given up for another point's."""
+        return self._chain is not None
+
+    @property
     def needs_confidence(self) -> bool:
         """Whether it asks again by how sure an answer is: a model that does not tell is refused
         before it is asked.
         """
-        return self._chain is not None
+        return self.asks_again
 
     def choose(self, samples: Sequence[SampleView]) -> Sequence[int]:
         """The number of the first point of every sample, see `tierexp.tiers.policy.Policy`.

@@ -37,7 +37,8 @@ class FittedOn:
         dataset: Name of the data set, its split included.
         data: The settings of `data` that say which data set it is, whatever the split.
         model: Name of the model; None where older results do not say.
-        inputs: By point: digests of weights and samples.
+        inputs: By point: digests of weights and samples, and of the checkpoint, which is what the
+            weight files hold, wherever they lie.
         num_samples: Questions.
         num_images: That they are about.
         versions: Of the packages that fitted it.
@@ -157,7 +158,7 @@ class Target:
         dataset: Name of the data set.
         data: As `data_identity` has it.
         model: Name of the model; None where older results do not say.
-        inputs: By point: digests of weights and samples, where they are known.
+        inputs: By point: digests as in `FittedOn`, where they are known.
         called: What it is, in a complaint.
     """
 
@@ -185,14 +186,14 @@ def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool)
         name: That it was asked for by.
         target: It is to decide on.
         key: Of the configuration that named the file.
-        anyway: Go on where the model or the data set is another.
+        anyway: Go on where the model, its weights or the data set are others.
 
     Returns:
         Lines to say; none where everything is as in the fitting.
 
     Raises:
-        ConfigError: It is another policy, of other points, or another model's or data set's and
-            `anyway` is false.
+        ConfigError: It is another policy, of other points, or another model's, other weights' or
+            another data set's and `anyway` is false.
     """
     on = file.fitted_on
     if file.policy != name:
@@ -205,12 +206,13 @@ def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool)
         said.append(f"fitted for the model {on.model}, {target.called} of {target.model}")
     if on.data != target.data:
         said.append(f"fitted on the data set {on.dataset}, {target.called} of {target.dataset}")
+    if _differ(on.inputs, target, "checkpoint"):
+        said.append(f"fitted for other weights of the model {on.model}")
     if said and not anyway:
         raise ConfigError(key, name, f"{said[0]}; policy.other_data=true goes on all the same")
-    # The policy in the box keeps none: where the package lies is part of a digest.
-    digests = {p: on.inputs[p]["weights"] for p in target.points if "weights" in on.inputs[p]}
-    here = {p: target.inputs[p].get("weights") for p in digests}
-    if digests != here:
+    # Results without it tell only where the files lay, and when they were last changed.
+    told = all("checkpoint" in of[p] for p in target.points for of in (on.inputs, target.inputs))
+    if not told and _differ(on.inputs, target, "weights"):
         said.append(
             "fitted for weights of another digest: other files, or the same at another place"
         )
@@ -218,6 +220,12 @@ def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool)
     if samples == {target.inputs[p].get("samples") for p in target.points} and None not in samples:
         said.append("fitted on these very questions: its figures say little about others")
     return tuple(said)
+
+
+def _differ(inputs: Mapping[str, Mapping[str, str]], target: Target, key: str) -> bool:
+    """Whether a digest of some point is known on both sides and is another."""
+    pairs = [(inputs.get(p, {}).get(key), target.inputs[p].get(key)) for p in target.points]
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
 def policy_of(file: PolicyFile, sweep: Sweep, seed: int = 0) -> Policy:

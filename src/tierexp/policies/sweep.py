@@ -23,7 +23,7 @@ from tierexp.policies.costs import UNITS, Unit, column, sample_cost, shared_cost
 from tierexp.policies.questions import Questions
 from tierexp.results.files import complete_results, load_results, runs_in
 from tierexp.results.older import PATTERN, OlderResults, OlderSample, read_older_results
-from tierexp.results.schema import EvaluationResults, SampleResult
+from tierexp.results.schema import EvaluationResults, Provenance, SampleResult
 
 Floats = NDArray[np.float64]
 Run = EvaluationResults | OlderResults
@@ -61,7 +61,7 @@ class Sweep:
         stages: By name of timed results: (N, P), where all runs were timed.
         top_k: (P) experts per token; 1 for a dense model.
         num_active_blocks: (P) decoder blocks that ran; 1 where the decoder is no stack of them.
-        inputs: By point: digests of its weights and samples, where results say them.
+        inputs: By point: digests of weights, samples and checkpoint, where results say them.
         config: Resolved configuration of the first run; None of older results.
         left_out: How many questions some run has no answer to.
         folder: The results are in; None where they are not in one.
@@ -327,12 +327,17 @@ def _arrays(
         top_k=np.array([float(runs[n].top_k or 1) for n in order]),
         num_active_blocks=np.array([float(runs[n].num_active_blocks or 1) for n in order]),
         inputs={
-            name: run.provenance.inputs if isinstance(run, EvaluationResults) else {}
+            name: _inputs(run.provenance) if isinstance(run, EvaluationResults) else {}
             for name, run in zip(names, runs, strict=True)
         },
         config=run.provenance.config if isinstance(run, EvaluationResults) else None,
         left_out=left_out,
     )
+
+
+def _inputs(provenance: Provenance) -> dict[str, str]:
+    known = {} if provenance.checkpoint is None else {"checkpoint": provenance.checkpoint}
+    return provenance.inputs | known
 
 
 def _stages(

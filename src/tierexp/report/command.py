@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tierexp.refusal import OneLineParser, refuse, refusing
+from tierexp.config.refusal import OneLineParser, refuse, refusing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tierexp.config.refusal import OneLineParser, refusing
 from tierexp.errors import DataError
-from tierexp.refusal import OneLineParser, refusing
 from tierexp.report.compared import (
     ComparedRun,
     compared,

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tierexp.machine import writing
+from tierexp.errors.machine import writing
 from tierexp.report.compared import ComparedRun, compared, compared_model_free
 from tierexp.report.summary import number_text, percent_text
 from tierexp.report.targets_table import checks_table

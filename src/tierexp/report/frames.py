@@ -22,7 +22,7 @@ from tierexp.report.varying import labels_of, run_labels, varying
 from tierexp.results.codec import encode
 from tierexp.results.files import model_free_results, runs_in
 from tierexp.results.model_free import ModelFreeResults, load_model_free_results
-from tierexp.results.schema import EvaluationResults
+from tierexp.results.schema import RUN, EvaluationResults
 
 _OF_SAMPLES = ("validation",)
 
@@ -72,7 +72,7 @@ def runs_frame(runs: Sequence[EvaluationResults | ModelFreeResults]) -> pd.DataF
     for number, (view, label) in enumerate(zip(views, run_labels(views), strict=True)):
         kept = {k: v for k, v in view.content.items() if k not in _OF_SAMPLES}
         beside = {name: values[number] for name, values in settings.items() if name not in kept}
-        rows.append({"run": label, **beside, **_cells(kept)})
+        rows.append({RUN: label, **beside, **_cells(kept)})
     return pd.DataFrame(rows)
 
 
@@ -87,7 +87,7 @@ def samples_frame(runs: Sequence[EvaluationResults]) -> pd.DataFrame:
         for sample in run.per_sample_results:
             fields = encode(sample)
             del fields["answers"]
-            rows.append({"run": label, **_cells(fields), "answers": sample.answers})
+            rows.append({RUN: label, **_cells(fields), "answers": sample.answers})
     return pd.DataFrame(rows)
 
 

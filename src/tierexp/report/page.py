@@ -20,7 +20,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tierexp.errors import DataError
-from tierexp.machine import writing
+from tierexp.errors.machine import writing
 from tierexp.policies.figure import frontier_figure
 from tierexp.policies.replay_results import ReplayResults
 from tierexp.report import figures

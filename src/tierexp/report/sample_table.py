@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lightning.pytorch.loggers import Logger
 from numpy.typing import NDArray
 
 from tierexp.data.sample import QuestionDataset
@@ -61,19 +59,6 @@ class SampleTableLogger(ABC):
     @abstractmethod
     def finish(self, exit_code: int) -> None:
         """Write what is left and close the run, so that a next one in this process is its own."""
-
-
-@contextmanager
-def closing(logger: Logger) -> Iterator[Logger]:
-    """Close a W&B run whatever happens, so that the next run of a multirun is not added to it."""
-    try:
-        yield logger
-    except BaseException:
-        if isinstance(logger, SampleTableLogger):
-            logger.finish(exit_code=1)
-        raise
-    if isinstance(logger, SampleTableLogger):
-        logger.finish(exit_code=0)
 
 
 def sample_rows(

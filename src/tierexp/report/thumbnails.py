@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tierexp.machine import writing
+from tierexp.errors.machine import writing
 from tierexp.results.schema import SampleResult
 from tierexp.tiers.geometry import Tiling
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tierexp.config.refusal import OneLineParser, refusing
 from tierexp.errors import ConfigError
 from tierexp.imaging.decode import decode_image, read_image_size
 from tierexp.models.plans.plan import MAX_SIDE, Preset, Size
 from tierexp.models.plans.policies import TokenRow, token_rows
 from tierexp.models.plans.registry import preset, presets
-from tierexp.refusal import OneLineParser, refusing
 from tierexp.report.tokens_drawing import draw_rows, stand_in
 from tierexp.report.tokens_table import as_csv, as_json, as_table
 from tierexp.tiers.files import load_tier

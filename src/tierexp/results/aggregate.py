@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tierexp.data.scores.mme import MmeTotals, add_up
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import LatencyResults
 from tierexp.results.metrics import Metric, aggregated, declared
@@ -21,7 +22,6 @@ from tierexp.results.schema import (
     whole,
 )
 from tierexp.results.targets.run_checks import check_run
-from tierexp.scores.mme import MmeTotals, add_up
 
 
 def aggregate(
@@ -112,5 +112,5 @@ def task_accuracies(samples: Sequence[SampleResult]) -> dict[str, TaskAccuracy]:
 
 
 def mme_totals(samples: Sequence[SampleResult]) -> MmeTotals:
-    """MME's official figures, of samples scored by `mme`."""
+    """MME's official scores, of samples scored by `mme`."""
     return add_up((s.task, s.image_key, s.accuracy == 1.0) for s in samples)

@@ -8,12 +8,14 @@ is worked out once per class.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -41,10 +43,33 @@ def encode(value: Any) -> Any:
     if not dataclasses.is_dataclass(value):
         return value
     names, beside = _layout(kind)  # type: ignore[arg-type]  # a class is hashable
-    encoded = {name: encode(getattr(value, name)) for name in names}
+    encoded = {}
+    for name in names:
+        held = getattr(value, name)
+        encoded[name] = held if type(held) in _PLAIN else encode(held)
     if beside is not None:
         encoded |= getattr(value, beside)
     return encoded
+
+
+def json_line(value: Any) -> bytes:
+    """A value as JSON in UTF-8, without blanks or line breaks: what `encode` makes of it, faster.
+
+    Args:
+        value: Made of data classes, mappings, lists, tuples and what JSON knows; of data classes
+            inside it, none has a field whose entries lie beside the others.
+
+    Raises:
+        ValueError: A number in it is not finite, or a text is no Unicode.
+    """
+    if dataclasses.is_dataclass(value):
+        names, beside = _layout(type(value))  # type: ignore[arg-type]
+        shallow = {name: getattr(value, name) for name in names}
+        value = shallow if beside is None else shallow | getattr(value, beside)
+    text = to_json(value)
+    if b"NaN" in text or b"Infinity" in text:
+        json.dumps(encode(value), allow_nan=False)  # unless they are words
+    return text
 
 
 def decode(kind: type[Record], values: dict[str, Any]) -> Record:

@@ -20,8 +20,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from pydantic_core import from_json
 
 from tierexp.errors import DataError
-from tierexp.machine import writing
-from tierexp.results.codec import decode, decode_many, encode
+from tierexp.errors.machine import writing
+from tierexp.results.codec import decode, decode_many, encode, json_line
 from tierexp.results.metrics import BUILT_IN, declared
 from tierexp.results.schema import SCHEMA_VERSION, EvaluationResults, SampleResult
 
@@ -194,7 +194,7 @@ def _pieces(results: DataclassInstance) -> Iterator[str]:
 def _lines(samples: Iterable[object]) -> Iterator[str]:
     opening = "["
     for sample in samples:
-        yield f"{opening}\n    {_json(encode(sample))}"
+        yield f"{opening}\n    {json_line(sample).decode()}"
         opening = ","
     yield "\n  ]"
 
@@ -240,13 +240,17 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
+_GLOBAL_VIEWS = 1
+"""Of every image, in the models that there were when results had schema 4."""
+
+
 def _bring_up_to_date(content: dict[str, Any]) -> None:
     """Schema 4 to 5, in place."""
     content["schema_version"] = SCHEMA_VERSION
     content["metrics"] = encode(declared(BUILT_IN))
     for sample in content.get(_SAMPLES, ()):
         selected, crops = sample["selected_vision_tokens"], sample["selected_crops"]
-        per_crop = selected // (crops + 1)  # all models of that time had a global view
+        per_crop = selected // (crops + _GLOBAL_VIEWS)
         sample["utilization"] = sample["actual_vision_tokens"] / selected
         for name in ("confidence", "first_margin", "unreduced_vision_tokens"):
             sample.setdefault(name, None)

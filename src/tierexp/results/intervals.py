@@ -178,17 +178,6 @@ def combined_interval(
     return intervals([Combined(columns, combine)], images)[0]
 
 
-def quantile_interval(values: Values, images: Sequence[str], quantile: float) -> Interval:
-    """The 95 % interval of a quantile.
-
-    Args:
-        values: (n,), at least one.
-        images: The image each is about.
-        quantile: In [0, 1].
-    """
-    return intervals([Quantile(values, quantile)], images)[0]
-
-
 def wilson_interval(mean: float, count: int) -> Interval:
     """The 95 % score interval of a mean of independent scores in [0, 1] (Wilson, 1927).
 

@@ -37,7 +37,7 @@ class LatencySettings:
         passes: `two` answers for accuracy first, in batches, and then once more for latency;
             `one` takes both from the same answers, one sample at a time.
         warmup: Answers before the clock counts, anew for every crop count.
-        repeats: Answers to a sample; of each figure the median is kept.
+        repeats: Answers to a sample; of each metric the median is kept.
         output_tokens: Every answer is decoded to so many tokens, whatever it says; null: as long
             as it is.
 

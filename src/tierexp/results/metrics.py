@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.errors import ConfigError
-from tierexp.imaging.measurements import AnyImages, ImageMeasurements, ManyImages, OneImage
+from tierexp.imaging.measurements import AnyImages, ManyImages, OneImage
 
 Number = int | float
 Statistic = Literal["mean", "std", "p5", "p95"]
@@ -248,64 +248,6 @@ BUILT_IN: tuple[AnyMetric, ...] = (
 )  # fmt: skip
 """Every run's columns, in the order of tables. The score is none of them: it has an interval, tasks
 and a chance of its own, and its name is `accuracy` in every file."""
-
-RESERVED = frozenset(
-    {
-        "accuracy", "answers", "chance", "earlier_passes", "image_key", "is_parsed", "knobs",
-        "latency", "metrics", "num_active_blocks", "original_aspect_ratio", "original_image_size",
-        "point", "prediction", "question", "resize_to_fill", "run", "sample_id", "selected_tiling",
-        "target_aspect_ratio", "target_resolution", "task", "tier", "tier_range", "top_k",
-    }
-)  # fmt: skip
-"""What a sample's fields are called already."""
-
-
-_AN_IMAGE: OneImage = ImageMeasurements(
-    height=480, width=640, rows=2, cols=3, crops=6, mismatch=0.0652, selected_vision_tokens=1008,
-    selected_crop_tokens=864, actual_vision_tokens=972, actual_crop_tokens=864,
-    llm_vision_tokens=704, unreduced_vision_tokens=704, content_kept=0.889, padding_fraction=0.0,
-)  # fmt: skip
-"""To try metrics out on: 640 x 480 pixels at the medium tier."""
-
-
-def combined(own: Iterable[AnyMetric]) -> tuple[AnyMetric, ...]:
-    """The columns of a run: those of every run, then the user's.
-
-    Args:
-        own: The user's.
-
-    Raises:
-        ConfigError: Two of one name, a name that results use for something else, no metric, or
-            one that cannot measure.
-    """
-    metrics = list(BUILT_IN)
-    for metric in own:
-        given: object = metric  # whatever an option of a configuration has built
-        if not isinstance(given, ImageMetric | AnswerMetric):
-            allowed = "an ImageMetric or an AnswerMetric of tierexp.results.metrics"
-            raise ConfigError("metric", given, allowed)
-        if metric.name in RESERVED or metric.name in {known.name for known in metrics}:
-            raise ConfigError("metric.name", metric.name, "a name that no column has yet")
-        _try_out(metric)
-        metrics.append(metric)
-    return tuple(metrics)
-
-
-def _try_out(metric: AnyMetric) -> None:
-    """Measure something, before a run begins.
-
-    Raises:
-        ConfigError: That ends with an exception, or with something else than a number.
-    """
-    try:
-        if isinstance(metric, ImageMetric):
-            value = metric.measure(_AN_IMAGE)
-        else:
-            value = metric.measure(Answer("a cat", ("a cat",), 1.0))
-    except Exception as error:
-        reason = f"a function that measures; this one ends with {type(error).__name__}: {error}"
-        raise ConfigError(f"metric.{metric.name}.measure", metric.measure, reason) from error
-    number(metric, value)
 
 
 def values_of_image(metrics: AnyMetrics, image: OneImage) -> dict[str, Number | None]:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tierexp.errors import DataError, TierexpError
-from tierexp.json_text import parse_json
+from tierexp.errors.json_text import parse_json
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.latency import TIMES, StageStatistics
 from tierexp.results.metrics import BUILT_IN, Metric, declared
@@ -96,7 +96,7 @@ class OlderResults(ReadColumns):
     """One older file; fields and aggregates are named as in `EvaluationResults`, and None where it
     has none.
 
-    Means are over the samples where all of them have the figure, else those that the file states.
+    Means are over the samples where all of them have the metric, else those that the file states.
     """
 
     tier: str

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from tierexp.config.location import checkout
 from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
-from tierexp.models.protocol import ModelSource
+from tierexp.models.protocol import HasCheckpoint, ModelSource
 from tierexp.results.schema import Provenance
 
 _OPTIONAL = ("transformers",)
@@ -30,8 +30,9 @@ _PACKAGES = (
 
 
 def gather_provenance(
-    config: dict[str, Any], seed: int | None, device: str, inputs: dict[str, str] | None = None
-) -> Provenance:
+    config: dict[str, Any], seed: int | None, device: str, inputs: dict[str, str] | None = None,
+    checkpoint: str | None = None,
+) -> Provenance:  # fmt: skip
     """What a reader needs to repeat a run.
 
     Args:
@@ -39,6 +40,7 @@ def gather_provenance(
         seed: Of everything random; None where nothing is.
         device: The model ran on, in words.
         inputs: As from `digest_inputs`; None without a model.
+        checkpoint: As from `checkpoint_of`.
     """
     root = checkout()
     commit = None if root is None else _git(root, "rev-parse", "HEAD")
@@ -57,7 +59,13 @@ def gather_provenance(
         inputs=inputs or {},
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_command(),
+        checkpoint=checkpoint,
     )
+
+
+def checkpoint_of(source: ModelSource) -> str | None:
+    """Digest of what a model's weight files hold; None of a model without files."""
+    return source.checkpoint_digest if isinstance(source, HasCheckpoint) else None
 
 
 def digest_inputs(dataset: QuestionDataset, source: ModelSource) -> dict[str, str]:

@@ -17,18 +17,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tierexp.data.scores.mme import MmeTotals
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.check import Check
 from tierexp.results.codec import BESIDE
 from tierexp.results.latency import LatencyResults, SampleLatency
 from tierexp.results.metrics import BUILT_IN, Metric, Number
 from tierexp.results.policy_record import PolicyRecord
-from tierexp.scores.mme import MmeTotals
 
 SCHEMA_VERSION = 5
 
 _WITH_COLUMNS = ("top_k", "num_active_blocks")
 """Knobs that are columns of their own, too."""
+
+
+RUN = "run"
+"""What tables of several runs call the column that tells them apart."""
 
 
 class ReadColumns:
@@ -109,6 +113,8 @@ class SampleResult(ReadColumns):
         point: Name of the operating point that has answered; None where no policy chose it.
         earlier_passes: Answers of other points before, in order. `latency` is of all passes
             together, everything else of the last.
+        reused_vision_tokens: That later passes did not encode again: the global view's, where the
+            model keeps it from pass to pass.
         knobs: What every knob came to, by name; `top_k` and `num_active_blocks` among them.
         is_parsed: Whether the prediction says what it chooses, how many, yes or no; None where the
             score takes any text.
@@ -136,6 +142,7 @@ class SampleResult(ReadColumns):
     image_key: str
     point: str | None = None
     earlier_passes: tuple[EarlierPass, ...] = ()
+    reused_vision_tokens: int = 0
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
     metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
@@ -189,6 +196,8 @@ class Provenance:
             in parts.
         date: When the run ended, ISO 8601 in UTC; None in files that do not say.
         command: That started it, without what a shell would need quoted; None as with `date`.
+        checkpoint: Digest of what the weight files hold, wherever they lie; None where no files are
+            read, and in files that do not say.
         server: What was found out about the server that answered, before it was asked; empty
             without one.
     """
@@ -204,6 +213,7 @@ class Provenance:
     server: dict[str, Any] = dataclasses.field(default_factory=dict)
     date: str | None = None
     command: str | None = None
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -235,12 +245,12 @@ class RunFacts:
 class EvaluationResults(ReadColumns):
     """One configuration's results; aggregates are over the `num_samples` scored samples, and None
     where there are none. `num_failed` samples come on top. `score` names what `accuracy` is the
-    mean of; where that is `mme`, `mme` holds the official figures. `num_unparsed` of the samples
+    mean of; where that is `mme`, `mme` holds the official scores. `num_unparsed` of the samples
     have a prediction that does not say what it chooses, and count as wrong; None where the score
     takes any text. `policies` says what the policy that chose the points had to spend and what it
     spent; empty without one, or where its unit was not measured. `over_budget` is, of a budget of
-    time, the share of answers that took longer. `metrics` declares the columns of the samples, and
-    `aggregates` holds their `<name>_<statistic>`.
+    time, the fraction of answers that took longer. `metrics` declares the columns of the samples,
+    and `aggregates` holds their `<name>_<statistic>`.
     """
 
     schema_version: int

@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tierexp.errors import ConfigError
-from tierexp.machine import writing
+from tierexp.errors.machine import writing
 
 FILE_NAME = ".lock"
 """In the folder; it stays there and says nothing by being there."""

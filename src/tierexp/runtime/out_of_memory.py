@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from tierexp.machine import first_line, lacks_memory
+from tierexp.errors.machine import first_line, lacks_memory
 from tierexp.models.protocol import BatchInputs
 
 _log = logging.getLogger(__name__)

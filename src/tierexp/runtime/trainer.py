@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from typing_extensions import override
 
 from tierexp.config.build import Blueprint
@@ -47,6 +49,18 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
         if trainer.interrupted:
             raise KeyboardInterrupt from None
         raise
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's tips, banners and advice; its warnings about real trouble stay."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Advice on the number of workers; how many run is the configuration's decision.
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    # A run that goes on writes the logger's file anew, from all it has.
+    warnings.filterwarnings("ignore", message="Experiment logs directory .* is not empty")
+    # Lightning's own use of a torch function that is to be renamed.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
 
 
 def supported_accelerator() -> str:

@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.data.size_columns import by_tiling
 from tierexp.data.sizes import ImageSizes
+from tierexp.imaging.columns import by_tiling
 from tierexp.imaging.placements import place_many
 from tierexp.tiers.aspects import inner_aspects, mismatches
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -27,7 +27,7 @@ from tierexp.tiers.table import Breakpoints, ExactMetric, candidate_tilings
 from tierexp.tiers.threshold import Threshold
 
 Objective = Literal["mismatch", "content_loss"]
-"""What is to become small on average: the recorded mismatch of aspect ratios, or the share of an
+"""What is to become small on average: the recorded mismatch of aspect ratios, or the fraction of an
 image's area that filling the canvas crops away (1 - `content_kept` of a run with `resize=fill`)."""
 
 

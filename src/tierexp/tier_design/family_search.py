@@ -35,7 +35,7 @@ from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.table import Breakpoints
 
 _EQUAL = 1e-11
-"""Share of the largest loss below which two losses are the same: rounding of the images' own."""
+"""Fraction of the largest loss below which two losses are the same: rounding of the images' own."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tierexp.errors import DataError
-from tierexp.results.files import read_results
 from tierexp.results.schema import Failure, Provenance
 from tierexp.tier_design.classes import Objective
 from tierexp.tiers.tier import Tier
@@ -43,7 +40,7 @@ class FrontierPoint:
 
 
 @dataclass(frozen=True)
-class TierFigures:
+class TierMetrics:
     """What one tier does to the images; names and definitions are those of an evaluation's results
     with `resize=fill`.
 
@@ -80,9 +77,9 @@ class TierDesign:
         frontier: Ascending in tokens.
         shipped: The tiers and baselines of `conf/tier`, ascending in tokens.
         failures: Of the samples without a size.
-        provenance: Where the figures come from.
+        provenance: Where the metrics come from.
         family: Whose crops or cells.
-        unreachable: Why tiers of `conf/tier` have no figures, by name.
+        unreachable: Why tiers of `conf/tier` have no metrics, by name.
     """
 
     kind: str
@@ -94,28 +91,13 @@ class TierDesign:
     num_failed: int
     num_classes: int
     num_tiers: int
-    chosen: TierFigures
+    chosen: TierMetrics
     frontier: tuple[FrontierPoint, ...]
-    shipped: tuple[TierFigures, ...]
+    shipped: tuple[TierMetrics, ...]
     failures: tuple[Failure, ...]
     provenance: Provenance
     family: str = "molmo"
     unreachable: dict[str, str] = field(default_factory=dict)
-
-
-def load_tier_design(path: Path | str) -> TierDesign:
-    """Read what a search wrote.
-
-    Args:
-        path: Of `tier_design.json`.
-
-    Raises:
-        DataError: It is missing, not JSON, of another schema, or lacks a field.
-    """
-    design = read_results(TierDesign, SCHEMA_VERSION, path)
-    if design.kind != KIND:
-        raise DataError(f"{path} holds results of the kind {design.kind!r}, not {KIND!r}")
-    return design
 
 
 def frontier_csv(design: TierDesign) -> str:

@@ -16,13 +16,13 @@ from rich.console import Console
 
 from tierexp.config.checks import flag, refuse_overwriting
 from tierexp.config.written import written_overrides
-from tierexp.data.family_columns import measure_family
 from tierexp.data.sizes import ImageSizes
 from tierexp.data.sizes_setup import require_a_size
 from tierexp.errors import ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.models.plans.plan import Preset
-from tierexp.models.plans.token_tiers import UnreachableTierError, family_tier
+from tierexp.models.plans.preprocessing import FamilyPreprocessing
+from tierexp.models.plans.token_tiers import UnreachableTierError
 from tierexp.results.files import write_results, write_text
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure
@@ -33,7 +33,7 @@ from tierexp.tier_design.results import (
     SCHEMA_VERSION,
     FrontierPoint,
     TierDesign,
-    TierFigures,
+    TierMetrics,
     frontier_csv,
     tier_yaml,
 )
@@ -41,8 +41,10 @@ from tierexp.tier_design.search import count_tiers, find_frontier
 from tierexp.tier_design.setup import DesignSetup, read_design_setup, read_part
 from tierexp.tier_design.summary import print_design
 from tierexp.tiers.files import load_tier, shipped_tiers
+from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops_many
+from tierexp.tiers.threshold import Threshold
 from tierexp.tiers.tier import Tier
 
 
@@ -97,9 +99,9 @@ def optimize_tiers(config: DictConfig, output_dir: Path) -> float:
         num_failed=len(setup.sizes.unreadable),
         num_classes=found.num_classes,
         num_tiers=found.num_tiers,
-        chosen=_figures(tier, setup, frontier),
+        chosen=_metrics(tier, setup, frontier),
         frontier=frontier,
-        shipped=tuple(sorted(shipped, key=lambda figures: figures.selected_vision_tokens_mean)),
+        shipped=tuple(sorted(shipped, key=lambda metrics: metrics.selected_vision_tokens_mean)),
         failures=tuple(Failure(name, why) for name, why in setup.sizes.unreadable.items()),
         provenance=gather_provenance(read_part(config), seed=None, device="cpu"),
         family=setup.family,
@@ -123,14 +125,18 @@ def _search(setup: DesignSetup) -> Found:
             max_crops=found.max_crops,
             preferred_crops=found.preferred_crops,
             # Whole numbers until the one division: a budget is kept exactly or not at all.
-            selected_vision_tokens_mean=setup.geometry.tokens_per_crop
-            * (found.crops + samples)
-            / samples,
+            selected_vision_tokens_mean=_tokens(setup.geometry, found.crops, samples),
             objective_mean=found.loss / samples,
         )
         for found in find_frontier(classes)
     )
     return Found(frontier, len(classes.images), count_tiers(len(setup.counts)))
+
+
+def _tokens(geometry: CropGeometry, crops: int, images: int) -> float:
+    """Mean of the budgets of images that have so many crops together."""
+    views = crops + images * geometry.global_views
+    return geometry.tokens_per_crop * views / images
 
 
 def _search_family(setup: DesignSetup, preset: Preset) -> Found:
@@ -180,22 +186,22 @@ def _as_tier(point: FrontierPoint, setup: DesignSetup) -> Tier:
 
 def _shipped(
     setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
-) -> tuple[list[TierFigures], dict[str, str]]:
-    """The tiers and baselines of `conf/tier`, and why some have no figures in a family."""
-    figures, unreachable = [], {}
+) -> tuple[list[TierMetrics], dict[str, str]]:
+    """The tiers and baselines of `conf/tier`, and why some have no metrics in a family."""
+    metrics, unreachable = [], {}
     for name in shipped_tiers():
         if name == "fixed":
             continue
         try:
-            figures.append(_figures(load_tier(name), setup, frontier))
+            metrics.append(_metrics(load_tier(name), setup, frontier))
         except UnreachableTierError as error:
             unreachable[name] = str(error)
-    return figures, unreachable
+    return metrics, unreachable
 
 
-def _figures(
+def _metrics(
     policy: CropRule, setup: DesignSetup, frontier: tuple[FrontierPoint, ...]
-) -> TierFigures:
+) -> TierMetrics:
     """Selected and measured as an evaluation does it, image by image, not as the search did.
 
     Raises:
@@ -203,13 +209,12 @@ def _figures(
             refuses.
     """
     if setup.preset is not None:
-        return _figures_in_family(policy, setup.sizes, setup.preset, frontier)
+        return _metrics_in_family(policy, setup.sizes, setup.preset, frontier)
     heights, widths = setup.sizes.heights, setup.sizes.widths
     selection = select_crops_many(policy, heights, widths, setup.geometry, setup.threshold)
     lost = losses("content_loss", heights, widths, selection.tilings, setup.geometry)
-    crops = int(selection.crops.sum()) + len(heights)  # the global view is one more
-    tokens = setup.geometry.tokens_per_crop * crops / len(heights)
-    return TierFigures(
+    tokens = _tokens(setup.geometry, int(selection.crops.sum()), len(heights))
+    return TierMetrics(
         tier=policy.name,
         selected_vision_tokens_mean=tokens,
         aspect_ratio_mismatch_mean=float(selection.mismatch.mean()),
@@ -218,17 +223,17 @@ def _figures(
     )
 
 
-def _figures_in_family(
+def _metrics_in_family(
     rule: CropRule, sizes: ImageSizes, preset: Preset, frontier: tuple[FrontierPoint, ...]
-) -> TierFigures:
-    if isinstance(rule, Tier):
-        family_tier(preset.geometry, rule)
-    measured, taken = measure_family(sizes, rule, Resize(crops="fill"), preset)
-    refused = len(sizes.heights) - len(taken.heights)
-    if refused:
-        raise UnreachableTierError(f"no grid of its own for {refused} of the sizes")
+) -> TierMetrics:
+    how = FamilyPreprocessing.of(preset, rule, Threshold(), Resize(crops="fill"))
+    how.within(rule)
+    found = how.measure(sizes.heights, sizes.widths)
+    if found.refused:
+        raise UnreachableTierError(f"no grid of its own for {len(found.refused)} of the sizes")
+    measured = found.images
     tokens = float(measured.selected_vision_tokens.mean())
-    return TierFigures(
+    return TierMetrics(
         tier=rule.name,
         selected_vision_tokens_mean=tokens,
         aspect_ratio_mismatch_mean=float(measured.mismatch.mean()),

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tierexp.models.none import MOLMO
 from tierexp.report.summary import number_text, percent_text
-from tierexp.tier_design.results import FrontierPoint, TierDesign, TierFigures
+from tierexp.tier_design.results import FrontierPoint, TierDesign, TierMetrics
 
 _MOST_REASONS = 5
 
@@ -30,7 +30,7 @@ def print_design(
     Args:
         design: What was found.
         token_steps: Budgets at which the frontier is shown, ascending.
-        overrides: Of the model and the threshold that the figures hold for, by key.
+        overrides: Of the model and the threshold that the metrics hold for, by key.
         output_dir: Where the files are.
         console: To print to.
     """
@@ -92,19 +92,19 @@ def _comparison(design: TierDesign) -> Table:
     for column in ("tokens", "mismatch", "content lost", f"least {_words(design)} for them"):
         table.add_column(column, justify="right")
 
-    def add(figures: TierFigures, style: str | None = None) -> None:
-        best = figures.best
+    def add(metrics: TierMetrics, style: str | None = None) -> None:
+        best = metrics.best
         table.add_row(
-            Text(figures.tier),
-            number_text(figures.selected_vision_tokens_mean),
-            number_text(figures.aspect_ratio_mismatch_mean, 3),
-            percent_text(1 - figures.content_kept_mean),
+            Text(metrics.tier),
+            number_text(metrics.selected_vision_tokens_mean),
+            number_text(metrics.aspect_ratio_mismatch_mean, 3),
+            percent_text(1 - metrics.content_kept_mean),
             "-" if best is None else _objective(design, best.objective_mean),
             style=style,
         )
 
-    for figures in design.shipped:
-        add(figures)
+    for metrics in design.shipped:
+        add(metrics)
     table.add_section()
     add(design.chosen, style="bold")
     return table

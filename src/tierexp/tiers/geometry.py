@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -47,9 +47,7 @@ class CropGeometry:
         patch_size: Side of a square patch, in pixels.
         overlap_margins: Patches of a crop's leading (top, left) and trailing (bottom, right)
             margin. Neighbouring crops overlap by the sum of both.
-        pooling: Patches pooled into one vision token, (height, width).
-        pool_canvas: Patches are pooled once the crops are put back together, so that a pooling
-            window may reach over two crops (Molmo2); otherwise crop by crop (Molmo).
+        pooling: Patches pooled into one vision token, (height, width), crop by crop.
         global_view: Where the view of the whole image, of a crop's size, stands among the crops.
 
     Raises:
@@ -61,7 +59,6 @@ class CropGeometry:
     patch_size: int = 14
     overlap_margins: tuple[int, int] = (4, 4)
     pooling: tuple[int, int] = (2, 2)
-    pool_canvas: bool = False
     global_view: GlobalView = "first"
 
     def __post_init__(self) -> None:
@@ -181,16 +178,33 @@ class CropGeometry:
 
     def llm_grid(self, tiling: Tiling) -> tuple[int, int]:
         """Vision tokens (rows, cols) of the canvas once overlapping margins are dropped."""
+        return _tokens_along(self, tiling[0], 0), _tokens_along(self, tiling[1], 1)
 
-        def along(count: int, pool: int) -> int:
-            if self.pool_canvas:
-                return -(-(count * self.window_patches + sum(self.overlap_margins)) // pool)
-            spans = (self.kept_patches(index, count) for index in range(count))
-            return sum(-(-(stop - start) // pool) for start, stop in spans)
+    def token_places(self, count: int, axis: int) -> NDArray[np.int64]:
+        """Where the tokens of crops stand on the canvas once overlapping margins are dropped,
+        (count, tokens of a crop) along one axis; -1 where a neighbouring crop has the token.
 
-        return along(tiling[0], self.pooling[0]), along(tiling[1], self.pooling[1])
+        Args:
+            count: Crops along the axis.
+            axis: 0 for rows, 1 for columns.
+        """
+        pool = self.pooling[axis]
+        places = np.full((count, self.token_grid[axis]), -1, np.int64)
+        placed = 0
+        for crop in range(count):
+            start, stop = self.kept_patches(crop, count)
+            kept = -(-(stop - start) // pool)
+            places[crop, start // pool : start // pool + kept] = np.arange(placed, placed + kept)
+            placed += kept
+        return places
 
     def llm_vision_tokens(self, tiling: Tiling) -> int:
         """Vision tokens the language model receives: the global view's and the canvas's."""
         rows, cols = self.llm_grid(tiling)
         return self.global_views * self.tokens_per_crop + rows * cols
+
+
+@lru_cache(maxsize=4096)
+def _tokens_along(geometry: CropGeometry, count: int, axis: int) -> int:
+    """Kept, as it is asked for every image."""
+    return int(geometry.token_places(count, axis).max()) + 1

@@ -44,6 +44,11 @@ class NativeRule:
         """Fewest crops a selection may have."""
         return 1
 
+    @property
+    def as_tier(self) -> None:
+        """See `FamilyRule`: another family has a rule of its own."""
+        return
+
     def expected_tokens(self, geometry: CropGeometry) -> int:
         """The most that an image may get."""
         return geometry.selected_vision_tokens(self.max_crops)

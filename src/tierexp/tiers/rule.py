@@ -6,13 +6,16 @@ nothing asks what class it is of.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.tiers.geometry import CropGeometry, Tiling
 from tierexp.tiers.threshold import Threshold
+
+if TYPE_CHECKING:
+    from tierexp.tiers.tier import Tier
 
 
 class CropRule(Protocol):
@@ -60,3 +63,12 @@ class CropRule(Protocol):
             geometry: Of the crops.
             threshold: What a selection minimises, and when preferred counts suffice.
         """
+
+
+@runtime_checkable
+class FamilyRule(Protocol):
+    """A `CropRule` that families with grids of their own can follow as well."""
+
+    @property
+    def as_tier(self) -> Tier | None:
+        """What holds their grids to a range of tokens; None where the family's own rule decides."""

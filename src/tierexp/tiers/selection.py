@@ -56,16 +56,6 @@ class SelectionArrays:
         rows, cols = self.tilings[row].tolist()
         return Selection(int(self.crops[row]), (rows, cols), float(self.mismatch[row]))
 
-    def llm_vision_tokens(self, geometry: CropGeometry) -> NDArray[np.int64]:
-        """(N,): what a language model receives of each image.
-
-        Args:
-            geometry: Of the crops.
-        """
-        distinct, inverse = np.unique(self.tilings, axis=0, return_inverse=True)
-        tokens = [geometry.llm_vision_tokens((rows, cols)) for rows, cols in distinct.tolist()]
-        return np.array(tokens, dtype=np.int64)[inverse.reshape(-1)]
-
 
 def select_crops(
     tier: CropRule,

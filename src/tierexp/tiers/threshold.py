@@ -23,8 +23,8 @@ class Threshold:
         value: They are when their best mismatch is below this; None sets no limit, so that the
             others never are considered; 0 always considers them.
         metric: What a selection minimises and `value` is measured in: `absolute` |Δ aspect|,
-            `log_ratio` |ln of the aspects' quotient|, or `content_loss`, the share of the image's
-            area that filling the canvas crops away.
+            `log_ratio` |ln of the aspects' quotient|, or `content_loss`, the fraction of the
+            image's area that filling the canvas crops away.
 
     Raises:
         ConfigError: A negative value, not a number, or an unknown metric.

@@ -74,6 +74,11 @@ class Tier:
         counts = range(self.min_crops, self.max_crops + 1)
         return tuple(crops for crops in counts if crops not in self.preferred_crops)
 
+    @property
+    def as_tier(self) -> Tier:
+        """See `FamilyRule`."""
+        return self
+
     def expected_tokens(self, geometry: CropGeometry) -> int:  # noqa: ARG002
         """The typical token budget."""
         return self.typical_vision_tokens

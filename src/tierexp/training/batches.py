@@ -30,8 +30,8 @@ from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Resize, place
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.mask_order import MaskOrder, with_ordered_masks
-from tierexp.models.text import PromptTokenizer
-from tierexp.models.token_layout import layout_tokens
+from tierexp.models.molmo.token_layout import layout_tokens
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry, Tiling
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.selection import select_crops

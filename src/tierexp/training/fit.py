@@ -22,9 +22,8 @@ from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.model import Molmo
-from tierexp.report.sample_table import closing
-from tierexp.runtime.progress import quiet_lightning
-from tierexp.runtime.trainer import build_trainer, interruptible
+from tierexp.runtime.closing import closing
+from tierexp.runtime.trainer import build_trainer, interruptible, quiet_lightning
 from tierexp.tiers.rule import CropRule
 from tierexp.training.batches import TrainingBatches
 from tierexp.training.datamodule import TrainingDataModule

@@ -20,7 +20,7 @@ from tierexp.tiers.geometry import CropGeometry, Tiling
 _LEGIBLE = 10.0
 """Letter height in pixels from which the global view is as good to read from as the crops."""
 _UNSEEN = 0.1
-"""Share of a box's sides that may be missing where it counts as shown whole."""
+"""Fraction of a box's sides that may be missing where it counts as shown whole."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class TokenCanvas:
         return self.placement.to_canvas(y0, x0), self.placement.to_canvas(y1, x1)
 
     def shares(self, box: Box) -> NDArray[np.float64]:
-        """(rows, cols): the share of a box on a token, or of the token under it, whichever is
+        """(rows, cols): the fraction of a box on a token, or of the token under it, whichever is
         more.
         """
         (top, left), (bottom, right) = self.corners(box)

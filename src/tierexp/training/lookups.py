@@ -1,7 +1,7 @@
 """Where the tokens of a question should look: supervision of attention.
 
 In: questions with what their words name, and which vision tokens show it. Out: for some tokens of
-a packed sequence, groups of positions and the share of one head's attention each group should get.
+a packed sequence, groups of positions and what part of one head's attention each group should get.
 Without it, a small model has to come by chance upon the few among hundreds of vision tokens that
 say anything about a question. Yu et al., "Supervising Neural Attention Models for Video Captioning
 by Human Gaze Data" (2017), teach attention so; evaluation never reads it.
@@ -20,8 +20,8 @@ from torch import Tensor
 
 from tierexp.data.tierqa.questions import Question
 from tierexp.data.tierqa.scene import Box
-from tierexp.models.text import PromptTokenizer
-from tierexp.models.token_layout import DROPPED
+from tierexp.models.molmo.token_layout import DROPPED
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.training.grounding import Grounding, beginning_of
 from tierexp.training.taught_heads import TAUGHT_HEADS, Step
 
@@ -34,7 +34,7 @@ keys around each one's centre, together always equally strong, bring about, and 
 is to be seen in what comes of it. Shares that add up otherwise would have to be counted first. Two,
 the square root of the most there are: so the shares of one and of the most differ the most."""
 _LEAST_SHARE = 0.05
-"""Share of a thing's centre from which a token is one of those to count it by."""
+"""Fraction of a thing's centre from which a token is one of those to count it by."""
 
 
 @dataclass(frozen=True)

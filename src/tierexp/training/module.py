@@ -21,14 +21,14 @@ from torchmetrics import MeanMetric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
+from tierexp.data.scores.exact_match import exact_match
 from tierexp.errors import ConfigError
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Block
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.moe import MixtureOfExperts
-from tierexp.models.text import PromptTokenizer
-from tierexp.scores.exact_match import exact_match
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
 from tierexp.training.lookups import divergence
@@ -192,7 +192,7 @@ class MolmoTraining(LightningModule):
         return features, loss
 
     def validation_step(self, batch: EvaluationBatch, _index: int, dataloader_idx: int = 0) -> None:
-        """Accuracy of generated answers, one figure per data loader."""
+        """Accuracy of generated answers, one number per data loader."""
         if batch.inputs is None:
             return
         name = self._names[dataloader_idx]

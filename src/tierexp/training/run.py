@@ -25,8 +25,8 @@ from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 from tierexp.models.molmo.config import MolmoConfig
-from tierexp.models.text import IMAGE_TOKENS
-from tierexp.models.tokenizer_training import BYTES, train_tokenizer
+from tierexp.models.molmo.tokenizer import IMAGE_TOKENS
+from tierexp.models.molmo.tokenizer_training import BYTES, train_tokenizer
 from tierexp.tiers.files import load_tier
 from tierexp.training.recipe import Recipe
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_PER_BLOCK

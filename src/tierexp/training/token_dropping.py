@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tierexp.models.token_layout import DROPPED, TokenLayout
+from tierexp.models.molmo.token_layout import DROPPED, TokenLayout
 
 
 def without(layout: TokenLayout, left_out: NDArray[np.bool_]) -> TokenLayout:

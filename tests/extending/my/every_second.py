@@ -12,7 +12,7 @@ from torch import Tensor
 from tierexp.config.checks import whole_number
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.molmo.engine import MolmoEngine
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 
 
 @dataclass(frozen=True)

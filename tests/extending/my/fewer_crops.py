@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tierexp.models.internvl.geometry import FAMILY as INTERNVL
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
-from tierexp.models.plans.family import Family, LibraryClasses
+from tierexp.models.plans.family import Family
 from tierexp.models.plans.plan import Preset
 
 FAMILY = Family(
@@ -16,5 +17,5 @@ FAMILY = Family(
         ),
     ),
     model_type="internvl",
-    library=LibraryClasses("InternVLProcessor"),
+    library=INTERNVL.library,
 )

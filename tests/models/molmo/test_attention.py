@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tierexp.models.molmo.attention import attend
+from tierexp.models.molmo.attention_in_parts import parts_of
 from tierexp.models.molmo.masks import causal_mask, token_positions
 from tierexp.models.molmo.rotary import rotary_angles, rotate
 
@@ -63,6 +64,57 @@ def test_training_in_bfloat16_on_a_cpu_computes_the_same(kind: str) -> None:
         results.append([out, *(t.grad for t in inputs)])
     for narrow, wide in zip(*results, strict=True):
         torch.testing.assert_close(narrow.double(), wide, rtol=0.05, atol=0.05)
+
+
+def packed(length: int, image: int, question: int) -> Tensor:
+    """(T, T) bool: an image that all see, and questions that see it and themselves; the last 5
+    tokens see themselves alone.
+    """
+    part = torch.cat([torch.zeros(image), 1 + torch.arange(length - image) // question])
+    visible = ((part == 0) | (part == part[:, None])).tril()
+    visible[-5:] = visible[:, -5:] = False
+    return visible | torch.eye(length, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        None,
+        # No multiple of 16, of 64 or of 256; the second row's questions skip many keys.
+        [packed(613, 500, 30), packed(613, 70, 30)],
+        [packed(64, 20, 11)] * 2,
+    ],
+)
+def test_long_sequences_in_parts_have_the_same_gradients(masks: list[Tensor] | None) -> None:
+    mask = None if masks is None else torch.stack(masks)[:, None]
+    length = 37 if mask is None else mask.shape[-1]
+    batch = 3 if mask is None else 2
+    tensors = [heads(batch, 2, length, 8, seed=i, dtype=torch.bfloat16) for i in range(3)]
+    weights = heads(batch, 2, length, 8, seed=3)
+    results = []
+    for dtype in (torch.bfloat16, torch.float64):
+        q, k, v = inputs = [t.detach().to(dtype).requires_grad_() for t in tensors]
+        if dtype == torch.bfloat16:
+            out = attend(q, k, v, mask)
+        else:
+            scores = q @ k.mT / math.sqrt(8)
+            out = (scores if mask is None else scores.where(mask, -torch.inf)).softmax(-1) @ v
+        (out * weights.to(dtype)).sum().backward()
+        results.append([out, *(t.grad for t in inputs)])
+    for narrow, wide in zip(*results, strict=True):
+        # Of numbers that are rounded to 8 bits some six times.
+        assert (narrow - wide).norm() < 0.012 * wide.norm()
+
+
+def test_keys_that_nobody_looks_at_are_not_multiplied() -> None:
+    mask = packed(1024, 128, 32)[None, None]
+    parts = parts_of(torch.Size([1, 2, 1024, 8]), mask, torch.bfloat16)
+    multiplied = torch.zeros(1024, 1024, dtype=torch.bool)
+    for part in parts:
+        everything = torch.arange(1024)
+        multiplied[part.queries.start : part.queries.stop, everything[part.keys]] = True
+    assert bool((multiplied | ~mask[0, 0]).all())
+    assert multiplied.float().mean() < 0.45
 
 
 def test_rotary_embedding_is_a_rotation_of_channel_pairs() -> None:

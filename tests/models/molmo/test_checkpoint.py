@@ -20,8 +20,8 @@ from tierexp.models.molmo import stored_tensors
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint, save_checkpoint
 from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.decoder import DecoderKnobs
+from tierexp.models.molmo.tokenizer_training import train_tokenizer
 from tierexp.models.molmo.weights import load_model
-from tierexp.models.tokenizer_training import train_tokenizer
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CPU = torch.device("cpu")
@@ -96,6 +96,20 @@ def test_shards_with_an_index(released: Path) -> None:
     (released / "model-1.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model-1\.safetensors"):
         MolmoCheckpoint(str(released)).load(CPU)
+
+
+def test_a_copy_is_the_same_checkpoint_and_other_weights_are_not(
+    released: Path, tmp_path: Path
+) -> None:
+    copytree(released, tmp_path / "copy")
+    here, there = (MolmoCheckpoint(str(f)) for f in (released, tmp_path / "copy"))
+    assert here.weights != there.weights  # loaded anew, as nobody has looked into the files yet
+    assert here.checkpoint_digest == there.checkpoint_digest
+    (file,) = weight_files(tmp_path / "copy")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert here.checkpoint_digest != there.checkpoint_digest
 
 
 def test_missing_and_left_over_tensors_are_named(released: Path) -> None:

@@ -30,8 +30,8 @@ from tierexp.models.molmo.experts import Experts
 from tierexp.models.molmo.fixed_decoding import KEPT, FixedDecoders
 from tierexp.models.molmo.generation import GrowingSteps
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.prefill import Prefilled
-from tierexp.models.protocol import ModelInputs
 
 LENGTHS = [14, 10, 12]
 BATCHES: dict[str, Callable[[], ModelInputs]] = {
@@ -157,6 +157,36 @@ def test_only_the_last_recordings_are_kept() -> None:
 def test_graphs_are_refused_where_there_are_none() -> None:
     with pytest.raises(ConfigError, match="cuda_graphs=True is not possible: false on this device"):
         small_engine("dense").decode_in_graphs(True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "capability", "possible"),
+    [
+        ("mixture", torch.bfloat16, (9, 0), True),
+        ("mixture", torch.bfloat16, (10, 0), True),
+        ("mixture", torch.bfloat16, (8, 0), False),
+        ("mixture", torch.float16, (9, 0), False),
+        ("dense", torch.float16, (8, 0), True),
+    ],
+)
+def test_graphs_are_refused_where_the_product_of_experts_waits(
+    kind: str,
+    dtype: torch.dtype,
+    capability: tuple[int, int],
+    possible: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with torch.device("meta"):
+        network = Molmo(small_config(kind, mlp_width=16, width=16)).to(dtype)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = MolmoEngine(network.to_empty(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    if possible:
+        model.decode_in_graphs(True)
+        assert model.fixed_decoders is not None
+    else:
+        with pytest.raises(ConfigError, match=r"cuda_graphs=True .* Hopper"):
+            model.decode_in_graphs(True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from tests.support.molmo_models import KINDS, prompt, row_of, small_engine, smal
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
-from tierexp.models.protocol import ModelInputs, VisionLanguageModel
+from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.protocol import VisionLanguageModel
 
 LENGTHS = [14, 10, 12]
 NEW_TOKENS = 6

@@ -18,9 +18,9 @@ from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo.config import read_config
 from tierexp.models.molmo.mask_order import with_ordered_masks
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.token_layout import TokenLayout, layout_tokens
+from tierexp.models.molmo.tokenizer import ImageTokenIds
 from tierexp.models.molmo.weights import load_model
-from tierexp.models.text import ImageTokenIds
-from tierexp.models.token_layout import TokenLayout, layout_tokens
 from tierexp.tiers.native import select_tiling
 
 FOLDER = Path(__file__).parents[2] / "golden"

@@ -9,8 +9,8 @@ import torch
 
 from tests.support.molmo_models import IMAGE_END, KINDS, prompt, row_of, sharing, small_engine
 from tierexp.models.molmo.engine import MolmoEngine
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.prefill import prefill
-from tierexp.models.protocol import ModelInputs
 
 LENGTHS = [14, 10, 12, 14, 11]
 

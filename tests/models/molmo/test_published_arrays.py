@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tests.support.molmo2_models import formula_image
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.published_arrays import published_arrays
-from tierexp.models.text import ImageTokenIds
+from tierexp.models.molmo.tokenizer import ImageTokenIds
 from tierexp.tiers.geometry import CropGeometry
 
 IDS = ImageTokenIds(im_start=320, im_end=321, im_patch=322, im_col=323)

@@ -14,10 +14,10 @@ from tierexp.errors import ConfigError
 from tierexp.models.knobs.reduction import settings
 from tierexp.models.knobs.reduction.settings import DecoderReduction, Reduction
 from tierexp.models.molmo.engine import MolmoEngine
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.prefill import Prefilled
 from tierexp.models.molmo.pruned_prefill import sequences
 from tierexp.models.molmo.reduction import reduced
-from tierexp.models.protocol import ModelInputs
 
 VISION = 7
 """Vision tokens of `prompt`: two views of four, one of which is dropped."""

@@ -19,9 +19,9 @@ from tierexp.evaluation.block_importance import measure_block_importance
 from tierexp.models.knobs.active_blocks import ActiveBlocks
 from tierexp.models.molmo2 import checkpoint as checkpoint_module
 from tierexp.models.molmo2.checkpoint import Molmo2Checkpoint
+from tierexp.models.molmo2.pooled_canvas import PooledCanvas
 from tierexp.models.molmo2.settings import read_settings
 from tierexp.results.files import load_results
-from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.tier import fixed_tier
 
 KNOBS = ("top_k", "num_active_blocks", "block_policy", "block_importance")
@@ -47,7 +47,7 @@ def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 def test_released_words_and_saved_ones_mean_the_same(folder: Path) -> None:
     expected = read_settings(folder)
-    assert expected.geometry == CropGeometry(70, 14, (1, 1), pool_canvas=True)
+    assert expected.geometry == PooledCanvas(70, 14, (1, 1))
     assert expected.num_blocks == SIZES["text_config"]["num_hidden_layers"]
 
     def as_released(values: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def test_what_the_files_leave_out_is_as_the_library_has_it(folder: Path) -> None
         lambda values: values["vision_config"].update(image_size=[378, 378]),
     )
     settings = read_settings(folder)
-    assert settings.geometry == CropGeometry(crop_size=378, pool_canvas=True)
+    assert settings.geometry == PooledCanvas(crop_size=378)
     assert settings.image_mean == settings.image_std == (0.5, 0.5, 0.5)
     assert settings.canvas_cols
     assert settings.view_cols
@@ -130,7 +130,7 @@ def test_what_is_published_stands_in_for_missing_processor_files(
         means = {"image_mean": [0.4, 0.5, 0.6]}
         (folder / "preprocessor_config.json").write_text(json.dumps(means))
     settings = Molmo2Checkpoint(str(folder)).settings
-    assert settings.geometry == CropGeometry(crop_size=378, pool_canvas=True)
+    assert settings.geometry == PooledCanvas(crop_size=378)
     assert settings.image_mean == ((0.5, 0.5, 0.5) if nested else (0.4, 0.5, 0.6))
     # Published: `use_single_crop_col_tokens` is false, where the library alone would say "as the
     # canvas".
@@ -283,7 +283,7 @@ def test_every_tensor_is_read_and_none_made_up(folder: Path) -> None:
 
 
 def test_a_fixed_tier_counts_the_models_own_tokens() -> None:
-    geometry = CropGeometry(crop_size=378, pool_canvas=True)
+    geometry = PooledCanvas(crop_size=378)
     tier = fixed_tier(1008, geometry)
     assert (tier.min_crops, tier.max_crops) == (4, 4)  # 5 x 196 = 980
     assert tier.typical_vision_tokens == 980

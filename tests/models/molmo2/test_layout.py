@@ -20,11 +20,12 @@ from tests.support.molmo2_models import formula_image
 from tierexp.errors import ConfigError
 from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
 from tierexp.imaging.resize import Resize
+from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.molmo.token_layout import DROPPED, TokenLayout, layout_tokens
+from tierexp.models.molmo2.pooled_canvas import PooledCanvas
 from tierexp.models.molmo2.pooling import pooled_patches
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
 from tierexp.models.patches import normalised_patches
-from tierexp.models.protocol import ModelInputs
-from tierexp.models.token_layout import DROPPED, TokenLayout, layout_tokens
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.native import select_tiling
 
@@ -32,8 +33,8 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "molmo2-images.npz"
 """What transformers 5.24.0's image processor and torchvision 0.28.0 make of `formula_image` at the
 sizes in the names of its arrays, up to 8 crops; of the pixels every 331st."""
 
-MOLMO2 = CropGeometry(crop_size=378, pool_canvas=True)
-SMALL = CropGeometry(70, 14, (1, 1), pool_canvas=True)
+MOLMO2 = PooledCanvas(crop_size=378)
+SMALL = PooledCanvas(70, 14, (1, 1))
 STRETCHED = Resize("stretch", "stretch", exact=False, antialias=False)
 HALF = (0.5, 0.5, 0.5)
 TOKENS = Molmo2ImageTokens(
@@ -105,7 +106,7 @@ class Processor:
 def test_any_native_image_is_laid_out_as_the_library_does(
     height: int, width: int, max_crops: int, margins: tuple[int, int]
 ) -> None:
-    geometry = CropGeometry(70, 14, margins, pool_canvas=True)
+    geometry = PooledCanvas(70, 14, margins)
     picture = torch.from_numpy(formula_image(height, width)).permute(2, 0, 1)
     grids, pixels, pooling = Molmo2ImageProcessor._image_batch_to_patches_and_grids(
         Processor(),  # type: ignore[arg-type]
@@ -153,7 +154,7 @@ def test_the_sequence_is_the_librarys(
 def test_a_window_may_reach_over_two_crops() -> None:
     """Crops of 5 patches that step by 3: of the canvas's 8 columns the crops keep 4 and 4, and
     windows of 3 columns would be cut by the seam."""
-    geometry = CropGeometry(70, 14, (1, 1), pooling=(1, 3), pool_canvas=True)
+    geometry = PooledCanvas(70, 14, (1, 1), pooling=(1, 3))
     assert geometry.llm_grid((1, 2)) == (5, 3)  # (3, 3, 2) columns
     row = layout_tokens((1, 2), geometry, TOKENS, [], []).image_input_idx[1:, :5]
     first, last = row[0, 0], row[1, 4]

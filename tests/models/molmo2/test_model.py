@@ -31,6 +31,8 @@ from tierexp.models.knobs.reduction.settings import (
     Reduction,
     StridedTokens,
 )
+from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.molmo.token_layout import layout_tokens
 from tierexp.models.molmo2.checkpoint import METHODS
 from tierexp.models.molmo2.model import Molmo2
 from tierexp.models.molmo2.pooling import pooled_patches
@@ -38,8 +40,6 @@ from tierexp.models.molmo2.prompt import Molmo2ImageTokens
 from tierexp.models.molmo2.reduction import reduced
 from tierexp.models.molmo2.settings import Molmo2Settings, read_settings
 from tierexp.models.patches import normalised_patches
-from tierexp.models.protocol import ModelInputs
-from tierexp.models.token_layout import layout_tokens
 from tierexp.tiers.geometry import Tiling
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -23,10 +23,10 @@ from tests.support.molmo2_models import (
     write_tokenizer,
 )
 from tierexp.errors import TierexpError
+from tierexp.models.molmo2.pooled_canvas import PooledCanvas
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
 from tierexp.models.molmo2.published_arrays import Molmo2Published
 from tierexp.models.molmo2.settings import Molmo2Settings
-from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.native import select_tiling
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "molmo2-images.npz"
@@ -97,7 +97,7 @@ def test_natively_it_is_the_librarys(folder: Path, height: int, width: int) -> N
 
 def test_at_a_tier_it_is_the_librarys_of_an_image_that_gets_this_tiling(folder: Path) -> None:
     """An image of a canvas's size is not resized for it, and the library picks its tiling."""
-    geometry = CropGeometry(70, 14, (1, 1), pool_canvas=True)
+    geometry = PooledCanvas(70, 14, (1, 1))
     for how, most in (({"tier": "medium"}, 8), ({"exact_num_crops": 5}, 5), ({"tier": "low"}, 3)):
         preprocessor = tierexp.Preprocessor(**how, model=folder)  # type: ignore[arg-type]
         tiling = preprocessor.select(120, 200).tiling
@@ -126,7 +126,7 @@ def test_the_number_of_crops_is_the_folders(folder: Path, tmp_path: Path) -> Non
 )
 def test_windows_and_colours_at_the_released_sizes(height: int, width: int) -> None:
     """The numbers of the library on another machine; the windows in their order."""
-    golden, geometry = np.load(GOLDEN), CropGeometry(crop_size=378, pool_canvas=True)
+    golden, geometry = np.load(GOLDEN), PooledCanvas(crop_size=378)
     settings = Molmo2Settings(geometry, 1, HALF, HALF, {}, True, False, True, 8)
     tokens = Molmo2ImageTokens(1, 2, 3, 4, 5, None)
     words: Any = SimpleNamespace(image_tokens=tokens, before_image=[], encode_prompt=lambda _: [])
@@ -145,7 +145,7 @@ def test_windows_and_colours_at_the_released_sizes(height: int, width: int) -> N
 def test_no_tier_is_the_models_own_rule(tmp_path: Path) -> None:
     model = tierexp.load_model(write_checkpoint(tmp_path), device="cpu", max_new_tokens=1)
     answer = model.answer(formula_image(300, 900), "what?", tier=None)
-    geometry = CropGeometry(70, 14, (1, 1), pool_canvas=True)
+    geometry = PooledCanvas(70, 14, (1, 1))
     assert answer.selection.tiling == select_tiling(300, 900, 8, geometry)
     assert answer.selection.tiling != select_tiling(300, 900, 12, geometry)
 

@@ -25,7 +25,7 @@ from tests.support.fakes import PlainImages
 from tests.support.flop_counter import Counter
 from tierexp.errors import TierexpError
 from tierexp.models.plans.preprocessing import SizedImage
-from tierexp.models.plans.registry import preset
+from tierexp.models.plans.registry import families, preset
 from tierexp.models.plans.token_tiers import family_tier
 from tierexp.models.stages import StageFlops
 from tierexp.models.transformers_family.flops import Lengths, stage_flops
@@ -231,18 +231,20 @@ def test_operations_are_those_that_torch_counts(family: tuple[str, Path]) -> Non
 
 
 def test_what_nobody_can_count_stays_empty() -> None:
-    """Experts in the language model; an encoder of another kind; a family of another kind."""
+    """Experts in the language model; an encoder of another kind; a family that does not say."""
     text = transformers.Qwen3Config(hidden_size=32, num_hidden_layers=1)
     config = transformers.InternVLConfig(text_config=text)
-    lengths, grids = Lengths(300, 5), [(32, 32)]
-    known = stage_flops(config, text, grids, lengths)
+    lengths, internvl = Lengths(300, 5), families()["internvl"].library
+    assert internvl is not None
+    assert internvl.vision_flops is not None
+    vision = internvl.vision_flops(config, [(32, 32)])
+    assert vision is not None
+    known = stage_flops(vision, text, lengths)
     experts = transformers.Qwen3MoeConfig(hidden_size=32, num_hidden_layers=1)
-    assert stage_flops(config, experts, grids, lengths) == StageFlops(known.vision, None, None)
-    other = transformers.InternVLConfig(text_config=text)
-    other.vision_config = transformers.PixtralVisionConfig()
-    assert stage_flops(other, text, grids, lengths) == replace(known, vision=None)
-    unknown = transformers.AriaConfig()
-    assert stage_flops(unknown, text, grids, lengths) == replace(known, vision=None)
+    assert stage_flops(vision, experts, lengths) == StageFlops(vision, None, None)
+    config.vision_config = transformers.PixtralVisionConfig()
+    assert internvl.vision_flops(config, [(32, 32)]) is None
+    assert stage_flops(None, text, lengths) == replace(known, vision=None)
 
 
 def test_a_run_counts_what_a_reduction_leaves(tmp_path: Path) -> None:

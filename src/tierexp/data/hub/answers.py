@@ -10,7 +10,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from tierexp.scores.multiple_choice import option_letter
+from tierexp.data.scores.multiple_choice import option_letter
 
 _NO_OPTION = "{}"
 AnswerKind = Literal["text", "index", "letter"]

@@ -31,11 +31,11 @@ from tierexp.data.hub.prompt import Prompt
 from tierexp.data.hub.source import Source
 from tierexp.data.hub.subset import fixed_subset
 from tierexp.data.sample import Sample
+from tierexp.data.scores.multiple_choice import names_option
+from tierexp.data.scores.registry import find_score
 from tierexp.errors import ConfigError, DataError, ImageDecodeError
 from tierexp.imaging.decode import DecodeMode, decode_image, read_image_size
 from tierexp.models.prompt_format import PromptFormat, QuestionParts, plain_prompt
-from tierexp.scores.multiple_choice import names_option
-from tierexp.scores.registry import find_score
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tierexp.errors import ConfigError, DataError
-from tierexp.json_text import parse_json
+from tierexp.errors.json_text import parse_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset

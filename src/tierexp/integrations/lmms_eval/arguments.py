@@ -17,11 +17,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from tierexp.cli.overrides import describe_composition_error
 from tierexp.config.build import has_target, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import flag, path, whole_number
 from tierexp.config.credentials import refuse_credentials
 from tierexp.config.location import config_dir
+from tierexp.config.overrides import describe_composition_error
 from tierexp.data.hub.prompt import Prompt
 from tierexp.data.loader_settings import MAX_BATCH_SIZE, MAX_WORKERS
 from tierexp.errors import ConfigError, TierexpError
@@ -48,7 +48,7 @@ class AnsweringSetup:
         prompt: How a task's question is put.
         batch_size: Most questions of a batch.
         num_workers: Processes that prepare images; 0 prepares in the main process.
-        output_dir: Where the figures of the run go.
+        output_dir: Where the metrics of the run go.
         overwrite: Whether those of an earlier run there may go.
         config: That all of this was read from.
     """

@@ -16,6 +16,7 @@ from rich.console import Console
 from typing_extensions import override
 
 from tierexp.config.build import blueprint, resolved
+from tierexp.config.refusal import refuse, refusing
 from tierexp.integrations.lmms_eval.answering import Answered, answer_questions
 from tierexp.integrations.lmms_eval.arguments import AnsweringSetup, read_arguments
 from tierexp.integrations.lmms_eval.questions import Request, read_request
@@ -26,16 +27,14 @@ from tierexp.integrations.lmms_eval.results import (
     LmmsEvalRun,
     answer_record,
     claimed,
-    figures_table,
-    task_figures,
+    metrics_table,
+    task_metrics,
 )
 from tierexp.models.protocol import VisionLanguageModel
-from tierexp.refusal import refuse, refusing
 from tierexp.results.files import write_results
 from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import TierRange, whole
-from tierexp.runtime.progress import quiet_lightning
-from tierexp.runtime.trainer import build_trainer
+from tierexp.runtime.trainer import build_trainer, quiet_lightning
 
 
 class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
@@ -83,7 +82,7 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
 
     @override
     def generate_until(self, requests: Sequence[Request]) -> list[str]:
-        """Answers in the order of the requests; the figures of all so far are written and printed.
+        """Answers in the order of the requests; the metrics of all so far are written and printed.
 
         Raises:
             SystemExit: With code 2 after one line on stderr for a request that cannot be answered.
@@ -142,14 +141,14 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
             top_k=whole(knobs, "top_k"),
             num_active_blocks=whole(knobs, "num_active_blocks"),
             knobs=dict(knobs),
-            tasks=task_figures(self._answered),
+            tasks=task_metrics(self._answered),
             per_sample_results=tuple(map(answer_record, self._answered)),
             provenance=gather_provenance(resolved(setup.config), None, str(self._device)),
         )
         file = setup.output_dir / FILE_NAME
         write_results(run, file)
         console = Console()
-        console.print(figures_table(run))
+        console.print(metrics_table(run))
         # No wrapping: a path is to be copied.
         console.print(f"figures  {file}", soft_wrap=True, highlight=False)
 

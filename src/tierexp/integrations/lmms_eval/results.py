@@ -33,7 +33,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class TaskFigures:
+class TaskMetrics:
     """Means over the questions of a task, at least one, in the words and definitions of
     `EvaluationResults`.
     """
@@ -72,7 +72,7 @@ class LmmsEvalRun:
     top_k: int | None
     num_active_blocks: int | None
     knobs: dict[str, int | float | str | bool | None]
-    tasks: dict[str, TaskFigures]
+    tasks: dict[str, TaskMetrics]
     per_sample_results: tuple[AnswerRecord, ...]
     provenance: Provenance
 
@@ -83,10 +83,10 @@ def claimed(folder: Path, overwrite: bool) -> Iterator[None]:
 
     Args:
         folder: Of the run; made where it is missing.
-        overwrite: Whether an earlier run's figures there may go.
+        overwrite: Whether an earlier run's metrics there may go.
 
     Raises:
-        ConfigError: Another run writes there, or an earlier one's figures are there.
+        ConfigError: Another run writes there, or an earlier one's metrics are there.
         MachineError: The folder cannot be written.
     """
     with folder_lock(folder):
@@ -96,12 +96,12 @@ def claimed(folder: Path, overwrite: bool) -> Iterator[None]:
         yield
 
 
-def task_figures(answered: Sequence[Answered]) -> dict[str, TaskFigures]:
-    """The figures of every task, by its name."""
+def task_metrics(answered: Sequence[Answered]) -> dict[str, TaskMetrics]:
+    """The metrics of every task, by its name."""
     by_task: dict[str, list[PreparedSample]] = {}
     for answer in answered:
         by_task.setdefault(answer.question.task, []).append(answer.prepared)
-    return {task: _figures(by_task[task]) for task in sorted(by_task)}
+    return {task: _metrics(by_task[task]) for task in sorted(by_task)}
 
 
 def answer_record(answered: Answered) -> AnswerRecord:
@@ -120,8 +120,8 @@ def answer_record(answered: Answered) -> AnswerRecord:
     )
 
 
-def figures_table(run: LmmsEvalRun) -> Table:
-    """The figures of a run, a row per task."""
+def metrics_table(run: LmmsEvalRun) -> Table:
+    """The metrics of a run, a row per task."""
     table = Table(
         title=Text(f"tier {run.tier} · model {run.model}"), title_justify="left", box=SQUARE
     )
@@ -129,18 +129,18 @@ def figures_table(run: LmmsEvalRun) -> Table:
     table.add_column("task")
     for column in ("n", *(metric.title for metric in shown)):
         table.add_column(column, justify="right")
-    for task, figures in run.tasks.items():
-        means = [m.text(figures.aggregates[m.field("mean")]) for m in shown]
-        table.add_row(Text(task), str(figures.num_samples), *means)
+    for task, metrics in run.tasks.items():
+        means = [m.text(metrics.aggregates[m.field("mean")]) for m in shown]
+        table.add_row(Text(task), str(metrics.num_samples), *means)
     return table
 
 
-def _figures(prepared: Sequence[PreparedSample]) -> TaskFigures:
+def _metrics(prepared: Sequence[PreparedSample]) -> TaskMetrics:
     images = [values_of_image(BUILT_IN, sample.measured) for sample in prepared]
     metrics = [metric for metric in BUILT_IN if metric.name in images[0]]
     columns = {metric.name: [image[metric.name] for image in images] for metric in metrics}
     crops = Counter(sample.selection.crops for sample in prepared)
-    return TaskFigures(
+    return TaskMetrics(
         num_samples=len(prepared),
         selected_crops_distribution=dict(sorted(crops.items())),
         aggregates=aggregated(metrics, columns),

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from tierexp.config.checks import choice, optional_whole_number, path
 from tierexp.errors import ConfigError, DataError
-from tierexp.json_text import parse_json
+from tierexp.errors.json_text import parse_json
 from tierexp.models.knobs.knob import Knob, ModelFacts, Undo
 
 BlockPolicy = Literal["first", "last_skipped", "uniform", "importance"]

@@ -6,6 +6,7 @@ Not symmetric: a line break ends every row, and a tall image has more rows than 
 
 from __future__ import annotations
 
+from tierexp.models.llava_next.flops import vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
@@ -23,5 +24,5 @@ FAMILY = Family(
         ),
     ),
     model_type="llava_next",
-    library=LibraryClasses("LlavaNextProcessor", "image_token_index"),
+    library=LibraryClasses("LlavaNextProcessor", "image_token_index", vision_flops=vision_flops),
 )

@@ -4,6 +4,7 @@ feature maps of more than nine crops are shrunk (`anyres_max_9`).
 
 from __future__ import annotations
 
+from tierexp.models.llava_next.flops import vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
@@ -22,5 +23,7 @@ FAMILY = Family(
         ),
     ),
     model_type="llava_onevision",
-    library=LibraryClasses("LlavaOnevisionProcessor", "image_token_index"),
+    library=LibraryClasses(
+        "LlavaOnevisionProcessor", "image_token_index", vision_flops=vision_flops
+    ),
 )

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from tierexp.models.molmo.attention_in_parts import LANES, attend_in_parts
+
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False
@@ -39,6 +41,12 @@ def attend(
             return attend_as_groups(q, k, v, mask)
         k, v = (t.repeat_interleave(shared_by, dim=1) for t in (k, v))
     if write_out:
+        long = q.shape[2] == k.shape[2] >= LANES
+        for_all_heads = mask is None or (
+            mask.dtype == torch.bool and mask.dim() == 4 and mask.shape[1] == 1
+        )
+        if long and for_all_heads and not causal:
+            return attend_in_parts(q, k, v, mask)
         return _written_out(q, k, v, mask, causal)
     attended: Tensor = F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1]

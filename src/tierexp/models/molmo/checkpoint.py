@@ -20,6 +20,7 @@ from tierexp.models.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,
+    content_digest,
     weight_files,
 )
 from tierexp.models.knobs.knob import Knob, ModelFacts
@@ -30,11 +31,11 @@ from tierexp.models.molmo import hub
 from tierexp.models.molmo.config import MolmoConfig, read_config
 from tierexp.models.molmo.prompt_format import molmo_prompt
 from tierexp.models.molmo.released import RELEASED, difference_from_release
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.models.placement import Devices, check_devices
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat
 from tierexp.models.protocol import MAX_NEW_TOKENS
-from tierexp.models.text import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry
 
 if TYPE_CHECKING:
@@ -174,10 +175,19 @@ class MolmoCheckpoint(ReducingSource):
         return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, num_embeddings)
 
     @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(self._weight_files())
+
+    @property
     def weights(self) -> Hashable:
         """The files as they are now, fetched where that has to be, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
         return type(self), files, self.dtype, self.devices
+
+    def load_measurable(self, device: torch.device) -> MolmoEngine:
+        """See `LoadsMeasurable`."""
+        return self.load(device)
 
     def load(self, device: torch.device) -> MolmoEngine:
         """Read the weights onto `device`.

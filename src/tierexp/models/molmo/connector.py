@@ -20,7 +20,7 @@ def add_padding_embeddings(features: Tensor, pad_embed: Tensor, patch_mask: Tens
     Args:
         features: (..., P, C), of every patch.
         pad_embed: (2, C): added to patches that are all padding, and to partly padded ones.
-        patch_mask: (..., P): the share of a patch that shows the image. Any other share below 1
+        patch_mask: (..., P): the fraction of a patch that shows the image. Any other share below 1
             counts as partly padded, the -1 of a crop without a mask included, as in the released
             code.
 

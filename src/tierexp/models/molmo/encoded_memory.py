@@ -36,7 +36,7 @@ class EncodedMemory:
             patch_mask: As of `VisionBackbone.encode`.
             encode: Asked where the batch is not known.
         """
-        key = _digest(crops, patch_mask)
+        key = digest(crops, patch_mask)
         known = self._kept.get(key)
         if known is not None:
             return known
@@ -50,8 +50,8 @@ class EncodedMemory:
         return encoded
 
 
-def _digest(*tensors: Tensor) -> bytes:
-    """Of the shapes, dtypes and bytes of tensors."""
+def digest(*tensors: Tensor) -> bytes:
+    """Of the shapes, dtypes and bytes of tensors: equal for equal ones."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

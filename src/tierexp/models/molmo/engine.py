@@ -19,10 +19,12 @@ from tierexp.models.knobs.reduction import settings
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, DecoderReduction
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.encoded_memory import EncodedMemory
+from tierexp.models.molmo.experts import Experts, grouped_product_waits
 from tierexp.models.molmo.fixed_decoding import FixedDecoders
 from tierexp.models.molmo.flops import stage_flops
 from tierexp.models.molmo.generation import generate_greedily
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.model_inputs import ModelInputs, Reduction
 from tierexp.models.molmo.prefill import Prefilled, prefill
 from tierexp.models.molmo.pruned_prefill import pruned_prefill
 from tierexp.models.molmo.reduction import LOOKS_AT_ENCODER, reduced
@@ -31,8 +33,8 @@ from tierexp.models.molmo.reduction_flops import (
     deciding_flops,
     encoder_flops,
 )
+from tierexp.models.molmo.shared_view import SharedView
 from tierexp.models.molmo.vision_backbone import Encoded, ViewEncoder, compiled
-from tierexp.models.protocol import ModelInputs, Reduction
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 
@@ -56,6 +58,8 @@ class MolmoEngine:
         """Which vision tokens the decoder reads, and keeps: the group `reduction`."""
         self.memory: EncodedMemory | None = None
         """Of images that were encoded before; answers that are timed do without."""
+        self.shared_view = SharedView()
+        """Of images that are asked about in several passes."""
         self.fixed_decoders: FixedDecoders | None = None
         """Take the steps of decoding where that is wanted (`decode_in_graphs`)."""
         self._backend: Backend = "eager"
@@ -85,7 +89,19 @@ class MolmoEngine:
         return DecoderKnobs(tuple(self.active_blocks), self.top_k)
 
     def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
-        """As `Molmo.vision_features`, by the backend that is set."""
+        """As `Molmo.vision_features`, by the backend that is set, less what an earlier pass over
+        the same images has encoded.
+        """
+        return self.shared_view.encode(crops, patch_mask, self._encode)
+
+    def earlier_views(self, inputs: ModelInputs) -> list[bool]:
+        """Of every prompt, whether its global view is not encoded again, see `SharesView`."""
+        if self.memory is not None or self.token_reduction.method in LOOKS_AT_ENCODER:
+            return [False] * len(inputs)
+        known = self.shared_view.known(inputs.crops, inputs.patch_mask)
+        return [known[image] for image in inputs.image_index.tolist()]
+
+    def _encode(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
         if self._backend == "eager":  # as a module, so that its hooks are heard
             return self.network.vision_features(crops, patch_mask)
         return self.network.vision_backbone.in_parts(self._encoder, crops, patch_mask)
@@ -127,15 +143,28 @@ class MolmoEngine:
         equal up to rounding.
 
         Raises:
-            ConfigError: Wanted of a device that has no CUDA graphs.
+            ConfigError: Wanted of a device that has no CUDA graphs, or of a mixture of experts
+                whose products wait for the device there.
         """
         device = self.network.lm_head.weight.device
         if wanted and device.type != "cuda":
             raise ConfigError("model.cuda_graphs", wanted, f"false on this device, {device}")
+        if wanted and self._experts_wait(device):
+            allowed = "false: a mixture of experts needs bfloat16 and a Hopper GPU or later for it"
+            raise ConfigError("model.cuda_graphs", wanted, allowed)
         if not wanted:
             self.fixed_decoders = None
         elif self.fixed_decoders is None:
             self.fixed_decoders = FixedDecoders(self.network)
+
+    def _experts_wait(self, device: torch.device) -> bool:
+        dtype = self.network.lm_head.weight.dtype
+        return any(
+            not layer.grouped_product_fits(dtype)
+            or grouped_product_waits(dtype, torch.cuda.get_device_capability(device))
+            for layer in self.network.modules()
+            if isinstance(layer, Experts)
+        )
 
     @torch.inference_mode()
     def generate(
@@ -217,6 +246,7 @@ class MolmoEngine:
         if self.own_reduction is not None:
             return None
         config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
+        views -= all(self.earlier_views(inputs))
         prompt, left = self._prompt_tokens(tokens)
         flops = stage_flops(
             config,

@@ -21,7 +21,7 @@ ROWS_STEP = 256
 """Experts are padded to a multiple of so many rows where a CPU computes gradients in bfloat16."""
 
 FULL = 0.6
-"""Share of experts padded to equal numbers of tokens that has to be tokens for padding to pay."""
+"""Fraction of what is padded to equal numbers of tokens that has to be tokens for it to pay."""
 
 
 class Turn(NamedTuple):
@@ -64,6 +64,17 @@ def turns(sizes: list[int], product: int, threads: int) -> list[Turn]:
             part_turns = [Turn(e, e + 1, n) for e, n in enumerate(part, start=first)]
         found += [turn for turn in part_turns if turn.height > 0]
     return found
+
+
+def grouped_product_waits(dtype: torch.dtype, capability: tuple[int, int]) -> bool:
+    """Whether torch's grouped product asks an NVIDIA GPU how many tokens each expert has, and waits
+    for the answer: all but Hopper and later in bfloat16 multiply expert by expert.
+
+    Args:
+        dtype: Of tokens and weights.
+        capability: The GPU's, (major, minor).
+    """
+    return dtype != torch.bfloat16 or capability < (9, 0)
 
 
 def gated(inner: Tensor) -> Tensor:

@@ -126,7 +126,11 @@ class FixedDecoder:
                 self._advance()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        recording: AbstractContextManager[object] = torch.cuda.graph(graph)
+        # Of this thread alone: the data loader's own asks CUDA for pinned memory meanwhile, which
+        # would make the recording void.
+        recording: AbstractContextManager[object] = torch.cuda.graph(
+            graph, capture_error_mode="thread_local"
+        )
         with recording:
             self._advance()
         return graph

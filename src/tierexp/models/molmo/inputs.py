@@ -13,9 +13,8 @@ from typing_extensions import override
 from tierexp.imaging.preprocess import PreprocessedImage
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Size
-from tierexp.models.crop_inputs import CropInputs
+from tierexp.models.molmo.crop_inputs import CropInputs, CropTokenizer
 from tierexp.models.molmo.mask_order import MaskOrder, with_ordered_masks
-from tierexp.models.protocol import CropTokenizer
 from tierexp.tiers.geometry import Tiling
 
 

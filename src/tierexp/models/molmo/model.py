@@ -17,8 +17,8 @@ from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.decoder import Decoder, LateBlocks
 from tierexp.models.molmo.initialisation import initialise
 from tierexp.models.molmo.masks import causal_mask, token_positions
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.vision_backbone import VisionBackbone
-from tierexp.models.protocol import ModelInputs
 
 
 class Molmo(nn.Module):
@@ -34,7 +34,8 @@ class Molmo(nn.Module):
         self.vision_backbone = VisionBackbone(config)
         self.transformer = Decoder(config.decoder)
         self.lm_head = nn.Linear(config.decoder.width, config.decoder.vocab_size, bias=False)
-        self.reset_parameters()
+        if not self.lm_head.weight.is_meta:
+            self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw fresh random weights, fit for training from nothing."""

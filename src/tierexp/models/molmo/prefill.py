@@ -16,7 +16,7 @@ from torch import Tensor
 from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.model import Molmo
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.decoder import Block, DecoderKnobs, SelfAttention
 from tierexp.models.molmo.masks import token_positions
 from tierexp.models.molmo.model import Molmo, attention_over
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.prefill import Prefilled, split_at_images
 from tierexp.models.molmo.rotary import rotary_angles
-from tierexp.models.protocol import ModelInputs
 
 
 @dataclass(frozen=True)

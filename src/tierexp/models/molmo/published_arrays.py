@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.resize import Resize, ResizeMode
 from tierexp.models.molmo.mask_order import ordered_masks
-from tierexp.models.text import PromptTokenizer
-from tierexp.models.token_layout import ImageTokens, layout_tokens
+from tierexp.models.molmo.token_layout import ImageTokens, layout_tokens
+from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -19,10 +19,9 @@ from tierexp.models.knobs.reduction.kept import Kept, chosen, highest
 from tierexp.models.knobs.reduction.merge import merged
 from tierexp.models.knobs.reduction.of_tokens import OF_TOKENS_ALONE, grids_of, kept_of_tokens
 from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
-from tierexp.models.knobs.reduction.shortened import shortened
 from tierexp.models.knobs.reduction.vision_zip import dominant_and_contextual
+from tierexp.models.molmo.model_inputs import ModelInputs, shortened
 from tierexp.models.molmo.vision_backbone import Encoded
-from tierexp.models.protocol import ModelInputs
 
 LOOKS_AT_ENCODER = ("cls_attention", "vision_zip", "merge")
 """Methods that need more of the encoder than its output."""

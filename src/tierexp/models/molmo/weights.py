@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tierexp.errors import CheckpointError
 from tierexp.models.molmo.config import MolmoConfig
@@ -121,11 +121,20 @@ def take_memory(model: Molmo, devices: Sequence[torch.device]) -> None:
     sizes = [sum(p.nbytes for p in block.parameters()) for block in blocks]
     besides = sum(p.nbytes for p in model.parameters()) - sum(sizes)
     for block, device in zip(blocks, spread(sizes, besides, devices), strict=True):
-        block.to_empty(device=device)
+        _take_memory(block, device)
     for parts in (model.children(), model.transformer.children()):
         for part in parts:
             if part is not model.transformer and part is not blocks:
-                part.to_empty(device=devices[0])
+                _take_memory(part, devices[0])
+
+
+def _take_memory(part: nn.Module, device: torch.device) -> None:
+    # `to_empty` does the same, and imports sympy on its way.
+    room = {
+        name: torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
+        for name, t in part.state_dict().items()
+    }
+    part.load_state_dict(room, assign=True)
 
 
 def write_weights(model: Molmo, file: Path, dtype: torch.dtype) -> None:

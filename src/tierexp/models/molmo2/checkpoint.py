@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.models.checkpoint_files import weight_files
+from tierexp.models.checkpoint_files import content_digest, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Method, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -91,7 +91,7 @@ class Molmo2Checkpoint(ReducingSource):
 
     def inputs(self) -> InputBuilder:
         """What makes inputs of samples: crops; Molmo2 looks at no patch mask."""
-        from tierexp.models.crop_inputs import CropInputs
+        from tierexp.models.molmo.crop_inputs import CropInputs
 
         return CropInputs(self.tokenizer())
 
@@ -115,10 +115,19 @@ class Molmo2Checkpoint(ReducingSource):
         return Molmo2Tokenizer.from_folder(self.folder, self.settings)
 
     @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(weight_files(self.folder))
+
+    @property
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
         return type(self), files, self.dtype
+
+    def load_measurable(self, device: torch.device) -> Molmo2:
+        """See `LoadsMeasurable`."""
+        return self.load(device)
 
     def load(self, device: torch.device) -> Molmo2:
         """Read the weights, by `transformers`, and move them to `device`.
@@ -135,7 +144,7 @@ class Molmo2Checkpoint(ReducingSource):
         from tierexp.models.transformers_weights import load_network
 
         kind, dtype = Molmo2ForConditionalGeneration, torch_dtype(self.dtype, device)
-        network = load_network(kind, self.folder, device, dtype)
+        network = load_network(kind, self.folder, [device], dtype)
         model = Molmo2(network, self.settings, tokenizer.image_tokens, tokenizer.end_ids)
         self.apply_knobs(model.to(device))
         return model

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from tierexp.models.molmo2.pooled_canvas import PooledCanvas
 from tierexp.models.plans.family import Family
 from tierexp.models.plans.overlapping import OverlappingCrops
 from tierexp.models.plans.plan import Preset
-from tierexp.tiers.geometry import CropGeometry
 
 FAMILY = Family(
     (
         Preset(
             "molmo2",
             "class defaults (8 crops)",
-            OverlappingCrops(CropGeometry(crop_size=378, pool_canvas=True), max_crops=8),
+            OverlappingCrops(PooledCanvas(crop_size=378), max_crops=8),
         ),
     ),
     model_type="molmo2",

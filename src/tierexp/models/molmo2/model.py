@@ -19,13 +19,13 @@ from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.library_decoder import cache_bytes, keep_blocks
+from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo2.flops import stage_flops
 from tierexp.models.molmo2.pooling import pooled_patches
 from tierexp.models.molmo2.prompt import Molmo2ImageTokens
 from tierexp.models.molmo2.reduction import reduced
 from tierexp.models.molmo2.settings import Molmo2Settings
 from tierexp.models.patches import normalised_patches
-from tierexp.models.protocol import ModelInputs
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tierexp.imaging.preprocess import preprocess
 from tierexp.imaging.resize import Resize, ResizeMode
+from tierexp.models.molmo.token_layout import layout_tokens
 from tierexp.models.molmo2.prompt import Molmo2Tokenizer
 from tierexp.models.molmo2.settings import Molmo2Settings
-from tierexp.models.token_layout import layout_tokens
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from tierexp.models.knobs.reduction.of_tokens import grids_of, kept_of_tokens
 from tierexp.models.knobs.reduction.settings import Reduction
-from tierexp.models.knobs.reduction.shortened import shortened
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs, shortened
 
 
 def reduced(

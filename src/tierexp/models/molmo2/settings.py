@@ -16,6 +16,7 @@ from typing import Any
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.models.checkpoint_files import CONFIG_FILE, read_object
 from tierexp.models.molmo2.known_keys import ADAPTER, TEXT, TOP, VISION
+from tierexp.models.molmo2.pooled_canvas import PooledCanvas
 from tierexp.tiers.geometry import CropGeometry
 
 PROCESSOR_FILE = "processor_config.json"
@@ -141,7 +142,7 @@ def _geometry(config: Mapping[str, Any], images: Mapping[str, Any]) -> CropGeome
         )
     margins, pooling = _pair(images, "overlap_margins"), _pair(images, "pooling_size")
     try:
-        return CropGeometry(size[0], patch, margins, pooling, pool_canvas=True)
+        return PooledCanvas(size[0], patch, margins, pooling)
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
 

@@ -24,7 +24,7 @@ from tierexp.models.plans.plan import Grid, ImagePlans, Preset, Sides
 from tierexp.tiers.geometry import GlobalView
 
 _COVERED = 0.9
-"""Share of an image that its crops have to show at their own resolution."""
+"""Fraction of an image that its crops have to show at their own resolution."""
 
 
 Length = NDArray[np.float64]

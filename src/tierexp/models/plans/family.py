@@ -6,9 +6,15 @@ cuts images, and who answers for it. Imports neither torch nor `transformers`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tierexp.models.plans.plan import Preset
+from tierexp.models.knobs.reduction.settings import OF_CLASS_TOKEN, Method
+from tierexp.models.plans.plan import Grid, Preset
+
+VisionFlops = Callable[[Any, Sequence[Grid]], int | None]
+_OF_TOKENS: tuple[Method, ...] = ("none", "random", "stride", "pool", "diverse")
 
 _FROM_LIBRARY = "transformers"
 """The option of `conf/model` for families that the library's own classes answer for."""
@@ -22,11 +28,27 @@ class LibraryClasses:
         processor: Name of the class.
         image_token: Key of the placeholder's id in `config.json`.
         network: Name of the class that reads the weights.
+        vision_flops: What encoding images and bringing them to the language model's width costs,
+            from the model's configuration and the rows and columns of patches of every image that
+            the encoder sees; None for a configuration of which it is not known. None where it is
+            never known.
+        class_token: Whether the encoder has one, whose attention `cls_attention` and `vision_zip`
+            ask for.
     """
 
     processor: str
     image_token: str = "image_token_id"
     network: str = "AutoModelForImageTextToText"
+    vision_flops: VisionFlops | None = None
+    class_token: bool = False
+
+    @property
+    def reductions(self) -> tuple[Method, ...]:
+        """The methods of the group `reduction` that its models serve. The library's decoders hand
+        out no attention weights from within, and respect no sizes of tokens in attention: `text`,
+        `fastv` and `merge` have nothing to go by.
+        """
+        return _OF_TOKENS + (OF_CLASS_TOKEN if self.class_token else ())
 
 
 @dataclass(frozen=True)

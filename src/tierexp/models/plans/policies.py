@@ -36,7 +36,7 @@ class TokenRow:
         policy: Name of the tier, or `NATIVE`.
         plan: What the family's processor makes of it; None where it makes nothing.
         mismatch: |cols / rows - aspect ratio|, margins subtracted where a family has some.
-        content_kept: Share of the image's area that the language model is shown. A family's own
+        content_kept: Fraction of the image's area that the language model is shown. A family's own
             rule squashes or pads, and keeps all of it.
         brought_to: The size to which a tier brings the image, (height, width) in pixels.
         settings: Settings of the processor that a tier changes.

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from tierexp.errors import ConfigError, ImageDecodeError
-from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.preprocessing import Measured, Preprocessing
 from tierexp.imaging.resize import Resize, Size, place
+from tierexp.models.plans.columns import columns_in_tier, columns_of_own_rule
 from tierexp.models.plans.plan import FamilyGeometry, Grid, Preset
 from tierexp.models.plans.token_tiers import (
     FamilyTier,
@@ -26,11 +27,9 @@ from tierexp.models.plans.token_tiers import (
 )
 from tierexp.tiers.aspects import mismatches
 from tierexp.tiers.geometry import CropGeometry, Tiling
-from tierexp.tiers.native import NativeRule
-from tierexp.tiers.rule import CropRule
+from tierexp.tiers.rule import CropRule, FamilyRule
 from tierexp.tiers.selection import Selection, SelectionArrays
 from tierexp.tiers.threshold import Threshold
-from tierexp.tiers.tier import Tier
 
 _PLAIN = CropGeometry(overlap_margins=(0, 0))
 """Stands for crops or cells that do not overlap, of which only the number is drawn."""
@@ -45,7 +44,7 @@ class SizedImage:
         settings: Of the family's processor that differ from the preset's, as pairs.
         vision_tokens: That the plan says it costs; every one shows a part of the image.
         marks: Around them, by the plan.
-        content_kept: Share of the image's area that is left.
+        content_kept: Fraction of the image's area that is left.
     """
 
     pixels: NDArray[np.uint8]
@@ -66,7 +65,7 @@ class SizedImage:
 
     @property
     def padding_fraction(self) -> float:
-        """Share of what the processor is given that does not show the image: nothing of it."""
+        """Fraction of what the processor is given that does not show the image: nothing of it."""
         return 0.0
 
 
@@ -105,13 +104,23 @@ class FamilyPreprocessing(Preprocessing):
         geometry = replace(_PLAIN, global_view=preset.geometry.global_view)
         return cls(tier=tier, resize=resize, geometry=geometry, preset=preset)
 
+    @classmethod
+    def like(cls, preset: Preset, preprocessing: Preprocessing) -> FamilyPreprocessing:
+        """The same for the images of a family, see `of`."""
+        how = preprocessing
+        return cls.of(preset, how.tier, how.threshold, how.resize)
+
+    @property
+    @override
+    def reads_threshold(self) -> bool:
+        return False
+
     @override
     def check(self, rule: CropRule) -> None:
         """Refuse a rule that is neither a tier nor native, and a tier that the family has no grid
         in.
         """
-        if not isinstance(rule, NativeRule):
-            self._compiled(rule)
+        self._compiled(rule)
 
     @property
     def family(self) -> str:
@@ -126,13 +135,12 @@ class FamilyPreprocessing(Preprocessing):
     @property
     @override
     def fills(self) -> bool:
-        return self.resize.crops == "fill" and not isinstance(self.tier, NativeRule)
+        return self.resize.crops == "fill" and self._compiled(self.tier) is not None
 
     def choice(self, grid: Grid) -> TierChoice | None:
         """What the tier has chosen with a grid; None under the family's own rule."""
-        if isinstance(self.tier, NativeRule):
-            return None
-        return self._compiled(self.tier).by_grid[grid]
+        compiled = self._compiled(self.tier)
+        return None if compiled is None else compiled.by_grid[grid]
 
     def sized(self, pixels: NDArray[np.uint8], tiling: Tiling) -> SizedImage:
         """An image at the size that the processor makes its grid of; as it is under the family's
@@ -195,30 +203,45 @@ class FamilyPreprocessing(Preprocessing):
     def select_many(self, heights: ArrayLike, widths: ArrayLike) -> SelectionArrays:
         """The grids of many images, (0, 0) where the family's processor refuses an image."""
         geometry = self.geometry_of_family
-        if isinstance(self.tier, NativeRule):
+        compiled = self._compiled(self.tier)
+        if compiled is None:
             plans = geometry.plan_many(heights, widths)
             grids = plans.grids
             height, width = np.atleast_1d(heights), np.atleast_1d(widths)
             aspects = geometry.aspects(height.astype(np.int64), width.astype(np.int64))
             mismatch = np.where(plans.refused, 0.0, mismatches(np.maximum(grids, 1), *aspects))
         else:
-            planned = self._compiled(self.tier).plan_many(heights, widths)
+            planned = compiled.plan_many(heights, widths)
             grids = np.array([choice.grid for choice in planned.choices], np.int64)[planned.chosen]
             mismatch = planned.mismatch
         # An image of cells is one crop.
         crops = grids[:, 0] * grids[:, 1] if geometry.unit == "crop" else np.ones_like(grids[:, 0])
         return SelectionArrays(crops, grids, mismatch)
 
-    def _compiled(self, rule: CropRule) -> FamilyTier:
-        """A tier in the family.
+    @override
+    def measure(self, heights: NDArray[np.int64], widths: NDArray[np.int64]) -> Measured:
+        """See `Preprocessing`; what a family's own rule pads is not known."""
+        compiled = self._compiled(self.tier)
+        if compiled is None:
+            return columns_of_own_rule(heights, widths, self.preset)
+        return Measured(columns_in_tier(heights, widths, compiled, self.preset, self.fills))
+
+    def within(self, rule: CropRule) -> FamilyTier | None:
+        """A tier in the family; None for the family's own rule.
 
         Raises:
-            ConfigError: The rule is no tier, or the family makes no grid within it.
+            ConfigError: The rule is neither.
+            UnreachableTierError: The family makes no grid within it.
         """
-        if not isinstance(rule, Tier):
+        if not isinstance(rule, FamilyRule):
             allowed = f"a tier or native with model.family={self.family}"
             raise ConfigError("tier", rule.name, allowed)
+        tier = rule.as_tier
+        return None if tier is None else family_tier(self.geometry_of_family, tier)
+
+    def _compiled(self, rule: CropRule) -> FamilyTier | None:
+        """See `within`; a tier out of the family's reach is a mistake of the user."""
         try:
-            return family_tier(self.geometry_of_family, rule)
+            return self.within(rule)
         except UnreachableTierError as error:
             raise ConfigError("tier", rule.name, f"{self.family} has {error}") from None

@@ -189,7 +189,7 @@ class FamilyTier:
 def content_kept(
     choices: Sequence[TierChoice], chosen: NDArray[np.int64], heights: Sides, widths: Sides
 ) -> NDArray[np.float64]:
-    """(N,): the share of an image's area that filling its grid's size leaves.
+    """(N,): the fraction of an image's area that filling its grid's size leaves.
 
     Args:
         choices: The grids.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset
+from tierexp.models.qwen2_5_vl.flops import vision_flops
 
 FAMILY = Family(
     (
@@ -15,5 +16,5 @@ FAMILY = Family(
         ),
     ),
     model_type="qwen2_5_vl",
-    library=LibraryClasses("Qwen2_5_VLProcessor"),
+    library=LibraryClasses("Qwen2_5_VLProcessor", vision_flops=vision_flops),
 )

@@ -22,7 +22,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tierexp.config.credentials import HIDDEN, without_credentials
 from tierexp.errors import ConfigError
-from tierexp.machine import first_line
+from tierexp.errors.machine import first_line
 from tierexp.models.served.replies import (
     ChatReply,
     FailedRequestError,

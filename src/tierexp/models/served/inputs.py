@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import FamilyPreprocessing, SizedImage
 from tierexp.models.served.png import png
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -106,13 +107,20 @@ class ServedInputs:
 
 
 class ServedInputBuilder:
-    """An `InputBuilder`."""
+    """An `InputBuilder`.
+
+    Args:
+        preset: The family that the server runs.
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        self._preset = preset
 
     def image(
         self, pixels: NDArray[np.uint8], tiling: Tiling, preprocessing: Preprocessing
     ) -> ServedImage:
         """See `InputBuilder`."""
-        sized = cast("FamilyPreprocessing", preprocessing).sized(pixels, tiling)
+        sized = FamilyPreprocessing.like(self._preset, preprocessing).sized(pixels, tiling)
         return ServedImage(png(sized.pixels), sized)
 
     def row(

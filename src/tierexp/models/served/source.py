@@ -135,7 +135,7 @@ class OpenAIModel(KnobbedSource):
 
     def inputs(self) -> ServedInputBuilder:
         """What makes inputs of samples."""
-        return ServedInputBuilder()
+        return ServedInputBuilder(self.preset)
 
     def tokenizer(self) -> TextDecoder:
         """What stands for one: the server sends text."""

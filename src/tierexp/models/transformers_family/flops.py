@@ -1,21 +1,18 @@
 """What an answer of a model of `transformers` costs, from its configuration and its prompt's size.
 
-In: the library's configuration, the patches of the images that the encoder sees, lengths. Out:
-floating-point operations of each stage, None where it is not known how a part computes. Counted as
+In: what the encoder costs, the library's configuration of the decoder, lengths. Out: floating-point
+operations of each stage, None where it is not known how a part computes. Counted as
 `tierexp.models.molmo.flops` counts: matrix products only, two for a multiplication and its
 addition, and attention in full, also where a mask hides a part of it. Imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tierexp.models.library_decoder import key_windows
-from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import StageFlops
-from tierexp.models.transformers_family.vision_flops import vision_flops
 
 DECODERS = frozenset({
     "cohere2", "gemma2", "gemma3_text", "llama", "mistral", "qwen2", "qwen2_5_vl_text",
@@ -46,16 +43,14 @@ class Lengths:
         return sum(met) if window is None else sum(min(keys, window) for keys in met)
 
 
-def stage_flops(config: Any, decoder: Any, grids: Sequence[Grid], lengths: Lengths) -> StageFlops:
+def stage_flops(vision: int | None, decoder: Any, lengths: Lengths) -> StageFlops:
     """The cost of one prompt's answer.
 
     Args:
-        config: The model's.
+        vision: Of encoding its image, see `LibraryClasses.vision_flops`.
         decoder: The configuration of the language model, of the blocks that run alone.
-        grids: Rows and columns of patches of every image that the encoder sees.
         lengths: Of prompt and answer.
     """
-    vision = vision_flops(config, grids)
     if decoder.model_type not in DECODERS:
         return StageFlops(vision, None, None)
     later = lengths.answer - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import FamilyPreprocessing, SizedImage
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
@@ -95,18 +96,19 @@ class FamilyInputBuilder:
 
     Args:
         processor: The checkpoint's.
-        arguments: Of every call of it.
+        preset: The family, and the arguments of every call of the processor.
     """
 
-    def __init__(self, processor: Any, arguments: Mapping[str, object]) -> None:
+    def __init__(self, processor: Any, preset: Preset) -> None:
         self._processor = processor
-        self._arguments = dict(arguments)
+        self._preset = preset
+        self._arguments = dict(preset.arguments)
 
     def image(
         self, pixels: NDArray[np.uint8], tiling: Tiling, preprocessing: Preprocessing
     ) -> SizedImage:
         """See `InputBuilder`."""
-        return cast("FamilyPreprocessing", preprocessing).sized(pixels, tiling)
+        return FamilyPreprocessing.like(self._preset, preprocessing).sized(pixels, tiling)
 
     def row(
         self, image: SizedImage, tiling: Tiling, geometry: CropGeometry, question: str

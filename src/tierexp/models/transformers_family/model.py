@@ -20,28 +20,35 @@ from transformers import GenerationConfig, LogitsProcessorList
 from tierexp.errors import ConfigError
 from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, ConfidenceMeter
 from tierexp.models.knobs.reduction.flops import comparing_flops
-from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
-from tierexp.models.library_decoder import cache_bytes, keep_blocks
+from tierexp.models.knobs.reduction.settings import NO_REDUCTION, OF_CLASS_TOKEN, Reduction
+from tierexp.models.library_decoder import cache_bytes, decoder_of, keep_blocks
+from tierexp.models.plans.family import VisionFlops
 from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.transformers_family.encoded import encode
 from tierexp.models.transformers_family.flops import Lengths, stage_flops
 from tierexp.models.transformers_family.inputs import FamilyInputs, ProcessedRows
-from tierexp.models.transformers_family.methods import LOOKS_AT_ENCODER
 from tierexp.models.transformers_family.reduction import reduced
 
 
-class FamilyModel(nn.Module):
-    """A `VisionLanguageModel`.
+class FamilyModel:
+    """A `VisionLanguageModel`; no module, so that nobody moves a network on several devices.
 
     Args:
         network: The library's, with its weights.
         image_token: Id of the placeholder that an image's tokens take the place of.
         end_ids: What ends an answer; the first one fills up an answer that has ended.
+        vision_flops: See `LibraryClasses`.
     """
 
-    def __init__(self, network: Any, image_token: int, end_ids: Sequence[int]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        network: Any,
+        image_token: int,
+        end_ids: Sequence[int],
+        vision_flops: VisionFlops | None = None,
+    ) -> None:
+        self._vision_flops = vision_flops
         self.network = network
         self.image_token = image_token
         self.end_ids = tuple(end_ids)
@@ -54,8 +61,7 @@ class FamilyModel(nn.Module):
 
     @property
     def _decoder(self) -> Any:
-        inner = self.network.model
-        return inner.language_model if hasattr(inner, "language_model") else inner.text_model
+        return decoder_of(self.network)
 
     @property
     def num_active_blocks(self) -> int:
@@ -118,10 +124,11 @@ class FamilyModel(nn.Module):
         config, reduction = self.network.config, self.token_reduction
         grids = _patch_grids(tensors, config.vision_config.patch_size)
         vision, left = self._lengths(inputs)
-        flops = stage_flops(config, self._decoder.config, grids, Lengths(left, new_tokens))
+        encoding = None if self._vision_flops is None else self._vision_flops(config, grids)
+        flops = stage_flops(encoding, self._decoder.config, Lengths(left, new_tokens))
         width, key_width = self._decoder.config.hidden_size, 0
         asking = 0
-        if reduction.method in LOOKS_AT_ENCODER and left < tensors["input_ids"].shape[1]:
+        if reduction.method in OF_CLASS_TOKEN and left < tensors["input_ids"].shape[1]:
             encoder = config.vision_config
             key_width = encoder.hidden_size // encoder.num_attention_heads
             # The class token's attention weights once more.
@@ -166,7 +173,7 @@ class FamilyModel(nn.Module):
         counts = (tensors["input_ids"] == self.image_token).sum(dim=1).tolist()
         if all(self.token_reduction.count(count) == count for count in counts):
             return tensors
-        asks = self.token_reduction.method in LOOKS_AT_ENCODER
+        asks = self.token_reduction.method in OF_CLASS_TOKEN
         with clock.stage("vision"):
             encoded = encode(self.network, tensors, counts, class_token=asks)
         pixels = [torch.from_numpy(inputs.rows[place].image.pixels) for place in part.places]

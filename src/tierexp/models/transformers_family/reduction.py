@@ -23,7 +23,7 @@ from tierexp.models.knobs.reduction.kept import Kept, chosen, highest
 from tierexp.models.knobs.reduction.of_tokens import OF_TOKENS_ALONE, kept_of_tokens
 from tierexp.models.knobs.reduction.pool import pooled
 from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
-from tierexp.models.knobs.reduction.shortened import Staying, staying
+from tierexp.models.knobs.reduction.staying import Staying, staying
 from tierexp.models.knobs.reduction.vision_zip import dominant_and_contextual
 from tierexp.models.transformers_family.encoded import EncodedRows, token_grids
 

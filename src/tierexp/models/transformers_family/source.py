@@ -18,18 +18,18 @@ from typing_extensions import override
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
-from tierexp.models.checkpoint_files import CONFIG_FILE, read_object, weight_files
+from tierexp.models.checkpoint_files import CONFIG_FILE, content_digest, read_object, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
 from tierexp.models.knobs.source import DEFAULT_KNOBS
+from tierexp.models.placement import Devices, check_devices, devices_from
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import FamilyPreprocessing
 from tierexp.models.plans.registry import families, family, family_of_type, preset
 from tierexp.models.precision import Precision, check_precision, torch_dtype
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
-from tierexp.models.transformers_family.methods import methods_of
 from tierexp.tiers.geometry import CropGeometry
 from tierexp.tiers.rule import CropRule
 from tierexp.tiers.threshold import Threshold
@@ -72,6 +72,7 @@ class FamilyCheckpoint(ReducingSource):
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
         dtype: Of the weights and activations.
+        devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         reduction: Which vision tokens the decoder reads; the group `reduction`.
 
     Raises:
@@ -84,6 +85,7 @@ class FamilyCheckpoint(ReducingSource):
     knobs: tuple[Knob, ...] = DEFAULT_KNOBS
     max_new_tokens: int = 16
     dtype: Precision = "auto"
+    devices: Devices = 1
     reduction: Reduction = NO_REDUCTION
     _of: Family = field(init=False, repr=False, compare=False)
 
@@ -94,7 +96,11 @@ class FamilyCheckpoint(ReducingSource):
         self.check_knobs()
         whole_number("model.max_new_tokens", self.max_new_tokens, 1)
         check_precision(self.dtype)
-        self.check_reduction(methods_of(str(self._of.model_type)), self.name)
+        check_devices(self.devices)
+        if self.devices != 1 and find_spec("accelerate") is None:
+            allowed = "1, or with: pip install 'tierexp[families]'"
+            raise ConfigError("model.devices", self.devices, allowed)
+        self.check_reduction(self.library.reductions, self.name)
 
     def _found_family(self) -> Family:
         """The family that is named, or that the folder is of.
@@ -160,16 +166,21 @@ class FamilyCheckpoint(ReducingSource):
         return plain_prompt
 
     @property
+    def checkpoint_digest(self) -> str:
+        """See `HasCheckpoint`."""
+        return content_digest(weight_files(self.folder))
+
+    @property
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
         files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
-        return type(self), files, self.dtype, self.preset
+        return type(self), files, self.dtype, self.devices, self.preset
 
     def inputs(self) -> FamilyInputBuilder:
         """What makes inputs of samples."""
         from tierexp.models.transformers_family.inputs import FamilyInputBuilder
 
-        return FamilyInputBuilder(self._processor(), dict(self.preset.arguments))
+        return FamilyInputBuilder(self._processor(), self.preset)
 
     def tokenizer(self) -> FamilyTokenizer:
         """The tokenizer that goes with the weights."""
@@ -177,10 +188,11 @@ class FamilyCheckpoint(ReducingSource):
         return FamilyTokenizer(tokenizer, self._end_ids(tokenizer))
 
     def load(self, device: torch.device) -> FamilyModel:
-        """Read the weights, by `transformers`, and move them to `device`.
+        """Read the weights, by `transformers`, onto `device` and those that `devices` adds to it.
 
         Raises:
             CheckpointError: Files are missing, or their tensors are not exactly the model's.
+            ConfigError: There are not so many devices.
         """
         import transformers
 
@@ -190,9 +202,10 @@ class FamilyCheckpoint(ReducingSource):
         weight_files(self.folder)
         dtype = torch_dtype(self.dtype, device)
         kind = getattr(transformers, self.library.network)
-        network = load_network(kind, self.folder, device, dtype)
+        network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
-        model = FamilyModel(network, image_token, self._end_ids(self._processor().tokenizer))
+        end_ids = self._end_ids(self._processor().tokenizer)
+        model = FamilyModel(network, image_token, end_ids, self.library.vision_flops)
         self.apply_knobs(model)
         return model
 

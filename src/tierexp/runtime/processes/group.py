@@ -15,7 +15,7 @@ from typing import Any, cast
 from torch.distributed import Store
 
 from tierexp.errors import MachineError, TierexpError
-from tierexp.machine import machine_trouble
+from tierexp.errors.machine import machine_trouble
 
 _PAUSE = 0.02
 """Seconds between two looks at the store."""

@@ -23,7 +23,7 @@ import torch
 from torch.distributed import PrefixStore, TCPStore
 from typing_extensions import override
 
-from tierexp.refusal import error_line
+from tierexp.config.refusal import error_line
 from tierexp.runtime.processes.group import ProcessEndedError, Processes
 
 _EVERY = 0.2

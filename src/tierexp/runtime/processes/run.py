@@ -17,8 +17,8 @@ from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed import DistError, PrefixStore, Store, rendezvous
 
+from tierexp.config.refusal import MACHINE_ERROR, USER_ERROR
 from tierexp.errors import MachineError, TierexpError
-from tierexp.refusal import MACHINE_ERROR, USER_ERROR
 from tierexp.runtime.processes.group import ProcessEndedError, Processes
 from tierexp.runtime.processes.local import Program, local_processes
 

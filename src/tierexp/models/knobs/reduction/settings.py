@@ -24,6 +24,8 @@ Method = Literal[
     "fastv",
 ]  # fmt: skip
 METHODS: tuple[Method, ...] = get_args(Method)
+OF_CLASS_TOKEN: tuple[Method, ...] = ("cls_attention", "vision_zip")
+"""Methods that go by what the encoder's class token attends to."""
 From = Literal["last", "all"]
 """Whose attention counts: that of the prompt's last token, or of all tokens."""
 AMOUNTS = ("keep", "tokens", "match")
@@ -37,7 +39,7 @@ class Reduction:
     """How many vision tokens are kept; a subclass says which. One of the three is given.
 
     Args:
-        keep: Share of an image's tokens that is kept, in (0, 1], rounded half up, at least one.
+        keep: Fraction of an image's tokens that is kept, in (0, 1], rounded half up, at least one.
         tokens: So many of every image.
         match: The name of a tier: as many tokens of every image as that tier has on average over
             the images of the data set, rounded.
@@ -47,8 +49,6 @@ class Reduction:
     """
 
     method: ClassVar[Method]
-    reads_question: ClassVar[bool] = False
-    """Whether the question decides what is kept, so that two about one image share no prefill."""
 
     keep: float | None = None
     tokens: int | None = None
@@ -252,7 +252,7 @@ class VisionZip(Reduction):
     """Dominant tokens, and contextual ones merged from the rest (`vision_zip`).
 
     Args:
-        contextual: Share of the latter in those kept, in [0, 1).
+        contextual: Fraction of the latter in those kept, in [0, 1).
     """
 
     method: ClassVar[Method] = "vision_zip"
@@ -286,7 +286,6 @@ class DecoderReduction(Reduction):
         block: So many of the blocks that run see every token; the others those that are kept.
     """
 
-    reads_question: ClassVar[bool] = True
     block: int = 2
 
     def __post_init__(self) -> None:

@@ -20,7 +20,7 @@ from tierexp.models.knobs.reduction.kept import Kept, chosen, highest, unit_leng
 from tierexp.models.knobs.reduction.stride import strided_places
 
 CONTEXTUAL = 10 / 64
-"""Share of contextual tokens: the paper's 64 tokens are 54 and 10, its 128 and 192 in
+"""Fraction of contextual tokens: the paper's 64 tokens are 54 and 10, its 128 and 192 in
 proportion."""
 
 
@@ -34,7 +34,7 @@ def dominant_and_contextual(
         scores: (N,), what the class token attends to.
         keys: (N, D), the mean over heads.
         count: Below N.
-        contextual: Share of the contextual tokens, rounded half up.
+        contextual: Fraction of the contextual tokens, rounded half up.
     """
     targets = int(contextual * count + 0.5)
     dominant = highest(scores, count - targets)

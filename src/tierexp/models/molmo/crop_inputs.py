@@ -1,0 +1,164 @@
+"""The inputs of families that read crops of one canvas and a global view: Molmo and Molmo2.
+
+In: an image's pixels, its tiling, and a question. Out: rows, and batches of rows (`ModelInputs`).
+An `InputBuilder`; a family with inputs of its own brings another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
+
+from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_crops
+from tierexp.imaging.preprocessing import Preprocessing
+from tierexp.imaging.resize import Size
+from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.molmo.token_layout import ImageTokens, layout_tokens
+from tierexp.models.protocol import QuestionTokenizer
+from tierexp.tiers.geometry import CropGeometry, Tiling
+
+
+class CropTokenizer(QuestionTokenizer, Protocol):
+    """Questions to the ids that a model that reads crops was trained on."""
+
+    @property
+    def image_tokens(self) -> ImageTokens:
+        """Ids of the special tokens around an image."""
+
+    @property
+    def before_image(self) -> Sequence[int]:
+        """Ids that begin every sequence, before the image."""
+
+    @property
+    def pad_id(self) -> int:
+        """Fills up a batch."""
+
+    def encode_prompt(self, question: str) -> list[int]:
+        """Ids that follow the image, up to the answer."""
+
+
+@dataclass(frozen=True)
+class CropRow:
+    """One row of a batch before it is padded.
+
+    Args:
+        image: Its crops and masks; rows about one image share it.
+        input_ids: (T,) int64.
+        image_input_idx: (V, K) int64, for V views.
+    """
+
+    image: PreprocessedImage
+    input_ids: NDArray[np.int64]
+    image_input_idx: NDArray[np.int64]
+
+
+class CropInputs:
+    """Makes inputs from samples.
+
+    Args:
+        tokenizer: Of the model.
+    """
+
+    def __init__(self, tokenizer: CropTokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def image(
+        self, pixels: NDArray[np.uint8], tiling: Tiling, preprocessing: Preprocessing
+    ) -> PreprocessedImage:
+        """See `InputBuilder`."""
+        resize, geometry = preprocessing.resize, preprocessing.geometry
+        return preprocess(pixels, tiling, resize, geometry)
+
+    def needed_size(self, image_size: Size, tiling: Tiling, preprocessing: Preprocessing) -> Size:
+        """See `TakesSmallerImages`."""
+        return needed_size(image_size, tiling, preprocessing.resize, preprocessing.geometry)
+
+    def smaller_image(
+        self,
+        pixels: NDArray[np.uint8],
+        image_size: Size,
+        tiling: Tiling,
+        preprocessing: Preprocessing,
+    ) -> PreprocessedImage:
+        """See `TakesSmallerImages`."""
+        resize, geometry = preprocessing.resize, preprocessing.geometry
+        return preprocess(pixels, tiling, resize, geometry, image_size)
+
+    def row(
+        self, image: PreprocessedImage, tiling: Tiling, geometry: CropGeometry, question: str
+    ) -> CropRow:
+        """See `InputBuilder`."""
+        tokenizer = self._tokenizer
+        prompt = tokenizer.encode_prompt(question)
+        layout = layout_tokens(
+            tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, prompt
+        )
+        return CropRow(image, layout.input_ids, layout.image_input_idx)
+
+    def collate(self, rows: Sequence[CropRow]) -> ModelInputs:
+        """See `InputBuilder`."""
+        return collate_crops(rows, self._tokenizer.pad_id)
+
+
+def _stacked(images: Sequence[PreprocessedImage]) -> torch.Tensor:
+    """Their crops; those of a data loader's worker lie where they are handed over from, as torch's
+    own `default_collate` has it, so that they are not copied once more.
+    """
+    made: list[torch.Tensor] = []
+
+    def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        size = math.prod(shape) * dtype.itemsize
+        storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+        kind = torch.from_numpy(np.empty(0, dtype)).dtype
+        made.append(torch.empty(0, dtype=kind).set_(storage).reshape(shape))
+        return made[0].numpy()
+
+    if get_worker_info() is None:
+        return torch.from_numpy(stack_crops(images))
+    stack_crops(images, room)
+    return made[0]
+
+
+def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
+    """Stack rows of equal crop count; shorter prompts are padded on the left, and an image that
+    several rows share is there once.
+
+    Args:
+        rows: At least one, all with the same number of crops.
+        pad_id: The token that pads.
+
+    Raises:
+        ValueError: Rows of different crop counts.
+    """
+    longest = max(len(row.input_ids) for row in rows)
+    input_ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
+    attention_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+    positions, image_index = [], []
+    # Rows about one image share it, as `SamplePreparer` hands them out.
+    images: list[PreprocessedImage] = []
+    places: dict[int, int] = {}
+    for i, row in enumerate(rows):
+        padding = longest - len(row.input_ids)
+        input_ids[i, padding:] = torch.from_numpy(row.input_ids)
+        attention_mask[i, padding:] = True
+        idx = row.image_input_idx
+        positions.append(np.where(idx < 0, idx, idx + padding) if padding else idx)
+        if id(row.image) not in places:
+            places[id(row.image)] = len(images)
+            images.append(row.image)
+        image_index.append(places[id(row.image)])
+    return ModelInputs(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        crops=_stacked(images),
+        patch_mask=torch.from_numpy(np.stack([image.patch_mask for image in images])),
+        image_input_idx=torch.from_numpy(np.stack(positions)),
+        image_index=torch.tensor(image_index),
+    )

@@ -1,0 +1,79 @@
+"""The global view of an image that is looked at in several passes, encoded once.
+
+A cascade asks about the same image at one tier after the other; its global view is the same at
+every tier. In: a pass's crops. Out: their vision tokens, the global view's from an earlier pass
+where it was the same, pixel by pixel. On a CPU the encoder says the same of a view whatever it is
+encoded with, so the answers are those of whole passes, bit by bit; elsewhere up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tierexp.models.molmo.encoded_memory import digest
+
+Encode = Callable[[Tensor, Tensor], Tensor]
+"""From crops, (I, N, S, S, 3), and patch masks, (I, N, P), to vision tokens, (I, N, K, C)."""
+
+
+class SharedView:
+    """Of the images that are looked at now. Knows nothing until `begin`; what a pass has encoded
+    is known from `next_pass` on, so that a pass which is repeated, to be timed, costs the same.
+    """
+
+    def __init__(self) -> None:
+        self._on = False
+        self._known: dict[bytes, Tensor] = {}
+        self._new: dict[bytes, Tensor] = {}
+
+    def begin(self) -> None:
+        """Other images: forget those before."""
+        self._on = True
+        self._known, self._new = {}, {}
+
+    def next_pass(self) -> None:
+        """The images so far may come again."""
+        self._known |= self._new
+
+    def end(self) -> None:
+        """No further pass: nothing is kept."""
+        self.begin()
+        self._on = False
+
+    def known(self, crops: Tensor, patch_mask: Tensor) -> list[bool]:
+        """Of every image, whether its global view comes from an earlier pass: all of a batch, or
+        none.
+
+        Args:
+            crops: (I, N, S, S, 3), the global view first.
+            patch_mask: (I, N, P).
+        """
+        if not self._known:
+            return [False] * len(crops)
+        every = all(key in self._known for key in _keys(crops, patch_mask))
+        return [every] * len(crops)
+
+    def encode(self, crops: Tensor, patch_mask: Tensor, whole: Encode) -> Tensor:
+        """What `whole` gives, which encodes only what is not known.
+
+        Args:
+            crops: (I, N, S, S, 3), the global view first.
+            patch_mask: (I, N, P).
+            whole: Encodes views.
+        """
+        if not self._on:
+            return whole(crops, patch_mask)
+        keys = _keys(crops, patch_mask)
+        if not all(key in self._known for key in keys):
+            encoded = whole(crops, patch_mask)
+            self._new |= {key: view.clone() for key, view in zip(keys, encoded[:, 0], strict=True)}
+            return encoded
+        views = torch.stack([self._known[key] for key in keys])
+        return torch.cat([views[:, None], whole(crops[:, 1:], patch_mask[:, 1:])], dim=1)
+
+
+def _keys(crops: Tensor, patch_mask: Tensor) -> list[bytes]:
+    return [digest(view, mask) for view, mask in zip(crops[:, 0], patch_mask[:, 0], strict=True)]

@@ -1,0 +1,94 @@
+"""Lightning without what it imports and an evaluation never uses.
+
+torchmetrics, which Lightning imports, imports matplotlib, scipy and transformers wherever they are
+installed; and for the name of one class Lightning imports torch's compiler, and with it sympy.
+Together they take longer than everything else that Lightning needs. In a process of tierexp's own,
+the first are as if not installed while Lightning is imported, and the compiler is imported when
+something asks for it. In somebody else's process Lightning is imported as it is: a torchmetrics
+that has been imported here does not know its metrics of texts and pictures.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import Distribution, PackageNotFoundError
+from types import ModuleType
+from typing import Any
+
+_UNUSED = ("matplotlib", "scipy", "transformers")
+_COMPILER = "torch._dynamo"
+
+
+@contextmanager
+def as_if_without(*packages: str) -> Iterator[None]:
+    """What is imported inside finds these packages not installed, unless they are imported already.
+
+    Args:
+        packages: That share their name with their module.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    found = Distribution.from_name
+
+    def from_name(name: str) -> Distribution:
+        if name in hidden:
+            raise PackageNotFoundError(name)
+        return found(name)
+
+    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]  # None: cannot be imported
+    Distribution.from_name = from_name  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Distribution.from_name = found  # type: ignore[method-assign]
+        for name in hidden:
+            del sys.modules[name]
+
+
+class _CompiledType(type):
+    """Of a class whose instances are those of the compiler's `OptimizedModule`: there is none
+    before the compiler is imported.
+    """
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        compiler = sys.modules.get(_COMPILER)
+        return compiler is not None and isinstance(instance, compiler.OptimizedModule)
+
+
+class _OptimizedModule(metaclass=_CompiledType):
+    pass
+
+
+class _CompilerOnDemand(ModuleType):
+    """Stands for `torch._dynamo`, which is imported when it is asked for anything else."""
+
+    OptimizedModule = _OptimizedModule
+
+    @staticmethod
+    def disable(function: Callable[..., Any], *_: object, **__: object) -> Callable[..., Any]:
+        """What is not to be compiled: of Lightning's logging, in which nothing is compiled."""
+        return function
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        sys.modules.pop(_COMPILER, None)
+        return getattr(importlib.import_module(_COMPILER), name)
+
+
+def import_lightning() -> None:
+    """Import Lightning, before anything else does; nothing where something has."""
+    if {"lightning", "torchmetrics"} & sys.modules.keys():
+        return
+    import torch  # noqa: F401  whole, before one of its parts is stood in for
+
+    if _COMPILER not in sys.modules:
+        sys.modules[_COMPILER] = _CompilerOnDemand(_COMPILER)
+    try:
+        with as_if_without(*_UNUSED):
+            importlib.import_module("lightning")
+    finally:
+        if isinstance(sys.modules.get(_COMPILER), _CompilerOnDemand):
+            del sys.modules[_COMPILER]
