@@ -177,8 +177,8 @@ def test_what_tiers_spare_of_mismatch() -> None:
     """The design's example: 640 x 480, four fixed crops against 2 x 3: 0.33 to 0.17."""
     fixed = run("fixed_720", [1.0] * 3, (4, 4), selected_tiling=(2, 2))
     tier = run("medium", [1.0] * 3, (4, 8), selected_tiling=(2, 3))
-    assert raw_mismatch(fixed.per_sample_results[0]) == pytest.approx(1 / 3)
-    assert raw_mismatch(tier.per_sample_results[0]) == pytest.approx(1 / 6)
+    assert raw_mismatch(fixed.per_sample_results)[0] == pytest.approx(1 / 3)
+    assert raw_mismatch(tier.per_sample_results)[0] == pytest.approx(1 / 6)
     (check,) = check_sweep([fixed, tier])
     assert check.name == "mismatch_reduction_fixed_720_to_medium"
     assert check.figure == pytest.approx(0.5)

@@ -36,7 +36,7 @@ def composed(config_name: str, overrides: Sequence[str]) -> Iterator[DictConfig]
     known inside the block, as it is to a command.
 
     Args:
-        config_name: Of the primary configuration.
+        config_name: Name of the primary configuration.
         overrides: As they would be typed.
 
     Raises:

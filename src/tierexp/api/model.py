@@ -38,7 +38,8 @@ class Answer:
         text: The answer.
         selection: Crops, tiling and mismatch.
         selected_vision_tokens: The budget, the global view's included.
-        actual_vision_tokens: Of those, the tokens that see a pixel of the image.
+        actual_vision_tokens: Those of them that see a pixel of the
+            image.
         llm_vision_tokens: What the language model received.
         confidence: Mean log-probability of the answer's tokens, natural logarithm; None where the
             model tells none.

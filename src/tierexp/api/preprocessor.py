@@ -41,7 +41,7 @@ class Preprocessor:
             Neither it nor a tier: the model's own rule.
         model: Whose tokenizer: an option of `conf/model` or a checkpoint's folder, of which
             no weights are read.
-        max_crops: Of the model's own rule; None for the published number.
+        max_crops: Most crops of the model's own rule; None for the published number.
         threshold: When a tier's preferred counts suffice.
         resize: How the image meets its canvas; None for the published way, which is `letterbox` for
             Molmo and `stretch` for Molmo2.

@@ -31,8 +31,8 @@ class _Command:
     """The one that is running.
 
     Args:
-        check: Of its runs, in a sweep.
-        folder: Of its run or multirun, once it has begun.
+        check: What looks at its runs beforehand, in a sweep.
+        folder: Folder of its run or multirun, once it has begun.
         held: Its folder's lock.
     """
 
@@ -49,7 +49,7 @@ def command(check: Check | None) -> Iterator[_Command]:
     """What happens inside belongs to one command, which gives its folder back in the end.
 
     Args:
-        check: Of the runs of a sweep.
+        check: What looks at the runs of a sweep beforehand.
     """
     running = _Command(check)
     _commands.append(running)

@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The installed command `tierexp`: hands its arguments to one of the commands.
 
     Args:
-        arguments: Of the command line; None for those of this process.
+        arguments: Arguments of the command line; None for those of this process.
 
     Raises:
         SystemExit: With code 2 after one line about a command that does not exist, and with the

@@ -27,8 +27,9 @@ def help_text(config_name: str, folders: Sequence[Path]) -> str:
     """What `python NAME.py --help` prints, at most 80 columns wide.
 
     Args:
-        config_name: Of the primary configuration.
-        folders: Of configuration groups: the project's, and the user's own where there is one.
+        config_name: Name of the primary configuration.
+        folders: Folders of configuration groups: the project's, and the user's own where there is
+            one.
     """
     primary = (folders[0] / f"{config_name}.yaml").read_text(encoding="utf-8")
     head, _, body = primary.partition("defaults:\n")

@@ -25,7 +25,7 @@ Check = Callable[[DictConfig, Path], None]
 """Refuses a run that cannot work, by its configuration and its folder, before any begins."""
 
 MAX_RUNS = 10_000
-"""Of one multirun: Hydra makes a list of all of them before the first one begins."""
+"""Most runs of one multirun: Hydra makes a list of all of them before the first one begins."""
 
 _GRID = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 _EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
@@ -35,7 +35,7 @@ def tell_what_varies(config: DictConfig) -> None:
     """Have Hydra leave out of the folders' names what all runs have in common.
 
     Args:
-        config: Of the multirun, with `hydra`; the overrides of its runs get one more.
+        config: Config of the multirun, with `hydra`; the overrides of its runs get one more.
     """
     common = [o.key_or_group for o in _overrides(config) if not o.is_sweep_override()]
     quoted = ",".join(f'"{key}"' for key in dict.fromkeys(common))
@@ -47,7 +47,7 @@ def check_runs(config: DictConfig, check: Check | None) -> None:
     """Compose the runs of a multirun, and look whether they can work.
 
     Args:
-        config: Of the multirun, with `hydra`.
+        config: Config of the multirun, with `hydra`.
         check: The command's own.
 
     Raises:
@@ -90,7 +90,7 @@ def _refuse_no_run(overrides: Sequence[Override]) -> None:
 
 
 def _overrides(config: DictConfig) -> list[Override]:
-    """Of the sweeper's parameters and of the command line, those last, which count more."""
+    """Those of the sweeper's parameters, then those of the command line, which count more."""
     params = config.hydra.sweeper.get("params") or {}
     written = [f"{key}={value}" for key, value in params.items()] + list(
         config.hydra.overrides.task
@@ -116,7 +116,7 @@ def _composed(config: DictConfig, overrides: list[str], number: int) -> tuple[Di
         run.hydra.job.num = number
     HydraConfig.instance().set_config(run)
     folder = Path(str(run.hydra.sweep.dir)) / str(run.hydra.sweep.subdir)
-    task = copy.deepcopy(run)
-    with read_write(task), open_dict(task):
-        del task["hydra"]
-    return task, folder.absolute()
+    part = copy.deepcopy(run)
+    with read_write(part), open_dict(part):
+        del part["hydra"]
+    return part, folder.absolute()

@@ -52,7 +52,7 @@ def name_positional(arguments: Sequence[str], key: str) -> list[str]:
     """Make an override of the first argument, where it is a path and no override or option.
 
     Args:
-        arguments: Of the command line.
+        arguments: Arguments of the command line.
         key: That the path is the value of.
     """
     first, *rest = [*arguments, ""]

@@ -255,7 +255,7 @@ def target_of(key: str, path: object) -> Callable[..., Any]:
 
     Args:
         key: That names it.
-        path: Of it, such as `tierexp.tiers.tier.Tier`.
+        path: Dotted, such as `tierexp.tiers.tier.Tier`.
 
     Raises:
         ConfigError: There is none, or its module cannot be imported.

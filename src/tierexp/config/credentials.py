@@ -66,7 +66,7 @@ def refuse_credentials(settings: Mapping[str, object]) -> None:
     or that can be nothing else.
 
     Args:
-        settings: Of any depth; the keys may have dots.
+        settings: Settings of any depth; the keys may have dots.
 
     Raises:
         ConfigError: Names the key, and hides the value.

@@ -37,7 +37,7 @@ def run_name(data: str, tier: str, overrides: Sequence[str]) -> str:
     Args:
         data: The choice of the group `data`.
         tier: The choice of the group `tier`.
-        overrides: Of the run.
+        overrides: Overrides of the run.
     """
     parts = [data, tier]
     for key, value in overrides_of(overrides).items():
@@ -54,7 +54,7 @@ def sweep_group(mode: object, folder: str) -> str | None:
 
     Args:
         mode: Hydra's; None while only a configuration is composed.
-        folder: Of the multirun.
+        folder: Folder of the multirun.
     """
     if getattr(mode, "name", None) != "MULTIRUN":
         return None
@@ -78,7 +78,7 @@ def run_folder(number: int, varied: str) -> str:
     nothing varies.
 
     Args:
-        number: Of the run, from 0: no other has it.
+        number: Number of the run, from 0: no other has it.
         varied: Keys and values of what varies, as Hydra joins them.
     """
     words = re.sub(r"[^\w.+=]+", "-", varied).strip("-_")[:_LONGEST]

@@ -31,8 +31,8 @@ def describe_composition_error(error: Exception, config_name: str, arguments: Se
 
     Args:
         error: What Hydra or OmegaConf raised.
-        config_name: Of the primary configuration.
-        arguments: Of the command line.
+        config_name: Name of the primary configuration.
+        arguments: Arguments of the command line.
     """
     if isinstance(error, OverrideParseException):
         return (
@@ -65,7 +65,7 @@ class _Composition:
     """What a command's configuration is without a mistaken override.
 
     Args:
-        config_name: Of the primary configuration.
+        config_name: Name of the primary configuration.
         own_dir: The user's own configuration, `--config-dir`.
     """
 
@@ -172,7 +172,7 @@ def _refused_merge(override: Override, composition: _Composition, chosen: list[s
 
 
 def _several_values(key: str, value: str, group: bool) -> str:
-    """Of a run that is to have two settings at once."""
+    """The complaint about a run that is to have two settings at once."""
     line = f"{key}={value} gives several values: -m {key}={value} runs each of them"
     return line if group else f"{line}, a list is [{value}], a text with a comma is quoted twice"
 

@@ -12,7 +12,8 @@ from typing import Any
 from tierexp.errors import ConfigError
 
 _BESIDE = (
-    "output_dir", "resume", "overwrite", "run_name", "logger", "validate", "data.num_workers",
+    "output_dir", "resume", "overwrite", "run_name", "logger", "results", "validate",
+    "data.num_workers",
     # How many processes; the kind of device is told beside the settings.
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy",
 )  # fmt: skip
@@ -40,7 +41,7 @@ def flat(settings: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
     """Nested settings by one key each.
 
     Args:
-        settings: Of any depth.
+        settings: Settings of any depth.
         separator: Between the names of a key; with `.` it is the command line's, `model.top_k`.
     """
     keys: dict[str, Any] = {}

@@ -28,7 +28,7 @@ def varies(key: str) -> bool:
     """Whether the run at hand is one of a sweep in which a key is not the same for all.
 
     Args:
-        key: Of a setting, or a group.
+        key: Key of a setting, or a group.
     """
     if not HydraConfig.initialized():
         return False
@@ -42,7 +42,7 @@ def overrides_of(arguments: Sequence[str]) -> dict[str, object]:
     """Keys and values of the arguments that are overrides; None for one that gives several values.
 
     Args:
-        arguments: Of a command line.
+        arguments: Arguments of a command line.
     """
     return {
         override.key_or_group: None if override.is_sweep_override() else override.value()
@@ -54,7 +54,7 @@ def parsed_overrides(arguments: Sequence[str]) -> list[Override]:
     """The arguments that are overrides.
 
     Args:
-        arguments: Of a command line.
+        arguments: Arguments of a command line.
     """
     parser = OverridesParser.create()
     overrides = []

@@ -13,7 +13,7 @@ class Collate:
     """`collate_fn` of the evaluation's data loader.
 
     Args:
-        builder: Of the model's inputs.
+        builder: What makes the model's inputs.
     """
 
     def __init__(self, builder: InputBuilder) -> None:

@@ -47,7 +47,7 @@ class SurvivingLoader:
     """An iterable of batches, prepared ahead by worker processes.
 
     Args:
-        preparer: Of single samples.
+        preparer: Preparer of single samples.
         batches: Indices of the samples of each batch.
         collate: Makes a batch of prepared samples.
         num_workers: Worker processes; 0 prepares in this process.

@@ -61,7 +61,7 @@ class SamplePreparer:
         dataset: The samples.
         plan: Their selections.
         preprocessing: How an image meets its canvas, and the model's crops.
-        builder: Of the model's inputs.
+        builder: What makes the model's inputs.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class SamplePreparer:
         """A sample at another operating point than the plan's, or why its image cannot be read.
 
         Args:
-            index: Of a sample whose image has a size.
+            index: Index of a sample whose image has a size.
             point: Number of the point.
         """
         how = self._how(point)

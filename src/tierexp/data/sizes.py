@@ -77,7 +77,7 @@ def read_sizes(
     order of paths; what is passed over is logged, with the reasons.
 
     Args:
-        path: Of the file or the folder.
+        path: Path of the file or the folder.
         max_samples: Keep only the first; None keeps all. All lines of a file are checked either
             way.
         name: How results call it; None takes that of the file without its suffix, or the folder's.

@@ -77,7 +77,7 @@ def writing(path: Path) -> Iterator[None]:
     """Write a file inside the block.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         MachineError: Whatever keeps the system from writing it.

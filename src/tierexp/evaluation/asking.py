@@ -24,7 +24,7 @@ from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 from tierexp.tiers.policy import PointAnswer, Policy
 
 Answers = tuple[Tensor, SampleLatency | None, Sequence[AnswerFacts]]
-"""Of a batch: ids (B, L), what they took where they are timed, and what is known of each."""
+"""What a batch is answered: ids (B, L), what they took where they are timed, facts of each."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class EvaluationCheck:
 
         Args:
             config: As composed from `conf/eval.yaml`.
-            folder: Of the run.
+            folder: Folder of the run.
 
         Raises:
             TierexpError: A setting or a data file that cannot work, or results that are not to be

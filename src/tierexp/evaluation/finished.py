@@ -33,7 +33,8 @@ def finished_run(
 
     Args:
         depends_on: What measurements depend on, as a journal keeps it.
-        folder: Of the run. A file there whose aggregates do not follow from its samples is renamed.
+        folder: Folder of the run. A file there whose aggregates do not follow from its samples is
+            renamed.
 
     Raises:
         ConfigError: The results there are of other settings.
@@ -72,7 +73,7 @@ def records_of(results: EvaluationResults, dataset: QuestionDataset) -> Iterator
     """What the journal of the run held when it was done, but for the failures.
 
     Args:
-        results: Of the run.
+        results: Results of the run.
         dataset: It was about.
     """
     index_of = {dataset[index].sample_id: index for index in range(len(dataset))}

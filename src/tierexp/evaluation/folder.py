@@ -19,7 +19,7 @@ def refuse_results(folder: Path, resume: bool, overwrite: bool) -> None:
     """Refuse a folder with results that are not to be touched.
 
     Args:
-        folder: Of a run; it need not be there.
+        folder: Folder of a run; it need not be there.
         resume: Whether the run is to go on with what is there.
         overwrite: Whether what is there may go.
 
@@ -42,7 +42,7 @@ def claimed(folder: Path, resume: bool, overwrite: bool) -> Iterator[None]:
     Of processes that somebody else has started for the same run, the first holds it for all.
 
     Args:
-        folder: Of the run; made where it is missing.
+        folder: Folder of the run; made where it is missing.
         resume: Whether the run is to go on with what is there.
         overwrite: Whether what is there may go.
 

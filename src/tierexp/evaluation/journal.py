@@ -45,11 +45,12 @@ class Journal:
     that says of what the machine does to the run inside that nothing is lost.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         settings: What the records depend on; in the first line of the file.
         resume: Go on with the files that are there, whatever number of processes wrote them.
-        rank: Of the process; the first is 0 and opens its file before the others do.
-        versions: Of the code, in the first line of the file; others before are said, not refused.
+        rank: Rank of the process; the first is 0 and opens its file before the others do.
+        versions: Versions of the code, in the first line of the file; others before are said, not
+            refused.
 
     Raises:
         ConfigError: There is a file and `resume` is false, or it belongs to other settings; the
@@ -231,9 +232,9 @@ class _Content:
     """What is in a file.
 
     Args:
-        settings: Of its first line, with `versions`; both None where that is damaged.
-        versions: Of the code that began it.
-        records: Of the lines that are whole.
+        settings: Settings of its first line, with `versions`; both None where that is damaged.
+        versions: Versions of the code that began it.
+        records: Records of the lines that are whole.
         runs: That these belong to.
         damaged: How many lines are not, the last one, which a crash cuts short, left out.
         whole_lines: The bytes of all lines but one without an end.

@@ -34,9 +34,9 @@ class StageTimes:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.seconds: dict[Stage, float] = {}
-        """Of the stages that the model tells apart."""
+        """Seconds of the stages that the model tells apart."""
         self.tokens: int | None = None
-        """Of the answer; None where its row has one for each."""
+        """Tokens of the answer; None where its row has one for each."""
         self.started = self.now()
 
     @contextmanager
@@ -106,7 +106,7 @@ class LatencyMeter:
         """The answer to one sample, (1, L), and what it took.
 
         Args:
-            inputs: Of one sample.
+            inputs: Inputs of one sample.
             max_new_tokens: The longest answer; `output_tokens`, where it is set, instead.
             observer: Is told what the tokens were chosen from, of the last repeat alone: what it
                 does with that takes time, and of the repeats the median is kept.

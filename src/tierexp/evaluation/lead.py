@@ -29,6 +29,7 @@ from tierexp.report.sample_table import SampleTableLogger, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
 from tierexp.results.aggregate import aggregate
+from tierexp.results.columns import columns_file, wanted_columns, write_columns
 from tierexp.results.files import finished_results, write_results
 from tierexp.results.provenance import checkpoint_of, digest_inputs, gather_provenance
 from tierexp.results.schema import EvaluationResults, Provenance
@@ -164,13 +165,17 @@ def _written(
     results = with_spending(results, run.setup.policy, run.setup.dataset)
     path = run.folder / (("interrupted_" if measured.interrupted else "") + results.file_name)
     write_results(results, path)
+    columns_file(path).unlink(missing_ok=True)  # of what was there before
     if not measured.interrupted:
+        if wanted_columns(run.setup.columns, len(results.per_sample_results)):
+            write_columns(results.per_sample_results, path)
         journal.remove()
         for part in run.folder.glob("interrupted_*_tier-*.json"):
             part.unlink()  # its samples are in the whole, too
         for file in superseded:
             if file != path:
                 file.unlink(missing_ok=True)
+                columns_file(file).unlink(missing_ok=True)
     return results, path
 
 

@@ -34,7 +34,7 @@ class Run:
     Args:
         setup: What to evaluate.
         folder: Where everything goes that it writes.
-        trainer: Of this process.
+        trainer: Trainer of this process.
         processes: That share the run.
     """
 
@@ -93,7 +93,7 @@ def measure(run: Run, journal: Journal, data: TierDataModule) -> Measured:
 
     Args:
         run: In its first process, after the others were told what to do.
-        journal: Of this process.
+        journal: Journal of this process.
         data: What is left of the data set, as from `samples_left`.
 
     Raises:
@@ -169,7 +169,7 @@ def _left(run: Run, loader: LoaderSettings, done: Collection[int]) -> TierDataMo
     setup, processes = run.setup, run.processes
     return TierDataModule(
         setup.dataset, setup.source, setup.preprocessing,
-        **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
+        **dataclasses.asdict(loader), done=done, shard=(processes.rank, processes.size),
         policy=setup.policy,
     )  # fmt: skip
 

@@ -51,7 +51,7 @@ class ModelFreeSetup:
     Args:
         model: Whose crops or cells.
         preprocessing: How images would become crops.
-        sizes: Of the images, at least one of them or of their failures.
+        sizes: Sizes of the images, at least one of them or of their failures.
         metrics: The columns of results; those of answers have no values.
     """
 

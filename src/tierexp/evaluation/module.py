@@ -144,7 +144,7 @@ class TierEvaluation(LightningModule):
 
     @property
     def latency(self) -> LatencyResults | None:
-        """Of the answers so far; None where they are not timed."""
+        """Latency of the answers so far; None where they are not timed."""
         timed = [s.latency for s in self.samples if s.latency is not None]
         settings = self._setup.latency
         if self.meter is None or settings is None or not timed:
@@ -267,7 +267,7 @@ class TierEvaluation(LightningModule):
         return answered(self.model, inputs, self._setup.source.max_new_tokens, self.meter)
 
     def _failed(self, failed: FailedSample) -> Failure:
-        """Of a sample whose image cannot be read, or that the model could not answer.
+        """The failure of a sample whose image cannot be read, or that the model could not answer.
 
         Raises:
             DataError: `data.on_error` is `raise`.
@@ -278,7 +278,7 @@ class TierEvaluation(LightningModule):
         return Failure(name, failed.reason)
 
     def _too_large(self, prepared: PreparedSample) -> Failure:
-        """Of a sample that does not fit into memory alone.
+        """The failure of a sample that does not fit into memory alone.
 
         Raises:
             MachineError: `data.on_error` is `raise`.

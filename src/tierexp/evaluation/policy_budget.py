@@ -39,9 +39,9 @@ def check_policy(
     """Refuse a policy that was fitted for something else, or whose budget cannot be.
 
     Args:
-        policy: Of the run.
+        policy: Policy of the run.
         dataset: Read for questions and sizes; no image is opened.
-        source: Of the model.
+        source: Source of the model.
         settings: The configuration, resolved.
         timed: Whether latency is measured.
 
@@ -75,7 +75,7 @@ def with_spending(
     budget, or its unit was not measured.
 
     Args:
-        results: Of the run.
+        results: Results of the run.
         policy: That chose the points.
         dataset: The samples.
     """

@@ -24,7 +24,8 @@ class _Image:
     """What records say of an image at an operating point.
 
     Args:
-        measured: Of the image; the same object for all samples about it that follow each other.
+        measured: Measurements of the image; the same object for all samples about it that follow
+            each other.
         point: Number of the point.
         size: (width, height) in pixels, as displayed.
         aspect_ratio: Width / height.
@@ -44,8 +45,8 @@ class Recorder:
     """Makes records of samples.
 
     Args:
-        setup: Of the run.
-        score: Of an answer.
+        setup: Setup of the run.
+        score: Score of an answer.
     """
 
     def __init__(self, setup: EvaluationSetup, score: Score) -> None:

@@ -40,6 +40,7 @@ from tierexp.models.knobs.reduction.settings import (
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.policies.live import LivePolicy
+from tierexp.results.columns import Columns, read_columns
 from tierexp.results.latency import LatencySettings
 from tierexp.results.metrics import BUILT_IN, AnyMetric
 from tierexp.results.own_metrics import combined
@@ -48,7 +49,8 @@ from tierexp.tiers.policy import Policy
 
 KEYS = (
     "tier", "threshold", "policy", "resize", "reduction", "model", "data", "latency", "metric",
-    "validate", "trainer", "logger", "seed", "resume", "overwrite", "run_name", "output_dir",
+    "results", "validate", "trainer", "logger", "seed", "resume", "overwrite", "run_name",
+    "output_dir",
 )  # fmt: skip
 """The top-level keys of `conf/eval.yaml`."""
 
@@ -70,9 +72,9 @@ class EvaluationSetup:
         loader: How samples are loaded.
         dataset: The samples, at least one.
         source: The model, its weights not read yet.
-        seed: Of everything random.
+        seed: Seed of everything random.
         settings: The configuration, resolved.
-        trainer: Of Lightning.
+        trainer: Trainer of Lightning.
         logger: Takes `save_dir`; None where nothing is logged.
         latency: How latency is measured; None where it is not.
         resume: Whether to go on with what is in the output folder.
@@ -81,6 +83,7 @@ class EvaluationSetup:
         point_reductions: Which vision tokens the language model keeps at every point; the sources
             know it, too.
         notes: Lines to say before it runs.
+        columns: Whether samples are written as columns, too.
     """
 
     preprocessing: Preprocessing
@@ -99,6 +102,7 @@ class EvaluationSetup:
     metrics: tuple[AnyMetric, ...] = BUILT_IN
     point_reductions: tuple[Reduction, ...] = (NO_REDUCTION,)
     notes: tuple[str, ...] = ()
+    columns: Columns = "none"
 
 
 def read_setup(
@@ -123,6 +127,7 @@ def read_setup(
     for point in policy.points:
         preprocessing.check(point.tier)
     _validation_settings(config)
+    columns = read_columns(resolved(config.results))
     latency = build(config, "latency")
     check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)
@@ -151,6 +156,7 @@ def read_setup(
         resume=resume, overwrite=overwrite,
         metrics=read_metrics(config),
         point_reductions=tuple(reduction for _, reduction in points), notes=tuple(notes),
+        columns=columns,
     )  # fmt: skip
 
 

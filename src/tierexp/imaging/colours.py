@@ -30,7 +30,7 @@ def rgb_of(image: Image.Image) -> NDArray[np.uint8]:
     (depth, height) do. Transparency is composited on white.
 
     Args:
-        image: Of any mode; its pixels are loaded here.
+        image: Image of any mode; its pixels are loaded here.
 
     Returns:
         (height, width, 3) uint8, contiguous and writable.

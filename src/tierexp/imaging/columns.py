@@ -31,7 +31,7 @@ def columns_of(
         widths: (N,) of the images, in pixels.
         selection: Their tilings.
         resize: How an image meets its canvas and the global view.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
     """
     selected, crop_tokens, llm = (np.empty_like(heights) for _ in range(3))
     content_kept, padding = (np.empty(len(heights)) for _ in range(2))

@@ -21,7 +21,7 @@ class ImageMeasurements(Generic[Whole, Real]):
     """One tiled image, or N of them; not a number where sizes alone do not tell.
 
     Args:
-        height: Of the image as displayed, in pixels.
+        height: Height of the image as displayed, in pixels.
         width: See `height`.
         rows: Crops from top to bottom.
         cols: Crops from left to right.
@@ -29,7 +29,8 @@ class ImageMeasurements(Generic[Whole, Real]):
         mismatch: |cols / rows - a|, a the image's aspect ratio less the margins.
         selected_vision_tokens: The budget, the global view's included.
         selected_crop_tokens: The budget of the crops alone.
-        actual_vision_tokens: Of the budget, the tokens that see at least one pixel of the image.
+        actual_vision_tokens: Tokens of the budget that see at least one
+            pixel of the image.
         actual_crop_tokens: The same of the crops alone.
         llm_vision_tokens: What a language model receives, overlaps dropped.
         unreduced_vision_tokens: The same before the model reduces them on the way.

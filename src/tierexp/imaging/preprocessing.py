@@ -29,7 +29,7 @@ class Measured:
     """What becomes of many images.
 
     Args:
-        images: Of those that are not refused, in their order.
+        images: Columns of those that are not refused, in their order.
         refused: By place among all images, why the family's processor takes no image of this size.
     """
 
@@ -45,7 +45,7 @@ class Preprocessing:
         tier: The rule for tilings.
         threshold: When a tier's preferred counts suffice.
         resize: How an image meets its canvas and the global view.
-        geometry: Of the model's crops.
+        geometry: Geometry of the model's crops.
     """
 
     tier: CropRule
@@ -67,7 +67,7 @@ class Preprocessing:
         """Refuse a rule that cannot be followed; crops of one canvas follow any.
 
         Args:
-            rule: Of an operating point.
+            rule: Rule of an operating point.
 
         Raises:
             ConfigError: It cannot.
@@ -77,7 +77,7 @@ class Preprocessing:
         """What a selection makes of an image, (height, width) in pixels: its tiling's windows.
 
         Args:
-            selection: Of the image.
+            selection: Selection of the image.
             image_size: (height, width) in pixels.
         """
         return self.geometry.window_resolution(selection.tiling)

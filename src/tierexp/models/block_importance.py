@@ -33,7 +33,7 @@ class BlockImportance:
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """Of every block, in [0, 2].
+        """Importance of every block, in [0, 2].
 
         Raises:
             ValueError: Nothing has been seen yet.

@@ -49,6 +49,15 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
+def dated(files: Sequence[Path]) -> tuple[tuple[str, int], ...]:
+    """Files as they are now: their paths, and when each was last changed, in nanoseconds.
+
+    Args:
+        files: That are there.
+    """
+    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
+
+
 def content_digest(files: Sequence[Path]) -> str:
     """What weight files hold, wherever they lie: equal for copies of them, read once a process.
 
@@ -68,7 +77,7 @@ def content_digest(files: Sequence[Path]) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(file: Path, changed: int) -> str:
-    """Of a file as it was when it was last changed."""
+    """Digest of a file as it was when it was last changed."""
     del changed
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

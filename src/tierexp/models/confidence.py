@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confidence:
-    """Of one answer.
+    """How sure a model was of one answer.
 
     Args:
-        mean_log_probability: Of the answer's tokens, natural logarithm, at most 0; the token that
-            ends the answer counts, as the model chose it too. None where it is not finite.
+        mean_log_probability: Mean log-probability of the answer's tokens, natural logarithm, at
+            most 0; the token that ends the answer counts, as the model chose it too. None where it
+            is not finite.
         first_margin: Probability of the first token less that of its closest rival, in [0, 1].
     """
 
@@ -69,6 +70,13 @@ class AnswerObserver(Protocol):
             facts: B of them.
         """
 
+    def of_parts(self, parts: Sequence[range]) -> Sequence[AnswerObserver]:
+        """Who is told instead, of the rows of each part, where parts are answered side by side.
+
+        Args:
+            parts: Of the batch, all rows in their order.
+        """
+
 
 class Unobserved:
     """Nobody does."""
@@ -78,6 +86,10 @@ class Unobserved:
 
     def answered(self, facts: Sequence[AnswerFacts]) -> None:
         """Nothing happens."""
+
+    def of_parts(self, parts: Sequence[range]) -> Sequence[AnswerObserver]:
+        """Nobody either."""
+        return [self] * len(parts)
 
 
 UNOBSERVED = Unobserved()
@@ -91,6 +103,7 @@ class ConfidenceMeter:
         self._counts: Tensor | None = None  # (B,) int64
         self._margins: Tensor | None = None  # (B,) float64
         self._told: Sequence[AnswerFacts] = ()
+        self._parts: Sequence[ConfidenceMeter] = ()
 
     def chosen(self, logits: Tensor, tokens: Tensor, going_on: Tensor | None) -> None:
         """See `AnswerObserver`."""
@@ -111,11 +124,16 @@ class ConfidenceMeter:
         """See `AnswerObserver`."""
         self._told = facts
 
+    def of_parts(self, parts: Sequence[range]) -> Sequence[ConfidenceMeter]:
+        """See `AnswerObserver`."""
+        self._parts = [ConfidenceMeter() for _ in parts]
+        return self._parts
+
     def facts(self, rows: int) -> Sequence[AnswerFacts]:
-        """Of every row of the batch.
+        """How sure the model was of every row of the batch.
 
         Args:
-            rows: Of the batch.
+            rows: Rows of the batch.
         """
         if self._told:
             return self._told
@@ -124,7 +142,10 @@ class ConfidenceMeter:
 
     @property
     def answers(self) -> list[Confidence] | None:
-        """Of every row of the batch; None where the model told nothing."""
+        """Confidences of every row of the batch; None where the model told nothing."""
+        if self._parts:
+            of_parts = [part.answers for part in self._parts]
+            return [answer for answers in of_parts for answer in answers or ()]
         if self._sums is None or self._counts is None or self._margins is None:
             return None
         means = (self._sums / self._counts).tolist()

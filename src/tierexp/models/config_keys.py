@@ -29,7 +29,7 @@ class KnownKeys:
     Args:
         read: Whatever their values are, they are followed or refused elsewhere.
         implemented: The values that are implemented; any other would change what is computed.
-        unused: Of no consequence for an answer: training, memory, speed, bookkeeping.
+        unused: Keys of no consequence for an answer: training, memory, speed, bookkeeping.
     """
 
     read: Collection[str]

@@ -20,7 +20,7 @@ def keep_blocks(decoder: Any, every: Any, numbers: Sequence[int]) -> None:
     Args:
         decoder: The library's.
         every: A `ModuleList` of all of its blocks.
-        numbers: Of those that run, ascending.
+        numbers: Numbers of those that run, ascending.
     """
     running: list[Any] = [every[number] for number in numbers]
     for place, block in enumerate(running):

@@ -16,8 +16,8 @@ def normalised_patches(
     Args:
         crops: (B, S, S, 3) uint8, or floating point in [0, 1].
         patch_size: Side of a patch, in pixels.
-        mean: Of each channel, in [0, 1].
-        std: Of each channel.
+        mean: Mean of each channel, in [0, 1].
+        std: Standard deviation of each channel.
 
     Returns:
         (B, P, patch_size² · 3) float32; patches row by row, within a patch by height, width,

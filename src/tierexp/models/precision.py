@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""Of weights and activations; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+"""The dtype of weights and activations; `auto` is bfloat16 on a GPU and float32 elsewhere."""
 
 
 def check_precision(precision: object) -> None:

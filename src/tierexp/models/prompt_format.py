@@ -24,7 +24,7 @@ class QuestionParts:
 
     Args:
         text: As published, every blank of it.
-        options: Of a multiple choice; none of an open question, at most 26 with letters.
+        options: Options of a multiple choice; none of an open question, at most 26 with letters.
         listing: How the options are listed.
         style: What Molmo's training data calls such questions (`vqa2`, `a_okvqa_mc`, ...); None
             where it knows none.

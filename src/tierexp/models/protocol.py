@@ -88,8 +88,8 @@ class InputBuilder(Protocol):
 
         Args:
             image: As `image` gives it.
-            tiling: Of it.
-            geometry: Of the crops.
+            tiling: Tiling of it.
+            geometry: Geometry of the crops.
             question: As it is put to the model.
         """
 
@@ -184,7 +184,7 @@ class PublishedProcessor(Protocol):
 
     @property
     def max_crops(self) -> int:
-        """Of its own rule for tilings."""
+        """Most crops of its own rule for tilings."""
 
     def resize(self, mode: ResizeMode | None) -> Resize:
         """How an image meets its canvas; None for the published way."""
@@ -225,7 +225,7 @@ class SharesView(Protocol):
         """What it knows of earlier passes."""
 
     def earlier_views(self, inputs: Any) -> Sequence[bool]:
-        """Of every prompt, whether its global view comes from an earlier pass."""
+        """Whether, for every prompt, its global view comes from an earlier pass."""
 
 
 @runtime_checkable
@@ -234,7 +234,7 @@ class HasCheckpoint(Protocol):
 
     @property
     def checkpoint_digest(self) -> str:
-        """Of what they hold, wherever they lie."""
+        """Digest of what they hold, wherever they lie."""
 
 
 class ModelSource(Protocol):

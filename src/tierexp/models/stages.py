@@ -47,9 +47,9 @@ class StageFlops:
     nobody knows how a stage computes.
 
     Args:
-        vision: Of encoding a prompt's crops.
-        prefill: Of reading the prompt.
-        decode: Of the tokens after the answer's first.
+        vision: Operations of encoding a prompt's crops.
+        prefill: Operations of reading the prompt.
+        decode: Operations of the tokens after the answer's first.
     """
 
     vision: int | None

@@ -36,7 +36,7 @@ def load_network(
         folder: The checkpoint.
         devices: That hold it. A single one gets it once it has been read into the host's memory;
             of several, each gets its part at once (`device_map`).
-        dtype: Of its weights.
+        dtype: Dtype of its weights.
 
     Raises:
         CheckpointError: A file cannot be read, its tensors are not exactly the model's, or one

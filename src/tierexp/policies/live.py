@@ -330,7 +330,7 @@ def mixture(
 def router(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
     file: str | None = None, other_data: bool = False, features: Sequence[Group] = GROUPS,
-    trees: int = 120, depth: int = 4, rate: float = 0.08, random_state: int = 0,
+    trees: int = 300, depth: int = 4, rate: float = 0.03, random_state: int = 0,
     timed: str | None = None, preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `RouterSettings`."""

@@ -116,9 +116,9 @@ class RouterSettings(FittedSettings):
     """
 
     features: Sequence[Group] = field(default=("words", "sizes", "points", "detail"))
-    trees: int = 120
+    trees: int = 300
     depth: int = 4
-    rate: float = 0.08
+    rate: float = 0.03
     random_state: int = 0
     timed: str | None = None
     name = "router"

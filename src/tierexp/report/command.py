@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page and say where it is.
 
     Args:
-        arguments: Of the command line; None for those of this process.
+        arguments: Arguments of the command line; None for those of this process.
 
     Raises:
         SystemExit: With code 2 after one line about what cannot work, 1 after one about a full

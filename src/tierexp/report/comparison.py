@@ -46,7 +46,7 @@ def runs_below(folder: Path) -> list[EvaluationResults]:
     """The results files of complete runs with a model in a folder or anywhere below it.
 
     Args:
-        folder: Of a run, of a multirun, or of several.
+        folder: Folder of a run, of a multirun, or of several.
 
     Raises:
         DataError: A results file is damaged.
@@ -69,7 +69,7 @@ def finish(folders: Sequence[Path]) -> None:
     """What a command does when its runs are done: compare them, and be strict where asked.
 
     Args:
-        folders: Of the runs, in the order they ran.
+        folders: Folders of the runs, in the order they ran.
 
     Raises:
         DataError: A results file is damaged.

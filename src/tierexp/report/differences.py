@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tierexp.errors import DataError
+from tierexp.results.columns import column, numbers, shared_places
 from tierexp.results.intervals import Combined, Values, combined_interval, intervals
 from tierexp.results.schema import EvaluationResults, SampleResult
 
@@ -18,7 +21,19 @@ OVERALL = "all"
 """Names the difference over all tasks together."""
 _MANY_IMAGES = 50
 """With so many images of a task next to no draw of all images is without one of them."""
-Pair = tuple[SampleResult, SampleResult]
+
+
+class _Pairs(NamedTuple):
+    """The n samples that two runs both have: accuracies (n,), images and tasks."""
+
+    first: Values
+    second: Values
+    images: NDArray[np.object_]
+    tasks: NDArray[np.object_]
+
+    def some(self, here: NDArray[np.bool_]) -> _Pairs:
+        """Those where it says so."""
+        return _Pairs(self.first[here], self.second[here], self.images[here], self.tasks[here])
 
 
 @dataclass(frozen=True)
@@ -58,52 +73,48 @@ def differences(before: EvaluationResults, after: EvaluationResults) -> dict[str
     Raises:
         DataError: The runs share no sample.
     """
-    known = {sample.sample_id: sample for sample in before.per_sample_results}
-    pairs = [(known[s.sample_id], s) for s in after.per_sample_results if s.sample_id in known]
-    if not pairs:
+    pairs = _paired(before.per_sample_results, after.per_sample_results)
+    if not len(pairs.first):
         raise DataError("the runs share no sample: there is nothing to compare")
-    by_task: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        by_task.setdefault(pair[0].task, []).append(pair)
+    by_task = {task: pairs.some(pairs.tasks == task) for task in sorted(set(pairs.tasks))}
     found = _intervals(pairs, by_task)
     return {
         OVERALL: _difference(pairs, found[OVERALL]),
-        **{task: _difference(by_task[task], found[task]) for task in sorted(by_task)},
+        **{task: _difference(by_task[task], found[task]) for task in by_task},
     }
 
 
-def _intervals(
-    pairs: Sequence[Pair], by_task: dict[str, list[Pair]]
-) -> dict[str, tuple[float, float]]:
+def _paired(before: Sequence[SampleResult], after: Sequence[SampleResult]) -> _Pairs:
+    of_second, of_first = shared_places(after, before)  # in the second run's order
+    return _Pairs(
+        numbers(before, "accuracy")[of_first],
+        numbers(after, "accuracy")[of_second],
+        np.array(column(before, "image_key"), object)[of_first],
+        np.array(column(before, "task"), object)[of_first],
+    )
+
+
+def _intervals(pairs: _Pairs, by_task: dict[str, _Pairs]) -> dict[str, tuple[float, float]]:
     """Of everything and of every task, from one set of draws where a task has images enough."""
-    first, second = _scores(pairs)
-    images = [pair[0].image_key for pair in pairs]
-    tasks = np.array([pair[0].task for pair in pairs])
+    first, second = pairs.first, pairs.second
     found: dict[str, tuple[float, float]] = {}
     together: dict[str, Combined] = {OVERALL: Combined([first, second], _gain)}
-    for task, of_task in by_task.items():
-        of_images = [pair[0].image_key for pair in of_task]
-        if len(set(of_images)) >= _MANY_IMAGES:
-            here = (tasks == task).astype(np.float64)
+    for task, some in by_task.items():
+        if len(set(some.images)) >= _MANY_IMAGES:
+            here = (pairs.tasks == task).astype(np.float64)
             together[task] = Combined([(second - first) * here, here], np.divide)
         else:
-            found[task] = combined_interval(_scores(of_task), of_images, _gain)
-    return found | dict(zip(together, intervals(list(together.values()), images), strict=True))
+            found[task] = combined_interval([some.first, some.second], list(some.images), _gain)
+    drawn = intervals(list(together.values()), list(pairs.images))
+    return found | dict(zip(together, drawn, strict=True))
 
 
 def _gain(before: Values, after: Values) -> Values:
     return after - before
 
 
-def _scores(pairs: Sequence[Pair]) -> tuple[Values, Values]:
-    return (
-        np.array([pair[0].accuracy for pair in pairs], np.float64),
-        np.array([pair[1].accuracy for pair in pairs], np.float64),
-    )
-
-
-def _difference(pairs: Sequence[Pair], interval: tuple[float, float]) -> Difference:
-    first, second = _scores(pairs)
+def _difference(pairs: _Pairs, interval: tuple[float, float]) -> Difference:
+    first, second = pairs.first, pairs.second
     return Difference(
         before=float(first.mean()),
         after=float(second.mean()),
@@ -112,6 +123,6 @@ def _difference(pairs: Sequence[Pair], interval: tuple[float, float]) -> Differe
         high=interval[1],
         gained=int((second > first).sum()),
         lost=int((second < first).sum()),
-        num_samples=len(pairs),
-        num_images=len({pair[0].image_key for pair in pairs}),
+        num_samples=len(first),
+        num_images=len(set(pairs.images)),
     )

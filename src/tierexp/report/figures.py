@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tierexp.errors import DataError
 from tierexp.report.labels import place_labels
 from tierexp.report.varying import labels_of
+from tierexp.results.columns import numbers
 from tierexp.results.model_free import ModelFreeResults
 from tierexp.results.schema import EvaluationResults
 
@@ -23,8 +24,9 @@ _COLORS = (
     "#148f68", "#c1762f", "#5b6fd0", "#c7475f", "#6b8e23", "#7d4fa0", "#2f8f9d", "#8a6d3b",
 )  # fmt: skip
 _SHADES = ("#d7e8f7", "#a9cbe9", "#77a9d6", "#4a84bd", "#2b619b", "#174273")
-"""Of crop counts, few to many; opaque, so that what is written on them has a known contrast."""
+"""Colours of crop counts, few to many; opaque, so that what is written on them is legible."""
 _MOST_CROPS = 15
+_STEPS = 2000
 _OUTLIER = 1.5
 """An axis ends so many times the range of the middle 80 % of the samples beyond these."""
 _LOG_FROM = 8.0
@@ -45,7 +47,7 @@ def _drawn_labels(runs: AnyRuns) -> list[str]:
 def mismatch_distribution(runs: Runs) -> Figure:
     """For every run, the fraction of images whose mismatch is at most so much."""
     return _fractions_below(
-        runs, lambda run: [s.number("aspect_ratio_mismatch") for s in run.per_sample_results],
+        runs, lambda run: numbers(run.per_sample_results, "aspect_ratio_mismatch"),
         "aspect-ratio mismatch", "the further left and up, the better they fit",
     )  # fmt: skip
 
@@ -53,7 +55,7 @@ def mismatch_distribution(runs: Runs) -> Figure:
 def utilization_distribution(runs: Runs) -> Figure:
     """For every run, the fraction of images whose utilization is at most so much."""
     return _fractions_below(
-        runs, lambda run: [100 * s.number("utilization") for s in run.per_sample_results],
+        runs, lambda run: 100 * numbers(run.per_sample_results, "utilization"),
         "token utilization, %", "the further right, the fewer tokens are wasted",
     )  # fmt: skip
 
@@ -176,14 +178,16 @@ def pareto_frontier(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def _fractions_below(
-    runs: Runs, values: Callable[[EvaluationResults], list[float]], label: str, hint: str
+    runs: Runs, values: Callable[[EvaluationResults], NDArray[np.float64]], label: str, hint: str
 ) -> Figure:
     figure, axes = _axes(height=3.4)
     every = []
     for run, name, color in zip(runs, _drawn_labels(runs), _cycle(runs), strict=True):
         ordered = np.sort(values(run))
         percents = 100 * np.arange(1, len(ordered) + 1) / len(ordered)
-        axes.step(ordered, percents, where="post", color=color, label=name)
+        # No eye tells more steps apart, and a page holds each of them.
+        shown = np.unique(np.linspace(0, len(ordered) - 1, _STEPS).round().astype(int))
+        axes.step(ordered[shown], percents[shown], where="post", color=color, label=name)
         every.append(ordered)
     beyond = _leave_outliers_out(axes, np.concatenate(every))
     axes.set_xlabel(f"{label} ({hint}){beyond}")

@@ -31,7 +31,7 @@ def load_runs(folder: Path | str) -> list[EvaluationResults]:
     """The results of every complete run with a model in a folder or anywhere below.
 
     Args:
-        folder: Of a run, of a multirun, or of several.
+        folder: Folder of a run, of a multirun, or of several.
 
     Raises:
         DataError: It is no folder, holds no results, or one of them is damaged.

@@ -10,8 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tierexp.report.thumbnails import fitting_samples, thumbnail_url
+from tierexp.results.columns import column, numbers, shared_places
 from tierexp.results.schema import EvaluationResults, SampleResult
+from tierexp.tiers.geometry import Tiling
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class StoredRun:
     """A run as it lies on disk.
 
     Args:
-        results: Of the run.
+        results: Results of the run.
         label: That tells it from the others of a report.
         folder: Its results file and its thumbnails lie in.
     """
@@ -30,9 +35,20 @@ class StoredRun:
 
     def picture(self, sample: SampleResult, caption: str) -> Picture:
         """The image of a sample, as this run has resized and tiled it."""
+        return Picture(self.url(sample.image_key, sample.selected_tiling), caption)
+
+    def url(self, image_key: str, tiling: Tiling) -> str | None:
+        """The picture of an image, as `thumbnail_url`."""
         resize = self.results.provenance.config.get("resize")
         mode = resize.get("crops") if isinstance(resize, dict) else None
-        return Picture(thumbnail_url(sample, str(mode), self.folder), caption)
+        return thumbnail_url(image_key, tiling, str(mode), self.folder)
+
+    def pictured(self) -> set[str]:
+        """Keys of the images that it has kept pictures of."""
+        samples = self.results.per_sample_results
+        keys, tilings = (column(samples, name) for name in ("image_key", "selected_tiling"))
+        images = dict(zip(keys, tilings, strict=True))
+        return {key for key, tiling in images.items() if self.url(key, tuple(tiling)) is not None}
 
 
 @dataclass(frozen=True)
@@ -86,12 +102,15 @@ def answered(run: StoredRun, most: int) -> list[Case]:
         most: How many at most; no image comes twice as long as there are others.
     """
     shown: dict[str, SampleResult] = {}
-    ranked = sorted(run.results.per_sample_results, key=lambda sample: sample.accuracy)
-    pictured = [s for s in ranked if run.picture(s, "").url is not None] or ranked
+    samples = run.results.per_sample_results
+    images, kept = column(samples, "image_key"), run.pictured()
+    ranked = np.argsort(numbers(samples, "accuracy"), kind="stable").tolist()
+    pictured = [place for place in ranked if images[place] in kept] or ranked
     # From both ends: the worst, the best, the second worst, ...
     for number in range(len(pictured)):
-        sample = pictured[number // 2] if number % 2 == 0 else pictured[-1 - number // 2]
-        shown.setdefault(sample.image_key, sample)
+        place = pictured[number // 2] if number % 2 == 0 else pictured[-1 - number // 2]
+        if images[place] not in shown:
+            shown[images[place]] = samples[place]
         if len(shown) == most:
             break
     ordered = sorted(shown.values(), key=lambda sample: sample.accuracy)
@@ -114,34 +133,50 @@ def disagreements(runs: Sequence[StoredRun], most: int) -> list[Case]:
         runs: At least two, on the same samples, as far as they go.
         most: How many at most; no image comes twice.
     """
-    by_id = [{s.sample_id: s for s in run.results.per_sample_results} for run in runs]
     tokens = [run.results.aggregates["selected_vision_tokens_mean"] or 0.0 for run in runs]
     largest = max(range(len(runs)), key=lambda number: tokens[number])
-    spreads = {}
-    for key in by_id[0]:
-        if all(key in samples for samples in by_id):
-            scores = [samples[key].accuracy for samples in by_id]
-            spreads[key] = max(scores) - min(scores)
-    found: dict[str, Case] = {}
-    without: dict[str, Case] = {}
-    for key in sorted((key for key in spreads if spreads[key]), key=lambda key: -spreads[key]):
-        sample = by_id[largest][key]
-        if len(found) == most:
+    every = [run.results.per_sample_results for run in runs]
+    places = _of_all(every)
+    accuracies = [numbers(samples, "accuracy") for samples in every]
+    scores = np.array([scores[at] for scores, at in zip(accuracies, places, strict=True)])
+    spread = np.ptp(scores, axis=0) if scores.size else np.zeros(0)
+    images, kept = column(every[largest], "image_key"), runs[largest].pictured()
+    found: dict[str, int] = {}
+    without: dict[str, int] = {}
+    for number in np.argsort(-spread, kind="stable").tolist():
+        if len(found) == most or not spread[number]:
             break
-        if sample.image_key in found or sample.image_key in without:
-            continue
-        caption = f"{_tiled(sample)}, as {runs[largest].label} tiles it"
-        case = Case(
-            sample.question,
-            sample.answers,
-            runs[largest].picture(sample, caption),
-            tuple(
-                (run.label, samples[key].prediction, samples[key].accuracy)
-                for run, samples in zip(runs, by_id, strict=True)
-            ),
-        )
-        (found if case.picture.url is not None else without)[sample.image_key] = case
-    return [*found.values(), *without.values()][:most]
+        image = images[places[largest][number]]
+        (found if image in kept else without).setdefault(image, number)
+    return [
+        _disagreement(runs, [int(of_run[number]) for of_run in places], largest)
+        for number in [*found.values(), *without.values()][:most]
+    ]
+
+
+def _of_all(every: Sequence[Sequence[SampleResult]]) -> list[NDArray[np.intp]]:
+    """Where the samples are that all runs have, in each of them, in the first one's order."""
+    places = [np.arange(len(every[0]))]
+    for samples in every[1:]:
+        here, there = shared_places(every[0], samples)
+        at = np.full(len(every[0]), -1)
+        at[here] = there
+        places.append(at)
+    shared = np.all([at >= 0 for at in places], axis=0)
+    return [at[shared] for at in places]
+
+
+def _disagreement(runs: Sequence[StoredRun], places: Sequence[int], largest: int) -> Case:
+    """A question, by its place in each of the runs."""
+    samples = [
+        run.results.per_sample_results[place] for run, place in zip(runs, places, strict=True)
+    ]
+    sample = samples[largest]
+    caption = f"{_tiled(sample)}, as {runs[largest].label} tiles it"
+    said = tuple(
+        (run.label, one.prediction, one.accuracy) for run, one in zip(runs, samples, strict=True)
+    )
+    return Case(sample.question, sample.answers, runs[largest].picture(sample, caption), said)
 
 
 def _tiled(sample: SampleResult) -> str:

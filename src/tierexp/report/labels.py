@@ -31,7 +31,7 @@ def place_labels(
         axes: With everything else drawn; room for names is added around the points.
         points: (x, y) in data coordinates.
         names: One a point.
-        colors: Of the names.
+        colors: Colors of the names.
     """
     axes.margins(x=0.14, y=0.16)
     figure = axes.figure

@@ -69,7 +69,7 @@ class Drawing:
     """One figure of the page.
 
     Args:
-        name: Of its files.
+        name: Name of its files.
         caption: What it shows.
         draw: Makes it anew.
     """
@@ -268,7 +268,7 @@ def _drawings(runs: Runs) -> Iterator[Drawing]:
 
 
 def _policy_drawings(replays: Sequence[ReplayResults]) -> Iterator[Drawing]:
-    """Of every replay its frontier, its points by budget, and how its chances came true."""
+    """For every replay its frontier, its points by budget, and how its chances came true."""
     for number, replay in enumerate(replays):
         policy, end = replay.at_budget.policy, f"_{number}" if number else ""
         yield Drawing(

@@ -32,8 +32,8 @@ class PageTable:
 
     Args:
         title: Over it; empty where it needs none.
-        head: Of its columns.
-        rows: Of cells, as many as the head has.
+        head: Head of its columns.
+        rows: Rows of cells, as many as the head has.
     """
 
     title: str

@@ -22,6 +22,8 @@ _STAGES = ("flops_vision", "flops_prefill", "flops_decode")
 
 def point_cost(run: EvaluationResults) -> float | None:
     """Mean estimated operations of an answer, in units of 1e9; None where nobody counted them."""
+    if run.latency is None:
+        return None
     timed = [sample.latency for sample in run.per_sample_results if sample.latency is not None]
     counts = [[getattr(one, stage) for stage in _STAGES] for one in timed]
     if not counts or any(count is None for of_sample in counts for count in of_sample):
@@ -34,7 +36,7 @@ def points_curve(runs: Sequence[EvaluationResults]) -> Figure:
     run did not count operations; the points that no other beats in both have their names.
 
     Args:
-        runs: Of which two or more have an accuracy.
+        runs: Runs, of which two or more have an accuracy.
 
     Raises:
         DataError: They have not.

@@ -21,7 +21,7 @@ from tierexp.results.intervals import combined_interval
 from tierexp.results.schema import EvaluationResults, SampleResult
 
 GROUP = "reduction"
-"""Of a configuration, and knob in results."""
+"""The group of a configuration, and the knob of results."""
 ANSWERED = 0.5
 """The score from which on a sample counts as answered."""
 Runs = Sequence[EvaluationResults]
@@ -32,9 +32,9 @@ class Difference:
     """What one run gains over another on the samples of both.
 
     Args:
-        mean: Of the scores' differences.
+        mean: Mean of the scores' differences.
         ci95: Its paired bootstrap interval, images drawn as a whole.
-        num_samples: Of both.
+        num_samples: Num samples of both.
     """
 
     mean: float
@@ -53,12 +53,12 @@ class Rival:
     """A reduced run beside a tier.
 
     Args:
-        method: Of the reduction.
+        method: Method of the reduction.
         reduced_tier: The tier that was reduced, and other knobs where runs differ in them.
         tier: Without a reduction, the closest in tokens of those whose other knobs are the same.
         tokens: What is left to the language model, on average.
         tier_tokens: The same of the tier.
-        accuracy: Of the reduced run.
+        accuracy: Accuracy of the reduced run.
         difference: To the tier.
         by_task: The same by task.
         easy: Accuracy on the samples that the tier with the fewest tokens answers; None where there
@@ -98,7 +98,7 @@ def rivals(runs: Runs) -> list[Rival]:
     """Every reduced run beside the tier closest to it in tokens, by tokens and then by accuracy.
 
     Args:
-        runs: Of one data set and model. Empty without a run of either kind.
+        runs: Runs of one data set and model. Empty without a run of either kind.
     """
     shown = [run for run in runs if run.accuracy is not None]
     labels = run_labels([compared(run) for run in shown], besides=GROUP)

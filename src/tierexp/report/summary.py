@@ -40,8 +40,8 @@ def print_summary(
     """Print what a run found and where it is kept.
 
     Args:
-        results: Of the run.
-        path: Of the results file.
+        results: Results of the run.
+        path: Path of the results file.
         logger_line: Where the logger keeps the metrics; None where it keeps none.
         console: To print to.
     """
@@ -159,8 +159,8 @@ def _answers(samples: Sequence[SampleResult], width: int) -> Table:
     same.
 
     Args:
-        samples: Of the run, at least one.
-        width: Of the console.
+        samples: Samples of the run, at least one.
+        width: Width of the console.
     """
     table = Table(title="some answers", title_justify="left", min_width=60, box=SQUARE)
     shown = worth_showing(samples)
@@ -189,7 +189,7 @@ def worth_showing(samples: Sequence[SampleResult]) -> list[SampleResult]:
     order.
 
     Args:
-        samples: Of a run.
+        samples: Samples of a run.
     """
     order = sorted(samples, key=lambda sample: sha256(sample.sample_id.encode()).digest())
     seen: Counter[str] = Counter()

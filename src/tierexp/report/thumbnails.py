@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tierexp.errors.machine import writing
+from tierexp.results.columns import column, numbers
 from tierexp.results.schema import SampleResult
 from tierexp.tiers.geometry import Tiling
 
@@ -32,7 +33,7 @@ def thumbnail_name(image_key: str, tiling: Tiling, mode: str) -> str:
     """The file of an image's picture.
 
     Args:
-        image_key: Of the image.
+        image_key: Key of the image.
         tiling: As it was cut into crops.
         mode: How it was brought to the canvas.
     """
@@ -61,15 +62,17 @@ def worth_keeping(
     return [*samples[:first], *(by_image[key] for key in keys)]
 
 
-def fitting_samples(samples: Iterable[SampleResult]) -> dict[str, SampleResult]:
+def fitting_samples(samples: Sequence[SampleResult]) -> dict[str, SampleResult]:
     """Those whose images fit their tilings best, worst, and in the middle; none without samples."""
-    by_image: dict[str, SampleResult] = {}
-    for sample in samples:
-        by_image.setdefault(sample.image_key, sample)
-    ordered = sorted(by_image.values(), key=lambda s: s.number("aspect_ratio_mismatch"))
-    if not ordered:
+    first: dict[str, int] = {}
+    for place, key in enumerate(column(samples, "image_key")):
+        first.setdefault(key, place)
+    if not first:
         return {}
-    return {"best": ordered[0], "median": ordered[len(ordered) // 2], "worst": ordered[-1]}
+    mismatch = numbers(samples, "aspect_ratio_mismatch")
+    ordered = sorted(first.values(), key=lambda place: mismatch[place])
+    places = {"best": ordered[0], "median": ordered[len(ordered) // 2], "worst": ordered[-1]}
+    return {name: samples[place] for name, place in places.items()}
 
 
 def keep_thumbnails(
@@ -80,7 +83,7 @@ def keep_thumbnails(
     Args:
         drawn: Samples and their pictures, (h, w, 3).
         mode: How the images were brought to their canvases.
-        folder: Of the run.
+        folder: Folder of the run.
 
     Raises:
         MachineError: A file cannot be written.
@@ -93,15 +96,16 @@ def keep_thumbnails(
                 Image.fromarray(pixels).save(path, "JPEG", quality=_QUALITY)
 
 
-def thumbnail_url(sample: SampleResult, mode: str, folder: Path) -> str | None:
-    """A sample's picture as a data URL; None where the run has kept none.
+def thumbnail_url(image_key: str, tiling: Tiling, mode: str, folder: Path) -> str | None:
+    """An image's picture as a data URL; None where the run has kept none.
 
     Args:
-        sample: Of a run.
-        mode: How its images were brought to their canvases.
+        image_key: Of the image.
+        tiling: As it was cut into crops.
+        mode: How the run's images were brought to their canvases.
         folder: Of the run.
     """
-    path = folder / FOLDER / thumbnail_name(sample.image_key, sample.selected_tiling, mode)
+    path = folder / FOLDER / thumbnail_name(image_key, tiling, mode)
     try:
         if path.stat().st_size > _MOST_BYTES:
             return None

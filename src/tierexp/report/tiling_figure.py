@@ -36,9 +36,9 @@ def draw_tiling(
         image: (height, width, 3) uint8 RGB.
         tiling: (rows, cols) of crops.
         mode: How the image was brought to the canvas.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
         max_side: Longest side of the drawing, in pixels.
-        line_width: Of the lines, in pixels.
+        line_width: Width of the lines, in pixels.
 
     Returns:
         (h, w, 3) uint8.

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print what images cost, and draw how they are tiled.
 
     Args:
-        arguments: Of the command line; None for those of this process.
+        arguments: Arguments of the command line; None for those of this process.
 
     Raises:
         SystemExit: With code 2 after one line about what cannot work, 1 after one about a full

@@ -33,7 +33,7 @@ def draw_rows(
 
     Args:
         image: (height, width, 3) uint8 RGB; a stand-in of the same aspect ratio will do.
-        rows: Of this image, families together.
+        rows: Rows of this image, families together.
         presets: The families by name.
     """
     lines = [list(members) for _, members in groupby(rows, key=lambda row: row.family)]
@@ -69,7 +69,7 @@ def stand_in(size: Size) -> NDArray[np.uint8]:
     """(height, width, 3) uint8: shades of the aspect ratio of an image that is not there.
 
     Args:
-        size: Of the image, (height, width) in pixels.
+        size: Size of the image, (height, width) in pixels.
     """
     scale = min(1.0, 2 * _PANEL / max(size))
     height, width = (max(1, round(side * scale)) for side in size)

@@ -14,7 +14,7 @@ from itertools import groupby
 from tierexp.models.plans.policies import TokenRow
 
 _WIDTH = 25
-"""Of a column, in letters."""
+"""Width of a column, in letters."""
 
 _COLUMNS = (
     "family", "width", "height", "policy", "grid_rows", "grid_cols", "images", "vision_tokens",
@@ -27,7 +27,7 @@ def as_table(rows: Sequence[TokenRow]) -> str:
     """A line for every family, a column for every policy: grid, tokens, mismatch, content kept.
 
     Args:
-        rows: Of one image, families together.
+        rows: Rows of one image, families together.
     """
     lines: list[str] = []
     for family, members in groupby(rows, key=lambda row: row.family):

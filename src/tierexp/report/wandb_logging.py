@@ -40,15 +40,15 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
     Args:
         save_dir: Folder of the run's local files.
         project: W&B project.
-        name: Of the run.
+        name: Name of the run.
         group: Runs of one sweep share it; None for a run of its own.
         mode: `auto` follows WANDB_MODE, `wandb offline` and `wandb disabled`; else it is online
             where the user has logged in and offline elsewhere. `disabled` logs nothing.
         table_samples: How many samples the table `samples` shows.
         entity: The user or team whose project it is; None for W&B's own default.
-        tags: Of the run, at most 64 characters each; None for W&B's own default.
+        tags: Tags of the run, at most 64 characters each; None for W&B's own default.
         notes: On the run, likewise.
-        job_type: Of the run, such as `eval`, likewise.
+        job_type: Type of the run, such as `eval`, likewise.
 
     Raises:
         ConfigError: An unknown mode, online without a login or a connection, a number of samples

@@ -76,7 +76,7 @@ def log_report(page: Path, runs: Sequence[EvaluationResults]) -> str:
 
 
 def _policy_panels(replays: Sequence[ReplayResults]) -> dict[str, Any]:
-    """Of every replay its frontier with the shares of the points, its figures, its calibration, its
+    """For every replay its frontier, the shares of its points, its figures, its calibration, its
     examples and what it gains over every point.
     """
     panels: dict[str, Any] = {}

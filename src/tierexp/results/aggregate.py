@@ -40,7 +40,7 @@ def aggregate(
         facts: What holds for every sample.
         seconds: The evaluation took, model loading excluded; None where that says nothing.
         provenance: Where the results come from.
-        latency: Of the samples; None where nothing was timed.
+        latency: Latency of the samples; None where nothing was timed.
     """
     overall = task_accuracy(samples) if samples else None
     crops = Counter(int(sample.number("selected_crops")) for sample in samples)
@@ -82,7 +82,7 @@ def aggregates_of(
     """The aggregates of declared columns.
 
     Args:
-        metrics: Of the run.
+        metrics: Metrics of the run.
         samples: That have them.
     """
     columns = {m.name: [sample.metrics.get(m.name) for sample in samples] for m in metrics}

@@ -21,7 +21,7 @@ def contradiction_in(results: EvaluationResults) -> str | None:
     """The first aggregate that does not follow from the samples, in words; None where all do.
 
     Args:
-        results: Of a complete run.
+        results: Results of a complete run.
     """
     names = [field.name for field in dataclasses.fields(RunFacts)]
     facts = RunFacts(**{name: getattr(results, name) for name in names})

@@ -22,6 +22,7 @@ from pydantic_core import from_json
 from tierexp.errors import DataError
 from tierexp.errors.machine import writing
 from tierexp.results.codec import decode, decode_many, encode, json_line
+from tierexp.results.columns import stored_samples
 from tierexp.results.metrics import BUILT_IN, declared
 from tierexp.results.schema import SCHEMA_VERSION, EvaluationResults, SampleResult
 
@@ -40,7 +41,7 @@ def write_results(results: DataclassInstance, path: Path) -> None:
 
     Args:
         results: What to write: an `EvaluationResults`, or another schema's data class.
-        path: Of the file; its folder is made where it is missing.
+        path: Path of the file; its folder is made where it is missing.
 
     Raises:
         MachineError: It cannot be written; the old one is still there.
@@ -54,7 +55,7 @@ def write_text(text: str, path: Path) -> None:
 
     Args:
         text: All of it.
-        path: Of the file; its folder is made where it is missing.
+        path: Path of the file; its folder is made where it is missing.
 
     Raises:
         MachineError: It cannot be written; the old one is still there.
@@ -92,22 +93,28 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def load_results(path: Path | str) -> EvaluationResults:
-    """Read what `write_results` wrote.
+    """Read what `write_results` wrote; its samples from the columns beside it where they are there.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         DataError: It is missing, not JSON, of another schema version, or lacks a field.
     """
-    return read_results(EvaluationResults, SCHEMA_VERSION, path)
+    try:
+        samples = stored_samples(Path(path))
+    except OSError:
+        samples = None
+    if samples is None:
+        return read_results(EvaluationResults, SCHEMA_VERSION, path)
+    return dataclasses.replace(load_head(path), per_sample_results=samples)
 
 
 def load_head(path: Path | str) -> EvaluationResults:
     """Read everything but the samples, which come last in a file: of a long one the first lines.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         DataError: See `load_results`.
@@ -124,7 +131,8 @@ def load_head(path: Path | str) -> EvaluationResults:
         return decode(EvaluationResults, content)
     except (OSError, TypeError, ValueError):
         # Of another version, damaged, or not written by us: said by whoever reads all of it.
-        return dataclasses.replace(load_results(path), per_sample_results=())
+        whole = read_results(EvaluationResults, SCHEMA_VERSION, path)
+        return dataclasses.replace(whole, per_sample_results=())
 
 
 def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:
@@ -133,7 +141,7 @@ def read_results(schema: type[Results], schema_version: int, path: Path | str) -
     Args:
         schema: The data class that was written.
         schema_version: That its fields belong to.
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         DataError: It is missing, not JSON, of another schema version, or lacks a field.
@@ -159,7 +167,7 @@ def read_json(path: Path | str) -> Any:
     """What a JSON file holds.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         DataError: It cannot be read, or is not JSON.
@@ -241,7 +249,7 @@ def _no_collection() -> Iterator[None]:
 
 
 _GLOBAL_VIEWS = 1
-"""Of every image, in the models that there were when results had schema 4."""
+"""Global views of an image, in the models that there were when results had schema 4."""
 
 
 def _bring_up_to_date(content: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 DRAWS = 2000
 SEED = 0
-"""Of the draws: the same samples give the same interval."""
+"""Seed of the draws: the same samples give the same interval."""
 
 Values = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -43,7 +43,7 @@ class Statistic(Protocol):
 
         Args:
             images: (n,): each sample's image, a number below `count`.
-            count: Of the images.
+            count: Count of the images.
 
         Returns:
             From how often each image is drawn, (draws, count), to the statistic, (draws,).
@@ -142,7 +142,7 @@ def intervals(statistics: Sequence[Statistic], images: Sequence[str]) -> list[In
     """The 95 % intervals of several numbers over the same samples, all from the same draws.
 
     Args:
-        statistics: Of n samples each.
+        statistics: Statistics of n samples each.
         images: (n,): the image that each sample is about, at least one.
     """
     numbers = {name: number for number, name in enumerate(sorted(set(images)))}

@@ -18,7 +18,7 @@ from tierexp.models.protocol import MAX_NEW_TOKENS
 Passes = Literal["one", "two"]
 
 MAX_REPEATS = 1000
-"""Of answers to one sample, and of those before the clock counts."""
+"""Most answers to one sample, and most of those before the clock counts."""
 
 TIMES = ("T_vision_total", "T_LLM_prefill", "T_LLM_decode", "T_decode_per_token", "T_total")
 FLOPS = ("flops_vision", "flops_prefill", "flops_decode")
@@ -67,13 +67,13 @@ class SampleLatency:
         T_LLM_decode: The answer's tokens after that.
         T_decode_per_token: The same for one of them; None for an answer of a single token.
         T_total: From crops on the device to the answer's ids.
-        new_tokens: Of the answer, the end of text included.
+        new_tokens: New tokens of the answer, the end of text included.
         flops_vision: Estimated operations of that stage, as of the next two; None where the model
             cannot tell.
         flops_prefill: See `flops_vision`.
         flops_decode: See `flops_vision`.
-        cache_bytes: Of the keys and values of prompt and answer; None for a model that does not
-            say.
+        cache_bytes: Bytes of the keys and values of prompt and answer; None for a model that
+            does not say.
     """
 
     T_vision_total: float | None
@@ -112,12 +112,14 @@ class LatencyResults:
         output_tokens: See `warmup`.
         batch_size: 1: samples are timed alone.
         num_samples: That were timed.
-        new_tokens_mean: Of the answers.
+        new_tokens_mean: Mean number of new tokens of the answers.
         stages: By name of `TIMES`; a stage that no sample had is missing.
         flops_mean: By name of `FLOPS`; what the model cannot tell is missing.
-        peak_memory_bytes: Of the device while timing, weights included; on a CPU the most that the
-            process has had since it began, data loading and earlier runs included.
-        cache_bytes_mean: Of the keys and values of prompt and answer; None where no sample says.
+        peak_memory_bytes: Peak memory of the device while timing, weights included; on a CPU
+            the most that the process has had since it began, data loading and earlier runs
+            included.
+        cache_bytes_mean: Mean bytes of the keys and values of prompt and answer; None where
+            no sample says.
     """
 
     passes: Passes

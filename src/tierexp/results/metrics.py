@@ -44,7 +44,8 @@ class Metric:
     """A column of results, declared.
 
     Args:
-        name: Of the field of a sample in a results file; its aggregates are `<name>_<statistic>`.
+        name: Name of the field of a sample in a results file; its aggregates are
+            `<name>_<statistic>`.
         unit: Such as `tokens` or `ms`; `fraction` is shown as a percentage.
         description: What it is, in a sentence.
         statistics: Its aggregates; without any it is recorded of samples and shown nowhere.
@@ -144,7 +145,7 @@ class Answer:
     Args:
         prediction: What the model said.
         answers: Accepted ones.
-        score: Of the prediction, in [0, 1].
+        score: Score of the prediction, in [0, 1].
         confidence: Mean log-probability of its tokens; None where the model did not tell.
         first_margin: Probability of its first token less that of the closest rival; None likewise.
         billed_tokens: What a server bills for the image; None where there is none, or it does not
@@ -254,7 +255,7 @@ def values_of_image(metrics: AnyMetrics, image: OneImage) -> dict[str, Number | 
     """The columns of one image, by name; those of answers are left out.
 
     Args:
-        metrics: Of the run.
+        metrics: Metrics of the run.
         image: That was tiled.
     """
     return {m.name: number(m, m.measure(image)) for m in metrics if isinstance(m, ImageMetric)}
@@ -264,7 +265,7 @@ def values_of_answer(metrics: AnyMetrics, answer: Answer) -> dict[str, Number | 
     """The columns of one answer, by name; those of images are left out.
 
     Args:
-        metrics: Of the run.
+        metrics: Metrics of the run.
         answer: That was scored.
     """
     return {m.name: number(m, m.measure(answer)) for m in metrics if isinstance(m, AnswerMetric)}
@@ -274,7 +275,7 @@ def columns_of_images(metrics: AnyMetrics, images: ManyImages) -> dict[str, NDAr
     """The columns of N images, (N,) each; those of answers are left out.
 
     Args:
-        metrics: Of the run.
+        metrics: Metrics of the run.
         images: That were tiled.
 
     Raises:
@@ -315,7 +316,7 @@ def aggregated(
 
     Args:
         metrics: Whose aggregates.
-        columns: Of every metric, by name.
+        columns: Columns of every metric, by name.
     """
     found: dict[str, float | None] = {}
     for metric in metrics:
@@ -336,7 +337,7 @@ def logged_metrics(
     """What W&B keeps of a run's columns.
 
     Args:
-        metrics: Of the run.
+        metrics: Metrics of the run.
         aggregates: As from `aggregated`.
     """
     return {name: value for m in metrics for name, value in m.logged(aggregates).items()}

@@ -111,7 +111,7 @@ def aggregate_columns(
     """The results of a run from what was measured of its images.
 
     Args:
-        metrics: Of the columns, those of every run among them.
+        metrics: Metrics of the columns, those of every run among them.
         columns: (N,) each, by name, in the data set's order.
         failures: Images without a size.
         facts: What holds for every image.
@@ -156,7 +156,7 @@ def load_model_free_results(path: Path | str) -> ModelFreeResults:
     """Read what `write_results` wrote of a run without a model.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         DataError: It is missing, not JSON, of another schema, or lacks a field.

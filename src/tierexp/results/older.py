@@ -44,7 +44,7 @@ class OlderSample:
     """What an older file says of one sample, named as in `SampleResult`; None where it does not.
 
     Args:
-        sample_id: Of the sample; several processes may have given the same one.
+        sample_id: Id of the sample; several processes may have given the same one.
         selected_crops: Crops, the global view not counted.
         selected_tiling: (rows, cols) of the crops.
         aspect_ratio_mismatch: As the older system defined it.
@@ -56,7 +56,7 @@ class OlderSample:
         prediction: What it answered.
         answers: Every accepted answer.
         accuracy: Score of the prediction in [0, 1].
-        new_tokens: Of the answer.
+        new_tokens: New tokens of the answer.
         times: Milliseconds by stage, of `TIMES`; a stage that was not timed is missing.
     """
 
@@ -120,7 +120,7 @@ def read_older_results(path: Path) -> OlderResults:
     """Read one file.
 
     Args:
-        path: Of the file; its name says the task, the tokens, the experts and the blocks.
+        path: Path of the file; its name says the task, the tokens, the experts and the blocks.
 
     Raises:
         DataError: It is named otherwise, cannot be read, contradicts its name, holds no results, or

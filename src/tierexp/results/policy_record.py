@@ -12,12 +12,12 @@ class PolicyRecord:
     Args:
         policy: Its name.
         points: It chooses from.
-        unit: Of the costs.
+        unit: Unit of the costs.
         budget: Mean cost per question it was given; None where thresholds by hand take its place.
         mean_cost: Mean cost it had, all passes and its own deciding included.
         accuracy: Mean score.
         ci95: 95 % interval of the accuracy, images drawn as a whole.
-        share_of_points: Of the questions, whose answer each point gives.
+        share_of_points: Fraction of the questions whose answer each point gives.
         above_mixture: Accuracy less that of the best random mixture of the points at this cost;
             None where no answers of the single points are at hand.
     """

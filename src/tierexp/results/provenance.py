@@ -37,7 +37,7 @@ def gather_provenance(
 
     Args:
         config: The resolved configuration.
-        seed: Of everything random; None where nothing is.
+        seed: Seed of everything random; None where nothing is.
         device: The model ran on, in words.
         inputs: As from `digest_inputs`; None without a model.
         checkpoint: As from `checkpoint_of`.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ class SampleResult(ReadColumns):
     """What was measured of one sample.
 
     Args:
-        sample_id: Of the sample.
+        sample_id: Id of the sample.
         tier: Name of the tier.
         tier_range: Crop counts it may select.
         selected_tiling: (rows, cols) of the crops.
@@ -109,7 +109,7 @@ class SampleResult(ReadColumns):
         task: What the question tests.
         chance: Score of the best guess without the image; None where the data set knows none.
         latency: What the sample took; None where it was not timed.
-        image_key: Of the image; several samples may share it.
+        image_key: Key of the image; several samples may share it.
         point: Name of the operating point that has answered; None where no policy chose it.
         earlier_passes: Answers of other points before, in order. `latency` is of all passes
             together, everything else of the last.
@@ -185,10 +185,10 @@ class Provenance:
 
     Args:
         config: The resolved configuration.
-        git_commit: Of the checkout the code ran from; None for an installed package.
+        git_commit: Commit of the checkout the code ran from; None for an installed package.
         git_dirty: Whether that checkout had uncommitted changes.
-        versions: Of Python and the packages that can change a result.
-        seed: Of everything random; None where nothing is.
+        versions: Versions of Python and the packages that can change a result.
+        seed: Seed of everything random; None where nothing is.
         device: The model ran on.
         inputs: Digests of the weights and the samples, which can change while their names in the
             configuration stay: what a run that is resumed must share.
@@ -275,7 +275,7 @@ class EvaluationResults(ReadColumns):
     latency: LatencyResults | None
     validation: tuple[Check, ...]
     failures: tuple[Failure, ...]
-    per_sample_results: tuple[SampleResult, ...]
+    per_sample_results: Sequence[SampleResult]
     provenance: Provenance
     metrics: tuple[Metric, ...]
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
@@ -310,7 +310,7 @@ def whole(knobs: Mapping[str, KnobValue], name: str) -> int | None:
 
     Args:
         knobs: Values by name.
-        name: Of the knob.
+        name: Name of the knob.
     """
     value = knobs.get(name)
     return value if isinstance(value, int) else None

@@ -11,7 +11,7 @@ def code_versions(provenance: Provenance) -> dict[str, str]:
     """Versions of packages, Python's and, in a checkout, the commit, by name.
 
     Args:
-        provenance: Of results, or of a run that begins.
+        provenance: Provenance of results, or of a run that begins.
     """
     if provenance.git_commit is None:
         return dict(provenance.versions)

@@ -48,8 +48,8 @@ def as_if_without(*packages: str) -> Iterator[None]:
 
 
 class _CompiledType(type):
-    """Of a class whose instances are those of the compiler's `OptimizedModule`: there is none
-    before the compiler is imported.
+    """The kind of a class whose instances are those of the compiler's `OptimizedModule`: there is
+    none before the compiler is imported.
     """
 
     def __instancecheck__(cls, instance: object) -> bool:

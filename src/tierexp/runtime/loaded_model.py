@@ -21,7 +21,7 @@ def load_once(source: ModelSource, device: torch.device) -> VisionLanguageModel:
     """The model of a source with its knobs set, loaded unless the last run has.
 
     Args:
-        source: Of the model; the weights are those its files hold now.
+        source: Source of the model; the weights are those its files hold now.
         device: Where it is to run.
 
     Raises:

@@ -39,7 +39,7 @@ class SplitOnOutOfMemory(Generic[Answer]):
         """Rows of the batch and their answers, part by part; None where a single row does not fit.
 
         Args:
-            inputs: Of at least one row.
+            inputs: Inputs of at least one row.
         """
         rows, views = range(len(inputs)), inputs.views
         most = self._most.get(views, len(rows))

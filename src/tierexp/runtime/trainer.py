@@ -82,7 +82,7 @@ def build_trainer(blueprint: Blueprint, several: bool = False, **decided: Any) -
     """The trainer that the group `trainer` stands for.
 
     Args:
-        blueprint: Of the trainer.
+        blueprint: Blueprint of the trainer.
         several: Whether it may have several devices, with a process for each.
         decided: Arguments that are not the configuration's to set.
 

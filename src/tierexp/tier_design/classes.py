@@ -65,7 +65,7 @@ def losses(
         heights: (N,) of the images, in pixels.
         widths: (N,) of the images, in pixels.
         tilings: (N, 2), rows and columns.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
     """
     if objective == "mismatch":
         return mismatches(tilings, *inner_aspects(heights, widths, geometry))
@@ -91,11 +91,11 @@ def divide(
     them for 16 crops. Between neighbouring ones no comparison that selection makes changes.
 
     Args:
-        sizes: Of the images, at least one; their order is of no account.
+        sizes: Sizes of the images, at least one; their order is of no account.
         counts: Consecutive crop counts, from 1 on.
         objective: What is to become small.
         threshold: What a selection minimises, and when preferred counts suffice.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
     """
     heights, widths, repeats = distinct_sizes(sizes)
     metric = ExactMetric(geometry, threshold)

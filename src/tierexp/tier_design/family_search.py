@@ -43,8 +43,8 @@ class FamilyDesign:
     """A tier in a family and what it does to all images.
 
     Args:
-        min_crops: Of whose tokens in Molmo the range begins.
-        max_crops: Of whose tokens it ends.
+        min_crops: Crops with whose tokens in Molmo the range begins.
+        max_crops: Crops with whose tokens it ends.
         typical_crops: Whose tokens ties go to.
         tokens: Selected for all images together.
         loss: The objective, summed over all images.
@@ -111,11 +111,11 @@ class _Range:
         return grids
 
     def tokens(self, chosen: NDArray[np.int64]) -> int:
-        """Of all images."""
+        """Tokens of all images together."""
         return int(self._images.repeats @ self._budgets[chosen])
 
     def loss(self, objective: Objective, chosen: NDArray[np.int64]) -> float:
-        """Of all images."""
+        """Loss of all images together."""
         images = self._images
         if objective == "mismatch":
             lost = mismatches(self._grids[chosen], *images.aspects)
@@ -130,7 +130,7 @@ def find_family_frontier(
     """The tiers that no tier beats: each has the least loss of all that select no more tokens.
 
     Args:
-        sizes: Of the images, at least one; their order is of no account.
+        sizes: Sizes of the images, at least one; their order is of no account.
         counts: Consecutive crop counts.
         objective: What is to become small.
         geometry: The family's, under its settings.

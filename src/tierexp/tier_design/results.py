@@ -65,18 +65,19 @@ class TierDesign:
 
     Args:
         kind: Always `tier_design`.
-        schema_version: Of these fields.
+        schema_version: Schema version of these fields.
         dataset: Name of the data set.
         objective: What was to become small on average.
         budget: Most vision tokens on average.
         num_samples: Image sizes; a sample is an image, or a question where the data set asks them.
         num_failed: Samples on top that have no readable size.
-        num_classes: Of sizes that no tier tells apart; in a family other than Molmo, of sizes.
+        num_classes: Num classes of sizes that no tier tells apart; in a family other than Molmo, of
+            sizes.
         num_tiers: That were compared, all there are within the counts.
         chosen: The tier within the budget.
         frontier: Ascending in tokens.
         shipped: The tiers and baselines of `conf/tier`, ascending in tokens.
-        failures: Of the samples without a size.
+        failures: Failures of the samples without a size.
         provenance: Where the metrics come from.
         family: Whose crops or cells.
         unreachable: Why tiers of `conf/tier` have no metrics, by name.

@@ -54,7 +54,7 @@ class Found:
 
     Args:
         frontier: Ascending in tokens.
-        num_classes: Of sizes, as they were gathered.
+        num_classes: Num classes of sizes, as they were gathered.
         num_tiers: That were compared.
     """
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from tierexp.tier_design.classes import SizeClasses
 
 _BITS = 62
-"""Of the largest total."""
+"""The largest total has no more of them."""
 _EQUAL = 2**18
 """Units of loss that make no difference: less than 1e-11 of the largest total."""
 
@@ -86,7 +86,7 @@ def find_frontier(classes: SizeClasses) -> list[Design]:
     """The tiers that no tier beats: each has the least loss of all that select no more crops.
 
     Args:
-        classes: Of the images. Time and memory double with every crop count.
+        classes: Classes of the images. Time and memory double with every crop count.
 
     Returns:
         At least one tier; from each to the next, crops grow and the loss falls.

@@ -43,10 +43,10 @@ class DesignSetup:
         objective: What is to become small on average.
         budget: Most vision tokens on average, the global view's included.
         counts: The crop counts a tier may have.
-        name: Of the tier that is written.
+        name: Name of the tier that is written.
         threshold: When a tier's preferred counts suffice.
-        geometry: Of the crops that tiers are counted in: Molmo's.
-        sizes: Of the images.
+        geometry: Geometry of the crops that tiers are counted in: Molmo's.
+        sizes: Sizes of the images.
         preset: The family whose tiers are searched; None for Molmo.
     """
 

@@ -30,7 +30,7 @@ def print_design(
     Args:
         design: What was found.
         token_steps: Budgets at which the frontier is shown, ascending.
-        overrides: Of the model and the threshold that the metrics hold for, by key.
+        overrides: Overrides of the model and the threshold that the metrics hold for, by key.
         output_dir: Where the files are.
         console: To print to.
     """

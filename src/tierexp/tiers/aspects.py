@@ -36,9 +36,9 @@ def inner_aspect(height: int, width: int, geometry: CropGeometry) -> tuple[int, 
     where nothing would be left: numerator and denominator.
 
     Args:
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        geometry: Of the crops.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+        geometry: Geometry of the crops.
     """
     numerator, denominator = width - geometry.margin_size, height - geometry.margin_size
     if numerator <= 0 or denominator <= 0:
@@ -55,7 +55,7 @@ def inner_aspects(
     Args:
         heights: (N,) of the images, in pixels.
         widths: (N,) of the images, in pixels.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
     """
     numerators, denominators = widths - geometry.margin_size, heights - geometry.margin_size
     too_small = (numerators <= 0) | (denominators <= 0)

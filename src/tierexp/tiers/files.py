@@ -75,7 +75,7 @@ def read_points(values: object, geometry: CropGeometry) -> tuple[OperatingPoint,
     Args:
         values: Names or files of tiers, or mappings of a `tier` and of keys of the group `model`
             that belong to knobs, such as `{tier: low, top_k: 1}`.
-        geometry: Of the model's crops.
+        geometry: Geometry of the model's crops.
 
     Raises:
         ConfigError: No such list, or a point that is there twice.

@@ -157,8 +157,8 @@ class CropGeometry:
         """Something of the global view and of the crops, as they follow each other.
 
         Args:
-            view: Of the global view; left out where there is none.
-            crops: Of the crops, row by row.
+            view: What belongs to the global view; left out where there is none.
+            crops: What belongs to the crops, row by row.
         """
         match self.global_view:
             case "first":

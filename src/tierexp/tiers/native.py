@@ -81,10 +81,10 @@ def select_tiling(
     Computed in float32, as published. A side that the margins use up needs an infinite scale.
 
     Args:
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
         max_crops: Most crops.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
 
     Raises:
         TypeError: A side that is no whole number.

@@ -42,9 +42,9 @@ class CropRule(Protocol):
         """The tiling of one image.
 
         Args:
-            height: Of the image, in pixels, at least 1.
-            width: Of the image, in pixels, at least 1.
-            geometry: Of the crops.
+            height: Height of the image, in pixels, at least 1.
+            width: Width of the image, in pixels, at least 1.
+            geometry: Geometry of the crops.
             threshold: What a selection minimises, and when preferred counts suffice.
         """
 
@@ -60,7 +60,7 @@ class CropRule(Protocol):
         Args:
             heights: (N,) pixels, at least 1.
             widths: (N,) pixels, at least 1.
-            geometry: Of the crops.
+            geometry: Geometry of the crops.
             threshold: What a selection minimises, and when preferred counts suffice.
         """
 

@@ -68,9 +68,9 @@ def select_crops(
 
     Args:
         tier: A tier, or another rule.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        geometry: Of the crops.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+        geometry: Geometry of the crops.
         threshold: When a tier's preferred counts suffice; Molmo's own rule has no use for it.
 
     Raises:
@@ -98,9 +98,9 @@ def select_crops_many(
 
     Args:
         tier: A tier, or another rule.
-        heights: Of the images, whole pixels; broadcast against `widths`.
-        widths: Of the images, whole pixels.
-        geometry: Of the crops.
+        heights: Heights of the images, whole pixels; broadcast against `widths`.
+        widths: Widths of the images, whole pixels.
+        geometry: Geometry of the crops.
         threshold: When a tier's preferred counts suffice.
 
     Raises:

@@ -54,7 +54,7 @@ class ExactMetric:
     max(t / a, a / t), which is compared in their place.
 
     Args:
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
         threshold: Its metric, and the limit below which preferred counts are good enough.
     """
 
@@ -68,7 +68,7 @@ class ExactMetric:
 
     @property
     def power(self) -> int:
-        """Of an aspect ratio, to compare it with breakpoints: quotients leave them squared."""
+        """Exponent of an aspect ratio beside breakpoints: quotients leave them squared."""
         return 2 if self.is_quotient else 1
 
     @property
@@ -225,7 +225,7 @@ class SelectionTable:
 
     Args:
         tier: The tier.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
         threshold: What is minimised, and when preferred counts suffice.
     """
 

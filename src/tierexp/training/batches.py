@@ -130,10 +130,10 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
     Args:
         phases: What is learned, one thing after the other.
         tiers: Those that the phases name.
-        seed: Of the whole run.
+        seed: Seed of the whole run.
         model: Its geometry, mask order, experts and blocks are what batches are made for.
         resize: How an image meets its canvas.
-        tokenizer: Of the model.
+        tokenizer: Tokenizer of the model.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ _SCALES = (0.27, 1.7)
 _ASPECTS = (0.75, 1.35)
 """Width / height. A crop is filled, so it cuts the objects at two sides, as crops do."""
 _SPARSE = (0.1, 1.0)
-"""Of every other scene, the fraction of the objects there could be: the benchmark's crops are
+"""The fraction of the objects that there could be, in every other scene: the benchmark's crops are
 mostly empty."""
 _LETTER_HEIGHTS = (7.5, 30.0)
 """Typical letter height of a scene, in pixels of the crop."""

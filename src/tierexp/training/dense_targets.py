@@ -112,8 +112,8 @@ def _forget_slots(
 def _token_classes(
     scene: Scene, canvas: TokenCanvas
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of the whole canvas: (rows, cols, len(HEADS)) classes, and (rows, cols) the number of the
-    plate whose character a token shows, -1 where it shows none.
+    """Targets of the whole canvas: (rows, cols, len(HEADS)) classes, and (rows, cols) the number of
+    the plate whose character a token shows, -1 where it shows none.
     """
     targets = np.zeros((*canvas.grid, len(HEADS)), np.int64)
     owners = np.full(canvas.grid, -1, np.int64)

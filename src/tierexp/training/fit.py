@@ -55,9 +55,9 @@ def fit(
         recipe: How to train.
         resize: How an image meets its canvas.
         tiers: Those that the recipe names.
-        architecture: Of the model.
+        architecture: Architecture of the model.
         folder: The checkpoint folder, with `config.json` and `tokenizer.json`.
-        seed: Of everything random.
+        seed: Seed of everything random.
         state: The file that keeps the state of training.
         resume: Whether to go on from it.
 

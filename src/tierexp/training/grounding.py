@@ -30,7 +30,7 @@ class TokenCanvas:
     Args:
         placement: Where the picture lies on it.
         tiling: (rows, cols) of crops.
-        geometry: Of the crops; its windows must be whole numbers of tokens.
+        geometry: Geometry of the crops; its windows must be whole numbers of tokens.
     """
 
     placement: Placement
@@ -141,7 +141,7 @@ class Grounding:
         where it begins, the global view only where its letters are legible or no crop does.
 
         Args:
-            beginning: Of the code, see `beginning_of`.
+            beginning: Beginning of the code, see `beginning_of`.
         """
         crops = self.canvas.shows_whole(beginning)
         legible = (beginning[3] - beginning[1]) * self.view.placement.scale[0] >= _LEGIBLE

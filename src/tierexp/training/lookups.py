@@ -42,10 +42,10 @@ class Lookup:
     """What one token should look at.
 
     Args:
-        position: Of the token in its sequence.
+        position: Position of the token in its sequence.
         step: What it looks for.
         groups: Positions to look at; which of a group does not matter.
-        shares: Of the attention, for each group.
+        shares: Shares of the attention, for each group.
     """
 
     position: int
@@ -68,7 +68,7 @@ def lookups_of(
         start: Where its prompt starts in the sequence.
         grounding: Where the picture's boxes are among the vision tokens.
         image_input_idx: (N, K): positions of vision tokens in the sequence, the global view first.
-        tokenizer: Of the model.
+        tokenizer: Tokenizer of the model.
     """
 
     def positions(box: Box, views: slice | NDArray[np.int64]) -> NDArray[np.int64]:
@@ -157,7 +157,7 @@ def stack_lookups(lookups: Sequence[Sequence[Lookup]], length: int) -> dict[str,
     """The lookups of a batch as tensors, by field name of `TrainingBatch`.
 
     Args:
-        lookups: Of every sequence of the batch.
+        lookups: Lookups of every sequence of the batch.
         length: T, of the padded sequences.
 
     Returns:

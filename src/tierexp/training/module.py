@@ -42,7 +42,7 @@ class MolmoTraining(LightningModule):
     """Trains `molmo`; the dense heads are thrown away afterwards.
 
     Args:
-        config: Of the model.
+        config: Config of the model.
         recipe: How to train it.
         tokenizer: Decodes what validation generates.
         validation_names: One per validation data loader, for the logged names.

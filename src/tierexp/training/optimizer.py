@@ -59,7 +59,7 @@ class MuonAdamW(torch.optim.Optimizer):
     Args:
         parameters: Named; those that need no gradient are refused by torch.
         matrix_rate: Learning rate of Muon in units of AdamW's.
-        weight_decay: Of everything with two dimensions or more; vectors have none.
+        weight_decay: Decay of everything with two dimensions or more; vectors have none.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Recipe:
         warmup: Share of a phase in which the learning rate rises.
         matrix_rate: Learning rate of hidden matrices, which Muon updates, in units of the phase's,
             which AdamW has for everything else.
-        weight_decay: Of matrices; vectors have none.
+        weight_decay: Decay of matrices; vectors have none.
         gradient_clip: Norm to which gradients are clipped.
         dense_weight: Weight of the dense loss beside the answers'.
         lookup_weight: Weight of the loss that shows attention where to look.
@@ -202,7 +202,7 @@ def learning_rate(recipe: Recipe, step: int, vision: bool = False) -> float:
     """The learning rate of a step: in every phase a linear rise, then half a cosine to 0.
 
     Args:
-        recipe: Of the run.
+        recipe: Recipe of the run.
         step: From 0.
         vision: Whether it is the vision part's.
     """

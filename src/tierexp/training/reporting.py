@@ -62,7 +62,7 @@ class Pace:
 
         Args:
             step: Steps that are done, those of an earlier part of the run included.
-            steps: Of the whole run.
+            steps: Steps of the whole run.
         """
         if not self._steps:
             return ""
@@ -81,7 +81,7 @@ class TrainingLines(Callback):
 
     Args:
         every: Steps between lines with a loss.
-        pace: Of the run.
+        pace: Pace of the run.
     """
 
     def __init__(self, every: int, pace: Pace) -> None:

@@ -46,7 +46,7 @@ def train(config: DictConfig, output_dir: Path) -> None:
 
     Args:
         config: As composed by Hydra from `conf/train.yaml`.
-        output_dir: Of the run; `checkpoint/` in it becomes the checkpoint folder.
+        output_dir: Folder of the run; `checkpoint/` in it becomes the checkpoint folder.
 
     Raises:
         ConfigError: A key that nothing reads, a value that cannot work, or another run's files in

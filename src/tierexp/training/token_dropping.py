@@ -17,7 +17,7 @@ def without(layout: TokenLayout, left_out: NDArray[np.bool_]) -> TokenLayout:
     """Leave vision tokens out of a layout, and their places out of its sequence.
 
     Args:
-        layout: Of one image.
+        layout: Layout of one image.
         left_out: (N + 1, K): which vision tokens; those that are dropped anyway stay so.
     """
     positions = layout.image_input_idx

@@ -41,6 +41,12 @@ BATCHES: dict[str, Callable[[], ModelInputs]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No batch in parts: what is compared are the logits of all rows."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
 class Watcher(Unobserved):
     def __init__(self) -> None:
         self.logits: list[Tensor] = []

@@ -44,13 +44,14 @@ def logits_of(model: MolmoEngine, inputs: ModelInputs) -> torch.Tensor:
 def check(model: MolmoEngine, inputs: ModelInputs) -> None:
     """Logits and answers are those of every prompt alone, without padding and in one pass."""
     features = model.vision_features(inputs.crops, inputs.patch_mask)
-    logits = prefill(model.network, inputs, features, 1, model.knobs).logits
     generated = model.generate(inputs, 5)
-    for row in range(len(inputs.input_ids)):
-        alone = row_of(inputs, row)
-        expected = logits_of(model, alone)[0, -1]
-        torch.testing.assert_close(logits[row], expected, rtol=1e-4, atol=1e-4)
-        assert generated[row].tolist() == model.generate(alone, 5)[0].tolist()
+    for pack in (False, True):
+        logits = prefill(model.network, inputs, features, 1, model.knobs, pack=pack).logits
+        for row in range(len(inputs.input_ids)):
+            alone = row_of(inputs, row)
+            expected = logits_of(model, alone)[0, -1]
+            torch.testing.assert_close(logits[row], expected, rtol=1e-4, atol=1e-4)
+            assert generated[row].tolist() == model.generate(alone, 5)[0].tolist()
 
 
 @pytest.mark.parametrize("kind", KINDS)

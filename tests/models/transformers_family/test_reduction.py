@@ -19,6 +19,7 @@ from tests.support.flop_counter import Counter
 from tierexp.errors import ConfigError
 from tierexp.models.knobs.reduction import settings
 from tierexp.models.plans.preprocessing import SizedImage
+from tierexp.models.plans.registry import family_of_type
 from tierexp.models.transformers_family.encoded import token_grids
 from tierexp.models.transformers_family.inputs import FamilyInputBuilder, FamilyInputs, FamilyRow
 from tierexp.models.transformers_family.model import FamilyModel
@@ -315,8 +316,12 @@ def test_pooled_tokens_are_means_of_neighbours(
     name, model, inputs = loaded
     (part,) = inputs.parts
     counts, features = counts_of(model, inputs), features_of(model, inputs)
+    family = family_of_type(model.network.config.model_type)
+    assert family is not None
+    library = family.library
+    assert library is not None
     for row, tokens in enumerate(features):
-        grids = token_grids(model.network, part.tensors, row, tokens)
+        grids = token_grids(model.network, part.tensors, row, tokens, library)
         assert sum(rows * cols for rows, cols in grids) == counts[row]
         sides = {
             "internvl3_5": [(16, 16)] * (counts[row] // 256),

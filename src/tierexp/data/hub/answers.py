@@ -47,8 +47,8 @@ def places_of(cell: object, options: Sequence[str], kind: AnswerKind) -> list[in
     """The places, counted from 0, of the options that are right.
 
     Args:
-        cell: Of the column of answers.
-        options: Of the question, at least one.
+        cell: Cell of the column of answers.
+        options: Options of the question, at least one.
         kind: What the cell holds.
 
     Raises:
@@ -77,8 +77,8 @@ def answers_of_choice(
     a letter itself is left out beside the letter, since it would name another option.
 
     Args:
-        places: Of the right options.
-        options: Of the question, as they are listed.
+        places: Places of the right options.
+        options: Options of the question, as they are listed.
         with_letters: Whether they are listed with letters; without, a text stands alone.
     """
     named: list[str] = []

@@ -26,11 +26,11 @@ class Prompt:
     """Styles of Molmo's training data (`vqa2`, `a_okvqa_mc`, ...); None puts none.
 
     Args:
-        open: Of questions without options.
-        choice: Of those with options; None takes that of open questions.
-        unlettered: Of those whose options are letters on a diagram, all of them or all but one:
-            they are listed without letters of their own, as capitals. None gives every option a
-            letter, whatever it says.
+        open: Style of questions without options.
+        choice: Style of those with options; None takes that of open questions.
+        unlettered: Style of those whose options are letters on a diagram, all of them or all
+            but one: they are listed without letters of their own, as capitals. None gives every
+            option a letter, whatever it says.
         first_line: Whether open questions end with their first line.
         drop: Texts to be left out of questions: instructions that a style stands for.
     """

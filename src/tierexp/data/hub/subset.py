@@ -16,7 +16,7 @@ def fixed_subset(units: Sequence[Hashable], most: int | None, seed: int | None) 
     Args:
         units: One key a row; rows of equal keys are kept or left out together.
         most: Rows to keep; None keeps all.
-        seed: Of the order in which units are taken; None takes the first ones.
+        seed: Seed of the order in which units are taken; None takes the first ones.
 
     Returns:
         Row numbers, ascending; none where the first unit has too many.

@@ -135,7 +135,7 @@ class _Mention:
     """An option named in a text.
 
     Args:
-        places: Of the option, counted from 0; several where options have the same text.
+        places: Places of the option, counted from 0; several where options have the same text.
         start: Where it is named.
         end: Behind it.
         enclosed: Whether as a letter in brackets or quotes.

@@ -48,7 +48,7 @@ class MmeTotals:
     """The published scores of a run.
 
     Args:
-        score_by_task: Of every subtask, in [0, 200].
+        score_by_task: Score of every subtask, in [0, 200].
         perception: Sum over the ten of `PERCEPTION`, in [0, 2000]; None where one is missing.
         cognition: Sum over the four of `COGNITION`, in [0, 800]; None where one is missing.
         num_images: Whose two questions were both answered; others are not in the figures.

@@ -76,7 +76,7 @@ def open_answer(prediction: str, answers: Sequence[str]) -> float:
 
 
 def _ends(prediction: str) -> list[str]:
-    """Of each line what follows the last of the words before answers, the shortest such end; the
+    """What follows, in each line, the last of the words before answers, the shortest such end; the
     whole text where no line has one.
     """
     text = prediction.strip().strip(".").lower()

@@ -15,7 +15,7 @@ from decimal import Decimal
 from tierexp.data.scores.exact_match import normalise_answer
 
 TOLERANCE = Decimal("0.05")
-"""Of the right value's size, the bound included."""
+"""Error that is let pass, as a fraction of the right value's size, the bound included."""
 
 _MINUS = "\N{MINUS SIGN}"
 _WHOLE = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)"

@@ -38,14 +38,14 @@ MIN_LETTER_HEIGHT = 8
 PITCH = 0.95
 """Cell width of a character, in letter heights."""
 MARGINS = (0.40, 0.45)
-"""Of a plate around its code, (vertical, horizontal), in letter heights."""
+"""Margins of a plate around its code, (vertical, horizontal), in letter heights."""
 
 SHAPE_SIDES = (0.018, 0.09)
 """Side of a shape as a share of sqrt(height x width)."""
 MIN_SHAPE_SIDE = 8
 GAP = 0.015
 MAX_SHAPES = 8
-"""Of all kinds together."""
+"""How many there are of all kinds together."""
 
 MAX_PLATES = 6
 """The fewest are as many as are asked about."""

@@ -17,8 +17,8 @@ class Layout:
     """The boxes of a picture so far.
 
     Args:
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Height of the picture, in pixels.
+        width: Width of the picture, in pixels.
         gap: Pixels kept free around every box, also towards the picture's edge.
         tries: Places drawn for a box before it is given up.
     """

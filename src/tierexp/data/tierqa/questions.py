@@ -58,7 +58,7 @@ class Mention:
 
     Args:
         end: Where the words end in the question's text.
-        boxes: Of the objects they name; none where the picture has nothing of it.
+        boxes: Boxes of the objects they name; none where the picture has nothing of it.
     """
 
     end: int

@@ -30,7 +30,7 @@ class Glyph:
     """One character of a code.
 
     Args:
-        char: Of `ALPHABET`.
+        char: A letter of `ALPHABET`.
         slot: Its position in the code, from 0.
         box: Its cell: as high as a letter, as wide as the pitch. All ink lies inside.
     """
@@ -74,7 +74,7 @@ class Background:
         start: Colour at the corner the gradient comes from.
         stop: Colour at the opposite corner.
         rising: Whether the gradient runs from the bottom left corner, not from the top left one.
-        texture_seed: Of the texture.
+        texture_seed: Seed of the texture.
     """
 
     start: Rgb

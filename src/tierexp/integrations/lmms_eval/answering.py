@@ -27,7 +27,7 @@ class Answered:
     """A question with its answer.
 
     Args:
-        question: Of lmms-eval.
+        question: Question of lmms-eval.
         text: The answer.
         prepared: What its image became.
     """
@@ -49,8 +49,8 @@ def answer_questions(
     Args:
         setup: What they are given by.
         questions: To answer, in any order; tasks may be mixed.
-        documents: Of lmms-eval.
-        device: Of the model.
+        documents: Documents of lmms-eval.
+        device: Device of the model.
         load: Gives the model; called once all questions have turned out well.
 
     Returns:

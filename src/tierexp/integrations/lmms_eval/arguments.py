@@ -67,7 +67,7 @@ def read_arguments(text: str, beside: Mapping[str, object]) -> AnsweringSetup:
     """Check arguments and build what they describe.
 
     Args:
-        text: Of `--model_args`: overrides with commas between them, `tier=low,model.top_k=1`.
+        text: Text of `--model_args`: overrides with commas between them, `tier=low,model.top_k=1`.
         beside: What lmms-eval hands over beside them: `batch_size`, `max_batch_size`, `device`.
 
     Raises:

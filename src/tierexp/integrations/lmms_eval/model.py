@@ -71,7 +71,7 @@ class TierexpModel(lmms):  # type: ignore[misc]  # lmms-eval has no types
         """The model that `--model_args` describe.
 
         Args:
-            arg_string: Of `--model_args`.
+            arg_string: The text of `--model_args`.
             additional_config: What lmms-eval says beside them.
 
         Raises:

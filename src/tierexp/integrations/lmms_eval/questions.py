@@ -22,7 +22,7 @@ from tierexp.imaging.decode import pixels_of
 from tierexp.models.prompt_format import PromptFormat, plain_prompt
 
 Documents = Mapping[str, Mapping[str, Any]]
-"""Of every task, by split: sequences of documents."""
+"""Documents of every task, by split: sequences of documents."""
 
 _GREEDY = "--gen_kwargs do_sample=false,temperature=0,num_beams=1 asks for what tierexp does"
 
@@ -41,7 +41,7 @@ class Question:
 
     Args:
         task: That asks.
-        split: Of the task's data.
+        split: Split of the task's data.
         document: The number of the document in the split.
         text: As put to the model.
         stops: Texts that end an answer, and are no part of it.
@@ -74,7 +74,7 @@ def read_request(
     """Check a request, its image aside.
 
     Args:
-        request: Of lmms-eval.
+        request: Request of lmms-eval.
         prompt: What its question is.
         prompt_format: How the model is asked.
 
@@ -109,7 +109,7 @@ class LmmsEvalQuestions:
 
     Args:
         questions: In their order.
-        documents: Of lmms-eval.
+        documents: Documents of lmms-eval.
     """
 
     name = "lmms_eval"

@@ -82,7 +82,7 @@ def claimed(folder: Path, overwrite: bool) -> Iterator[None]:
     """Hold a folder for one run, from before its first question until all is written.
 
     Args:
-        folder: Of the run; made where it is missing.
+        folder: Folder of the run; made where it is missing.
         overwrite: Whether an earlier run's metrics there may go.
 
     Raises:

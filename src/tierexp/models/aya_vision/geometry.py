@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.models.aya_vision.flops import vision_flops
+from tierexp.models.aya_vision.encoder import merged_side, vision_flops
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.plan import Preset
@@ -18,5 +18,10 @@ FAMILY = Family(
         ),
     ),
     model_type="aya_vision",
-    library=LibraryClasses("AyaVisionProcessor", "image_token_index", vision_flops=vision_flops),
+    library=LibraryClasses(
+        "AyaVisionProcessor",
+        "image_token_index",
+        vision_flops=vision_flops,
+        merged_side=merged_side,
+    ),
 )

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from typing_extensions import override
 
-from tierexp.models.gemma3.flops import vision_flops
+from tierexp.models.gemma3.encoder import merged_side, vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.fixed_tokens import FixedTokens
 from tierexp.models.plans.plan import FamilyGeometry, Grid, ImagePlans, Preset, Sides, Size
@@ -89,6 +89,8 @@ FAMILY = Family(
         ),
     ),
     model_type="gemma3",
-    library=LibraryClasses("Gemma3Processor", "image_token_index", vision_flops=vision_flops),
+    library=LibraryClasses(
+        "Gemma3Processor", "image_token_index", vision_flops=vision_flops, merged_side=merged_side
+    ),
     answers_as="gemma3_pan_and_scan",
 )

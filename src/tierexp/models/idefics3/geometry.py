@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from tierexp.models.idefics3.flops import vision_flops
+from tierexp.models.idefics3.encoder import merged_side, vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.longest_edge_crops import SplitFamily
 from tierexp.models.plans.plan import Preset
@@ -21,5 +21,5 @@ FAMILY = Family(
         ),
     ),
     model_type="idefics3",
-    library=LibraryClasses("Idefics3Processor", vision_flops=vision_flops),
+    library=LibraryClasses("Idefics3Processor", vision_flops=vision_flops, merged_side=merged_side),
 )

@@ -8,7 +8,7 @@ processor; only the call's argument works.
 
 from __future__ import annotations
 
-from tierexp.models.internvl.flops import vision_flops
+from tierexp.models.internvl.encoder import class_token, merged_side, vision_flops
 from tierexp.models.plans.closest_aspect import ClosestAspectFamily
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.plan import Preset
@@ -22,5 +22,10 @@ FAMILY = Family(
         ),
     ),
     model_type="internvl",
-    library=LibraryClasses("InternVLProcessor", vision_flops=vision_flops, class_token=True),
+    library=LibraryClasses(
+        "InternVLProcessor",
+        vision_flops=vision_flops,
+        class_token=class_token,
+        merged_side=merged_side,
+    ),
 )

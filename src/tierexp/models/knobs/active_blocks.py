@@ -69,7 +69,7 @@ class ActiveBlocks(Knob):
         """The numbers of the blocks that run, ascending.
 
         Args:
-            num_blocks: Of the decoder.
+            num_blocks: Num blocks of the decoder.
 
         Raises:
             ConfigError: A setting is impossible, or nothing reads it.
@@ -100,7 +100,7 @@ def choose_blocks(
     """The blocks that run.
 
     Args:
-        num_blocks: Of the decoder.
+        num_blocks: Num blocks of the decoder.
         num_active: How many of them run, at least 1.
         policy: Which of them.
         importance: A score per block, for the policy of that name.
@@ -136,7 +136,7 @@ def read_importance(file: Path, num_blocks: int) -> tuple[float, ...]:
 
     Args:
         file: JSON with a list of numbers, `block_importance`.
-        num_blocks: Of the model they are to be used for.
+        num_blocks: Num blocks of the model they are to be used for.
 
     Raises:
         ConfigError: There is no such file, or it is of another number of blocks.

@@ -59,7 +59,7 @@ class Knob(Protocol):
 
         Args:
             model: As its family has it, such as `MolmoEngine`.
-            facts: Of the model.
+            facts: Facts of the model.
 
         Returns:
             What sets it back; None where nothing was changed.

@@ -6,7 +6,7 @@ Not symmetric: a line break ends every row, and a tall image has more rows than 
 
 from __future__ import annotations
 
-from tierexp.models.llava_next.flops import vision_flops
+from tierexp.models.llava_next.encoder import vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset

@@ -4,7 +4,7 @@ feature maps of more than nine crops are shrunk (`anyres_max_9`).
 
 from __future__ import annotations
 
-from tierexp.models.llava_next.flops import vision_flops
+from tierexp.models.llava_next.encoder import vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pinpoints import PinpointFamily
 from tierexp.models.plans.plan import Preset
@@ -24,6 +24,6 @@ FAMILY = Family(
     ),
     model_type="llava_onevision",
     library=LibraryClasses(
-        "LlavaOnevisionProcessor", "image_token_index", vision_flops=vision_flops
+        "LlavaOnevisionProcessor", "image_token_index", vision_flops=vision_flops, marked_rows=True
     ),
 )

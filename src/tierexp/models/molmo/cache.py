@@ -63,6 +63,11 @@ class KeyValueCache:
         return sum(tensor.nbytes for tensor in (*self._keys, *self._values))
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Of the keys and values."""
+        return self._keys[0].dtype
+
+    @property
     def length(self) -> int:
         """Tokens that the first of the blocks has seen; of tokens that leave on the way (`fastv`)
         later blocks see fewer.

@@ -230,6 +230,35 @@ class Decoder(nn.Module):
         output: Tensor = self.ln_f(x)
         return output
 
+    def fill(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: BlockCache,
+        active_blocks: Sequence[int],
+        top_k: int | None = None,
+    ) -> None:
+        """Extend a cache by tokens of which nothing else is asked: of the last block that runs
+        their keys and values alone are computed.
+
+        Args:
+            x: (B, T, C), embedded tokens.
+            positions: As of `forward`.
+            mask: As of `forward`.
+            cache: Extended by these.
+            active_blocks: As of `forward`.
+            top_k: As of `forward`.
+        """
+        angles = rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
+        *others, last = active_blocks
+        x = self.run(x, angles, mask, others, top_k, cache)
+        block = self.blocks[last]
+        assert isinstance(block, Block)
+        x, angles = x.to(block.device), (angles[0].to(block.device), angles[1].to(block.device))
+        _, keys, values = block.attn.project(x, angles)
+        cache.extend(last, keys, values)
+
     def run(
         self,
         x: Tensor,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from tierexp.errors import ConfigError
 from tierexp.models.backend import Backend
@@ -34,8 +35,13 @@ from tierexp.models.molmo.reduction_flops import (
     encoder_flops,
 )
 from tierexp.models.molmo.shared_view import SharedView
+from tierexp.models.molmo.side_by_side import SideBySide, parts_by_image
 from tierexp.models.molmo.vision_backbone import Encoded, ViewEncoder, compiled
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
+
+SHARED_WEIGHTS = 2**26
+"""Bytes of a decoder from which a CPU reads it from memory for every token: by all rows together,
+not by each part of a batch for itself."""
 
 
 class MolmoEngine:
@@ -62,6 +68,8 @@ class MolmoEngine:
         """Of images that are asked about in several passes."""
         self.fixed_decoders: FixedDecoders | None = None
         """Take the steps of decoding where that is wanted (`decode_in_graphs`)."""
+        self._side_by_side = SideBySide()
+        self._decoder_bytes = sum(p.nbytes for p in network.transformer.blocks.parameters())
         self._backend: Backend = "eager"
         self._encoder: ViewEncoder = network.vision_backbone.views
 
@@ -179,6 +187,52 @@ class MolmoEngine:
         """Greedy answers, (B, L <= max_new_tokens) int64, see `VisionLanguageModel`."""
         if max_new_tokens < 1:
             return inputs.input_ids.new_empty(len(inputs.input_ids), 0)
+        parts = self._parts(inputs) if clock is UNTIMED else []
+        if len(parts) < 2:
+            return self._answers(inputs, max_new_tokens, clock, fixed_length, observer)
+        observers = observer.of_parts(parts)
+
+        @torch.inference_mode()
+        def answer(number: int) -> Tensor:
+            part = inputs.select(parts[number])
+            return self._answers(part, max_new_tokens, clock, fixed_length, observers[number])
+
+        answers = self._side_by_side(answer, range(len(parts)))
+        longest = max(answer.shape[1] for answer in answers)
+        # Unless answers end, all are of one length.
+        end = self.end_of_text_id or 0
+        return torch.cat(
+            [F.pad(answer, (0, longest - answer.shape[1]), value=end) for answer in answers]
+        )
+
+    def _parts(self, inputs: ModelInputs) -> list[range]:
+        """Rows of a batch that are answered side by side; one part where what answers is not
+        made for several threads, or reads weights from memory that all rows can share.
+        """
+        network = self.network
+        alone = (
+            network.lm_head.weight.device.type != "cpu"
+            or torch.get_num_threads() == 1
+            or self._backend != "eager"
+            or self.memory is not None
+            or self.shared_view.on
+            or self.own_reduction is not None
+            or self.fixed_decoders is not None
+            or self.token_reduction.method in LOOKS_AT_ENCODER
+            or self._decoder_bytes > SHARED_WEIGHTS
+        )
+        most = 1 if alone else torch.get_num_threads()
+        return parts_by_image(inputs.image_index, most)
+
+    def _answers(
+        self,
+        inputs: ModelInputs,
+        max_new_tokens: int,
+        clock: StageClock,
+        fixed_length: bool,
+        observer: AnswerObserver,
+    ) -> Tensor:
+        """As `generate`, of all rows at once."""
         with clock.stage("vision"):
             if clock is UNTIMED and self.memory is not None:
                 encoded = self.memory.recall(
@@ -221,9 +275,12 @@ class MolmoEngine:
                 return pruned
             return prefill(self.network, inputs, features, new_tokens, self.knobs)
         prompts = reduced(inputs, encoded, self.token_reduction)
+        # A cache of fixed size has a row for each prompt, and on GPUs a mask takes other kernels.
+        pack = self.fixed_decoders is None and inputs.input_ids.device.type == "cpu"
         return prefill(
-            self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes
-        )
+            self.network, prompts.inputs, prompts.features, new_tokens, self.knobs, prompts.sizes,
+            pack=pack,
+        )  # fmt: skip
 
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:

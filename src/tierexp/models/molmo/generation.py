@@ -17,6 +17,7 @@ from tierexp.models.molmo.decoder import DecoderKnobs, LateBlocks
 from tierexp.models.molmo.ended import STEPS_BEHIND, EndWatch, until_all_ended
 from tierexp.models.molmo.fixed_decoding import FixedDecoders
 from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.packing import Packing
 from tierexp.models.molmo.prefill import Prefilled
 from tierexp.models.stages import UNTIMED, StageClock
 
@@ -94,22 +95,29 @@ class GrowingSteps:
         self, model: Molmo, prompts: Prefilled, max_new_tokens: int, knobs: DecoderKnobs
     ) -> None:
         self._model, self._cache, self._knobs = model, prompts.cache, knobs
-        self._mask = step_mask(prompts.mask, prompts.key_bias, max_new_tokens)
-        late: Tensor | None = None
         self._after: int | None = None
+        self._late_mask: Tensor | None = None
+        self._packing: Packing | None = None
+        if prompts.packed is not None:
+            self._packing, seen = prompts.packed
+            self._mask: Tensor | None = seen.answers
+            self._positions = seen.next_positions
+            return
+        self._mask = step_mask(prompts.mask, prompts.key_bias, max_new_tokens)
         if prompts.late is not None:
             self._after, late = prompts.late
-        self._late_mask = step_mask(late, None, max_new_tokens)
+            self._late_mask = step_mask(late, None, max_new_tokens)
         self._positions = prompts.next_positions
 
     def __call__(self, token: Tensor) -> Tensor:
         """See `Step`."""
-        cache, late = self._cache, None
+        cache, late, packing = self._cache, None, self._packing
+        tokens = token.unsqueeze(1) if packing is None else packing.spread(token)
         if self._after is not None:
             late = LateBlocks(self._after, _up_to(self._late_mask, cache.lengths[-1] + 1))
         logits = self._model.decode(
-            token.unsqueeze(1),
-            attention_mask=_up_to(self._mask, cache.length + 1),
+            tokens,
+            attention_mask=_up_to(self._mask, cache.length + tokens.shape[1]),
             position_ids=self._positions,
             active_blocks=self._knobs.active_blocks,
             top_k=self._knobs.top_k,
@@ -117,7 +125,7 @@ class GrowingSteps:
             late=late,
         )
         self._positions = self._positions + 1
-        return logits[:, -1]
+        return logits[:, -1] if packing is None else packing.collect(logits)
 
 
 def step_mask(mask: Tensor | None, key_bias: Tensor | None, new_tokens: int) -> Tensor | None:

@@ -115,14 +115,10 @@ class Molmo(nn.Module):
             (B, T or P, vocab_size).
         """
         x = self.embed(input_ids, image_features, image_input_idx)
-        batch, length = input_ids.shape
+        length = input_ids.shape[1]
         seen = cache.length if isinstance(cache, KeyValueCache) else 0
         if position_ids is None:
-            if attention_mask is not None and attention_mask.dim() == 2:
-                position_ids = token_positions(attention_mask)[:, -length:]
-            else:
-                positions = torch.arange(seen, seen + length, device=x.device)
-                position_ids = positions.expand(batch, -1)
+            position_ids = _positions(attention_mask, input_ids, seen)
         hidden = self.transformer(
             x,
             position_ids,
@@ -138,6 +134,48 @@ class Molmo(nn.Module):
             hidden = hidden.gather(1, logits_at.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
         logits: Tensor = self.lm_head(hidden)
         return logits
+
+    def fill(
+        self,
+        cache: KeyValueCache,
+        input_ids: Tensor,
+        image_features: Tensor,
+        image_input_idx: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        active_blocks: Sequence[int],
+        top_k: int | None = None,
+        key_bias: Tensor | None = None,
+    ) -> None:
+        """Read tokens into an empty cache, for others to see; their logits are not computed.
+
+        Args:
+            cache: Extended by these.
+            input_ids: As of `decode`, like all others.
+            image_features: (B, N, K, C).
+            image_input_idx: (B, N, K) int64.
+            attention_mask: (B, T) bool; None for no padding.
+            active_blocks: The decoder blocks that run.
+            top_k: Experts per token.
+            key_bias: (B, T) float.
+        """
+        x = self.embed(input_ids, image_features, image_input_idx)
+        self.transformer.fill(
+            x,
+            _positions(attention_mask, input_ids, 0),
+            attention_over(attention_mask, input_ids.shape[1], 0, x.device, key_bias),
+            cache,
+            active_blocks,
+            top_k,
+        )
+
+
+def _positions(attention_mask: Tensor | None, input_ids: Tensor, seen: int) -> Tensor:
+    """(B, T) int64, of tokens that follow `seen` others; arguments as of `Molmo.decode`."""
+    batch, length = input_ids.shape
+    if attention_mask is not None and attention_mask.dim() == 2:
+        return token_positions(attention_mask)[:, -length:]
+    return torch.arange(seen, seen + length, device=input_ids.device).expand(batch, -1)
 
 
 def _add_at(x: Tensor, features: Tensor, positions: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 In: a model, prompts padded on the left, and the features of their images. Out: the logits of the
 first new tokens, and the cache to go on from. An image that several prompts are about is read
-once: what precedes and holds its vision tokens is the same in each. Knows nothing about decoding.
+once: what precedes and holds its vision tokens is the same in each. Where questions are packed, its
+keys stay in one row with all questions behind them. Knows nothing about decoding.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.molmo.packing import Packing, Sight, packing_of, sight
+
+EMPTY = 2
+"""Slots for packed questions, as a multiple of the questions, up to which packing is worth it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Prefilled:
         late: (after, mask): so many blocks have seen all tokens, the others those that were kept,
             of which (B, their number) bool is the mask or None; None where all blocks have seen
             all.
+        packed: How prompts are packed in the cache, which has a row for each image then, and what
+            their new tokens see; None where each has a row of its own.
     """
 
     logits: Tensor
@@ -38,6 +45,7 @@ class Prefilled:
     mask: Tensor | None
     key_bias: Tensor | None = None
     late: tuple[int, Tensor | None] | None = None
+    packed: tuple[Packing, Sight] | None = None
 
     @property
     def next_positions(self) -> Tensor:
@@ -54,6 +62,8 @@ def prefill(
     new_tokens: int,
     knobs: DecoderKnobs,
     sizes: Tensor | None = None,
+    *,
+    pack: bool = False,
 ) -> Prefilled:
     """Read prompts whose images have been encoded.
 
@@ -64,6 +74,8 @@ def prefill(
         new_tokens: How many more the cache is to have room for.
         knobs: What of the decoder runs.
         sizes: (I, N, K) float32: how often a vision token counts in attention; None for once.
+        pack: Questions about an image behind it in one row, unless their numbers are so unequal
+            that most of the room would be empty.
     """
     parts = split_at_images(inputs, len(vision_features))
     if parts is None:
@@ -71,8 +83,12 @@ def prefill(
     images, questions, mask, padded = parts
     room = questions.shape[1] + new_tokens
     shared = len(images.input_ids) < len(questions)
-    beginning = _read(model, images, vision_features, 0 if shared else room, knobs, sizes)
-    cache, bias = beginning.cache, beginning.key_bias
+    packing = packing_of(inputs.image_index, len(images.input_ids)) if shared and pack else None
+    if packing is not None and packing.images * packing.most <= EMPTY * len(questions):
+        room *= packing.most
+        cache, bias = _filled(model, images, vision_features, room, knobs, sizes)
+        return _packed(model, cache, bias, parts, packing, new_tokens, knobs)
+    cache, bias = _filled(model, images, vision_features, 0 if shared else room, knobs, sizes)
     if shared:
         cache = cache.repeat(inputs.image_index, cache.length + room)
     if bias is not None:
@@ -90,6 +106,43 @@ def prefill(
         key_bias=bias,
     )
     return Prefilled(logits[:, -1], cache, padding, bias)
+
+
+def _packed(
+    model: Molmo,
+    cache: KeyValueCache,
+    bias: Tensor | None,
+    parts: Split,
+    packing: Packing,
+    new_tokens: int,
+    knobs: DecoderKnobs,
+) -> Prefilled:
+    """Read questions behind their images.
+
+    Args:
+        model: As of `prefill`.
+        cache: Of the images, a row for each.
+        bias: (I, P), as of `Prefilled.key_bias`.
+        parts: What was read, and what follows.
+        packing: Of the questions.
+        new_tokens: As of `prefill`.
+        knobs: As of `prefill`.
+    """
+    before = parts.images.attention_mask
+    real = packing.spread(parts.mask[:, before.shape[1] :])  # (I, Q, S)
+    seen = sight(before, real, new_tokens, cache.dtype, bias)
+    length = real.shape[2]
+    last = torch.arange(length - 1, real[0].numel(), length, device=real.device)
+    logits = model.decode(
+        packing.spread(parts.questions).flatten(1),
+        attention_mask=seen.questions,
+        position_ids=seen.positions,
+        logits_at=last.expand(packing.images, -1),
+        active_blocks=knobs.active_blocks,
+        top_k=knobs.top_k,
+        cache=cache,
+    )
+    return Prefilled(packing.collect(logits), cache, None, packed=(packing, seen))
 
 
 class Split(NamedTuple):
@@ -173,16 +226,7 @@ def _read(
 ) -> Prefilled:
     """All prompts from beginning to end, each with its image."""
     batch, length = inputs.input_ids.shape
-    cache = KeyValueCache(
-        model.config.decoder,
-        batch,
-        length + new_tokens,
-        model.transformer.devices_of(knobs.active_blocks),
-        vision_features.dtype,
-        knobs.active_blocks,
-    )
-    mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
-    bias = None if sizes is None else _key_bias(inputs, sizes, vision_features.dtype)
+    cache, mask, bias = _begun(model, inputs, vision_features, new_tokens, knobs, sizes)
     logits = model.decode(
         inputs.input_ids,
         vision_features[inputs.image_index],
@@ -195,6 +239,54 @@ def _read(
         key_bias=bias,
     )
     return Prefilled(logits[:, -1], cache, mask, bias)
+
+
+def _filled(
+    model: Molmo,
+    inputs: ModelInputs,
+    vision_features: Tensor,
+    new_tokens: int,
+    knobs: DecoderKnobs,
+    sizes: Tensor | None,
+) -> tuple[KeyValueCache, Tensor | None]:
+    """The cache of prompts that others go on from, and their keys' bias, (B, T)."""
+    cache, mask, bias = _begun(model, inputs, vision_features, new_tokens, knobs, sizes)
+    model.fill(
+        cache,
+        inputs.input_ids,
+        vision_features[inputs.image_index],
+        inputs.image_input_idx,
+        mask,
+        active_blocks=knobs.active_blocks,
+        top_k=knobs.top_k,
+        key_bias=bias,
+    )
+    return cache, bias
+
+
+def _begun(
+    model: Molmo,
+    inputs: ModelInputs,
+    vision_features: Tensor,
+    new_tokens: int,
+    knobs: DecoderKnobs,
+    sizes: Tensor | None,
+) -> tuple[KeyValueCache, Tensor | None, Tensor | None]:
+    """An empty cache for prompts and new tokens; the prompts' mask, (B, T) bool, and their keys'
+    bias, (B, T).
+    """
+    batch, length = inputs.input_ids.shape
+    cache = KeyValueCache(
+        model.config.decoder,
+        batch,
+        length + new_tokens,
+        model.transformer.devices_of(knobs.active_blocks),
+        vision_features.dtype,
+        knobs.active_blocks,
+    )
+    mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
+    bias = None if sizes is None else _key_bias(inputs, sizes, vision_features.dtype)
+    return cache, mask, bias
 
 
 def _key_bias(inputs: ModelInputs, sizes: Tensor, dtype: torch.dtype) -> Tensor:

@@ -25,13 +25,14 @@ class SharedView:
     """
 
     def __init__(self) -> None:
-        self._on = False
+        self.on = False
+        """Whether images may come again."""
         self._known: dict[bytes, Tensor] = {}
         self._new: dict[bytes, Tensor] = {}
 
     def begin(self) -> None:
         """Other images: forget those before."""
-        self._on = True
+        self.on = True
         self._known, self._new = {}, {}
 
     def next_pass(self) -> None:
@@ -41,7 +42,7 @@ class SharedView:
     def end(self) -> None:
         """No further pass: nothing is kept."""
         self.begin()
-        self._on = False
+        self.on = False
 
     def known(self, crops: Tensor, patch_mask: Tensor) -> list[bool]:
         """Of every image, whether its global view comes from an earlier pass: all of a batch, or
@@ -64,7 +65,7 @@ class SharedView:
             patch_mask: (I, N, P).
             whole: Encodes views.
         """
-        if not self._on:
+        if not self.on:
             return whole(crops, patch_mask)
         keys = _keys(crops, patch_mask)
         if not all(key in self._known for key in keys):

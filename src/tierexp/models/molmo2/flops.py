@@ -31,8 +31,8 @@ def stage_flops(
         geometry: Patches of a crop and of a pooling window.
         views: Crops, the global view included.
         vision_tokens: That the decoder receives.
-        prompt_tokens: Of the prompt, the vision tokens included.
-        new_tokens: Of the answer, the end of text included; at least 1.
+        prompt_tokens: Tokens of the prompt, the vision tokens included.
+        new_tokens: New tokens of the answer, the end of text included; at least 1.
         num_active_blocks: Decoder blocks that run.
     """
     text = config.text_config

@@ -74,7 +74,7 @@ class Molmo2(nn.Module):
         """Leave out the other blocks, which then cost neither time nor cache.
 
         Args:
-            numbers: Of the blocks that run, ascending.
+            numbers: Numbers of the blocks that run, ascending.
         """
         decoder = self.network.model.language_model
         keep_blocks(decoder, self.decoder_blocks, numbers)

@@ -19,7 +19,7 @@ class PooledCanvas(CropGeometry):
 
     @override
     def token_places(self, count: int, axis: int) -> NDArray[np.int64]:
-        """Of every patch, the place of the token that it is pooled into, (count, patches of a crop)
+        """The place of the token that each patch is pooled into, (count, patches of a crop)
         along one axis; -1 where a neighbouring crop has the patch.
 
         Args:

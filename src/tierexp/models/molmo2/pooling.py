@@ -17,7 +17,7 @@ def pooled_patches(inputs: ModelInputs, geometry: CropGeometry) -> list[Tensor]:
 
     Args:
         inputs: Whose `image_input_idx` has the position of every patch's token.
-        geometry: Of the crops; it says how many patches a token has at most.
+        geometry: Geometry of the crops; it says how many patches a token has at most.
 
     Returns:
         Of every image (L, patches of a window) int64: the numbers of a token's patches among all

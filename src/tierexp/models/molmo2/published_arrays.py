@@ -25,8 +25,8 @@ class Molmo2Published:
     """A `PublishedProcessor`.
 
     Args:
-        settings: Of the checkpoint.
-        tokenizer: Of the checkpoint.
+        settings: Settings of the checkpoint.
+        tokenizer: Tokenizer of the checkpoint.
     """
 
     settings: Molmo2Settings
@@ -34,7 +34,7 @@ class Molmo2Published:
 
     @property
     def max_crops(self) -> int:
-        """Of the processor's own rule."""
+        """Most crops of the processor's own rule."""
         return self.settings.max_crops
 
     def resize(self, mode: ResizeMode | None) -> Resize:
@@ -98,7 +98,7 @@ def pooling_indices(tiling: Tiling, geometry: CropGeometry) -> NDArray[np.int32]
 
     Args:
         tiling: (rows, cols) of crops.
-        geometry: Of the crops, the global view first.
+        geometry: Geometry of the crops, the global view first.
 
     Returns:
         (L, patches of a window) int32: numbers of patches among all of the image's, view by view

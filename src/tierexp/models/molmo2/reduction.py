@@ -24,7 +24,7 @@ def reduced(
 
     Args:
         inputs: The prompts.
-        features: Of every image (N, C), in the order of the prompt.
+        features: Features of every image (N, C), in the order of the prompt.
         reduction: One that looks at them alone, or none.
         image_token: Id of a vision token.
 

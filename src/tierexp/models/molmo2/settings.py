@@ -53,11 +53,12 @@ class Molmo2Settings:
         num_blocks: Transformer blocks of the decoder.
         image_mean: Subtracted from colours in [0, 1], one number a channel.
         image_std: What they are then divided by.
-        token_ids: Of the special tokens whose ids the model's configuration states, by name.
+        token_ids: Ids of the special tokens whose ids the model's configuration states, by
+            name.
         canvas_cols: Whether a token ends every row of the canvas.
         view_cols: Whether one ends every row of the global view.
         own_view_start: Whether the global view has a start token of its own.
-        max_crops: Of the processor's own rule for tilings.
+        max_crops: Most crops of the processor's own rule for tilings.
     """
 
     geometry: CropGeometry

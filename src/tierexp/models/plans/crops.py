@@ -49,7 +49,7 @@ class CropFamily(FamilyGeometry):
 
     Args:
         crop_size: Side of a crop, in pixels.
-        tokens_per_image: Of a crop and of the global view.
+        tokens_per_image: Tokens of a crop and of the global view.
         fixed_marks: Around the whole.
         marks_per_image: Beside every crop and the global view.
     """

@@ -20,6 +20,10 @@ _FROM_LIBRARY = "transformers"
 """The option of `conf/model` for families that the library's own classes answer for."""
 
 
+def _unmerged(config: Any) -> int:  # noqa: ARG001
+    return 1
+
+
 @dataclass(frozen=True)
 class LibraryClasses:
     """What a family is to `transformers`, whose own classes answer for it.
@@ -32,15 +36,20 @@ class LibraryClasses:
             from the model's configuration and the rows and columns of patches of every image that
             the encoder sees; None for a configuration of which it is not known. None where it is
             never known.
-        class_token: Whether the encoder has one, whose attention `cls_attention` and `vision_zip`
-            ask for.
+        merged_side: Patches along a side that become one vision token, from the configuration.
+        marked_rows: Whether every row of tokens behind the first view ends in one that says so.
+        class_token: From the network to the attention of the encoder whose class token
+            `cls_attention` and `vision_zip` ask for, and the patches along a side of what it sees;
+            None where the encoder has no class token.
     """
 
     processor: str
     image_token: str = "image_token_id"
     network: str = "AutoModelForImageTextToText"
     vision_flops: VisionFlops | None = None
-    class_token: bool = False
+    merged_side: Callable[[Any], int] = _unmerged
+    marked_rows: bool = False
+    class_token: Callable[[Any], tuple[Any, int]] | None = None
 
     @property
     def reductions(self) -> tuple[Method, ...]:
@@ -48,7 +57,7 @@ class LibraryClasses:
         out no attention weights from within, and respect no sizes of tokens in attention: `text`,
         `fastv` and `merge` have nothing to go by.
         """
-        return _OF_TOKENS + (OF_CLASS_TOKEN if self.class_token else ())
+        return _OF_TOKENS + (() if self.class_token is None else OF_CLASS_TOKEN)
 
 
 @dataclass(frozen=True)
@@ -57,10 +66,11 @@ class Family:
 
     Args:
         presets: Its rule for images under settings that people run, at least one.
-        model_type: Of its checkpoints' `config.json`; None where none is read here.
+        model_type: What its checkpoints' `config.json` says; None where none is read here.
         library: What `transformers` calls it; None where the family has code of its own, or does
             not answer.
-        own_option: Of `conf/model`, which reads any folder of a family with code of its own.
+        own_option: The option of `conf/model` that reads any folder of a family with code of its
+            own.
         answers_as: Name of the preset by which a folder is read where nothing else is said; None
             for the first.
 
@@ -87,5 +97,5 @@ class Family:
 
     @property
     def option(self) -> str | None:
-        """Of `conf/model`, which reads any folder of the family; None where nobody answers."""
+        """The option of `conf/model` that reads any folder of it; None where nobody answers."""
         return self.own_option if self.library is None else _FROM_LIBRARY

@@ -23,7 +23,7 @@ class LongestEdgeFamily(CellFamily):
     """One image of whole cells below a longest edge.
 
     Args:
-        longest_edge: Of an image before it is rounded up to whole cells, in pixels.
+        longest_edge: Longest edge of an image before it is rounded up to whole cells, in pixels.
         row_marks: Marks after every row: line breaks, the last of them the end.
     """
 

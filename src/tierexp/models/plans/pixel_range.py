@@ -16,7 +16,7 @@ from tierexp.models.plans.cells import CellFamily
 from tierexp.models.plans.plan import Sides
 
 MAX_ASPECT = 200
-"""Of the longer to the shorter side; above it the processor refuses the image."""
+"""The longer side by the shorter; above it the processor refuses the image."""
 
 
 def cells_in_pixel_range(

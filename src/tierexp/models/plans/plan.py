@@ -243,8 +243,8 @@ class Preset:
         settings: The settings in words.
         geometry: Its rule under them.
         follows: Whose rule it is, with the version.
-        arguments: Of every call of the family's processor, as pairs: what no file of a checkpoint
-            can set.
+        arguments: Arguments of every call of the family's processor, as pairs: what no file of a
+            checkpoint can set.
     """
 
     family: str

@@ -32,7 +32,7 @@ class TokenRow:
 
     Args:
         family: Name of the preset.
-        size: Of the image, (height, width) in pixels.
+        size: Size of the image, (height, width) in pixels.
         policy: Name of the tier, or `NATIVE`.
         plan: What the family's processor makes of it; None where it makes nothing.
         mismatch: |cols / rows - aspect ratio|, margins subtracted where a family has some.
@@ -58,7 +58,7 @@ def token_rows(size: Size, presets: Iterable[Preset], tiers: Iterable[Tier]) -> 
     """A row for every family and policy, families together, their own rule first.
 
     Args:
-        size: Of the image, (height, width) in pixels.
+        size: Size of the image, (height, width) in pixels.
         presets: The families.
         tiers: The tiers.
 

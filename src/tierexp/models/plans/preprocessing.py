@@ -41,7 +41,7 @@ class SizedImage:
 
     Args:
         pixels: (height, width, 3) uint8 RGB.
-        settings: Of the family's processor that differ from the preset's, as pairs.
+        settings: Settings of the family's processor that differ from the preset's, as pairs.
         vision_tokens: That the plan says it costs; every one shows a part of the image.
         marks: Around them, by the plan.
         content_kept: Fraction of the image's area that is left.

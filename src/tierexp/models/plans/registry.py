@@ -46,7 +46,7 @@ def family(name: str, key: str = "family") -> Family:
     """A family.
 
     Args:
-        name: Of one of its presets, or the path of a `Family` of one's own, `mine.FAMILY`.
+        name: Name of one of its presets, or the path of a `Family` of one's own, `mine.FAMILY`.
         key: That named it.
 
     Raises:

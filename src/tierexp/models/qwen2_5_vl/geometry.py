@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.pixel_range import PixelRangeFamily
 from tierexp.models.plans.plan import Preset
-from tierexp.models.qwen2_5_vl.flops import vision_flops
+from tierexp.models.qwen2_5_vl.encoder import vision_flops
 
 FAMILY = Family(
     (

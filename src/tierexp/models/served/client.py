@@ -60,7 +60,7 @@ class ChatRequest:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Of the package's call, but for the model."""
+        """Arguments of the package's call, but for the model."""
         content: list[dict[str, Any]] = [{"type": "text", "text": self.question}]
         if self.image is not None:
             url = "data:image/png;base64," + base64.b64encode(self.image).decode("ascii")

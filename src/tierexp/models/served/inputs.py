@@ -63,8 +63,8 @@ class ServedRow:
     Args:
         file: PNG.
         question: As it is put to the model.
-        settings: Of the server's processor that the tier needs to differ, as pairs.
-        vision_tokens: Of the image, by the family's plan.
+        settings: Settings of the server's processor that the tier needs to differ, as pairs.
+        vision_tokens: Tokens of the image, by the family's plan.
         marks: Around them, by the plan; at most, as the plan counts a token a byte.
     """
 

@@ -47,7 +47,7 @@ class ServedModel:
     """A model on a server.
 
     Args:
-        client: Of the server.
+        client: Client of the server.
         findings: What it does.
         concurrency: Most requests at a time.
         body: Fields that every request has.

@@ -23,7 +23,7 @@ from tierexp.tiers.tier import Tier
 
 TIERS = ("low", "medium", "high")
 PHOTO: Size = (480, 640)
-"""Of the picture that stands for a photo, (height, width) in pixels."""
+"""Size of the picture that stands for a photo, (height, width) in pixels."""
 TEMPLATE_MARKS = 8
 """Most tokens that a chat template writes around an image: a start, an end, a line break."""
 _QUESTION = "Describe the image."
@@ -134,7 +134,7 @@ class Probe:
     """Asks a server about itself.
 
     Args:
-        client: Of the server.
+        client: Client of the server.
         preset: The family that its model is said to be of.
         body: Fields that every request of the run has.
     """

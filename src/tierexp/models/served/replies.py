@@ -13,13 +13,12 @@ class ChatReply:
     """One answer.
 
     Args:
-        text: Of the answer.
-        prompt_tokens: That the server bills for the request; None where it does not say, as of the
-            next.
-        completion_tokens: Of the answer.
-        log_probabilities: Of the answer's tokens, natural logarithm; None where the server sends
-            none.
-        first_rivals: Of the likeliest tokens in the first one's place.
+        text: Text of the answer.
+        prompt_tokens: Tokens that the server bills for the request; None where it does not say.
+        completion_tokens: Tokens of the answer; None likewise.
+        log_probabilities: Log-probabilities of the answer's tokens, natural logarithm; None where
+            the server sends none.
+        first_rivals: Log-probabilities of the likeliest tokens in the first one's place.
     """
 
     text: str
@@ -30,7 +29,7 @@ class ChatReply:
 
     @property
     def mean_log_probability(self) -> float | None:
-        """Of the answer's tokens; None where the server sends none."""
+        """Confidence in the answer's tokens; None where the server sends none."""
         if not self.log_probabilities:
             return None
         mean = sum(self.log_probabilities) / len(self.log_probabilities)

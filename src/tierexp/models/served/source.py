@@ -47,7 +47,7 @@ class OpenAIModel(KnobbedSource):
     """A model behind a server that speaks the OpenAI chat protocol.
 
     Args:
-        base_url: Of the server, up to `/v1`.
+        base_url: Address of the server, up to `/v1`.
         name: What the server calls the model, and results, too.
         family: Whose plan says what an image costs: a name of `tierexp tokens`, or the path of a
             `Family` of one's own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierexp.models.idefics3.flops import vision_flops
+from tierexp.models.idefics3.encoder import merged_side, vision_flops
 from tierexp.models.plans.family import Family, LibraryClasses
 from tierexp.models.plans.longest_edge_crops import SplitFamily
 from tierexp.models.plans.plan import Preset
@@ -16,5 +16,5 @@ FAMILY = Family(
         ),
     ),
     model_type="smolvlm",
-    library=LibraryClasses("SmolVLMProcessor", vision_flops=vision_flops),
+    library=LibraryClasses("SmolVLMProcessor", vision_flops=vision_flops, merged_side=merged_side),
 )

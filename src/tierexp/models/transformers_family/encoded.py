@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from tierexp.models.knobs.reduction.cls_attention import (
     patches_as_tokens,
     window_means,
 )
+from tierexp.models.plans.family import LibraryClasses
 from tierexp.models.plans.plan import Grid
 
 
@@ -30,9 +30,9 @@ class EncodedRows:
 
     Args:
         output: The network's own.
-        features: Of every row (N, C), in the order of its prompt.
-        scores: Of every row (N,), what the class token attends to; empty where nobody asked.
-        keys: Of every row (N, D), the mean over heads; empty where nobody asked.
+        features: Features of every row (N, C), in the order of its prompt.
+        scores: Scores of every row (N,), what the class token attends to; empty where nobody asked.
+        keys: Keys of every row (N, D), the mean over heads; empty where nobody asked.
     """
 
     output: Any
@@ -42,7 +42,11 @@ class EncodedRows:
 
 
 def encode(
-    network: Any, tensors: Mapping[str, Tensor], counts: Sequence[int], class_token: bool = False
+    network: Any,
+    tensors: Mapping[str, Tensor],
+    counts: Sequence[int],
+    library: LibraryClasses,
+    class_token: bool = False,
 ) -> EncodedRows:
     """Encode the images of rows.
 
@@ -50,15 +54,17 @@ def encode(
         network: The library's.
         tensors: As the processor names them.
         counts: Vision tokens of every row.
-        class_token: Whether its attention is asked for; the encoder has one, as InternVL's.
+        library: The family's.
+        class_token: Whether its attention is asked for; the encoder has one then.
     """
     told = image_arguments(network, tensors)
     rows = list(counts)
-    if not class_token:
+    if not class_token or library.class_token is None:
         output = network.model.get_image_features(**told, return_dict=True)
         return EncodedRows(output, torch.split(joined(output.pooler_output), rows))
     # The attention kernel gives no weights: they are computed from what it is given.
-    attention, side, windows = _last_block(network)
+    attention, side = library.class_token(network)
+    windows = (library.merged_side(network.config),) * 2
     seen: dict[Any, Tensor] = {}
     parts = attention.q_norm, attention.k_norm
     hooks = [
@@ -97,23 +103,29 @@ def joined(features: Tensor | Sequence[Tensor]) -> Tensor:
 
 
 def token_grids(
-    network: Any, tensors: Mapping[str, Tensor], row: int, features: Tensor
+    network: Any,
+    tensors: Mapping[str, Tensor],
+    row: int,
+    features: Tensor,
+    library: LibraryClasses,
 ) -> list[Grid]:
     """Rows and columns of the grids that a row's vision tokens stand in, one after the other.
 
     Args:
         network: The library's.
-        tensors: Of all rows.
+        tensors: Tensors of all rows.
         row: Which of them.
         features: Its vision tokens, (N, C).
+        library: The family's.
     """
     config = network.config
     if "image_grid_thw" in tensors:
         merged = config.vision_config.spatial_merge_size
         _, rows, cols = tensors["image_grid_thw"][row].tolist()
         return [(rows // merged, cols // merged)]
-    side = isqrt(tokens_per_view(config))
-    if config.model_type != "llava_onevision":
+    vision, merged = config.vision_config, library.merged_side(config)
+    side = _first(vision.image_size) // _first(vision.patch_size) // merged
+    if not library.marked_rows:
         return [(side, side)] * (len(features) // side**2)
     # The canvas has lost its padding, and each of its rows ends in a token that says so.
     canvas = features[side**2 :]
@@ -122,30 +134,6 @@ def token_grids(
     return [(side, side), (len(canvas) // cols, cols)]
 
 
-def tokens_per_view(config: Any) -> int:
-    """Vision tokens of one of the squares that the encoder sees."""
-    if config.model_type == "gemma3":
-        return int(config.mm_tokens_per_image)
-    side, patch = (
-        value if isinstance(value, int) else value[0]
-        for value in (config.vision_config.image_size, config.vision_config.patch_size)
-    )
-    merged = {
-        "internvl": lambda: round(1 / config.downsample_ratio),
-        "idefics3": lambda: config.scale_factor,
-        "smolvlm": lambda: config.scale_factor,
-    }.get(config.model_type, lambda: 1)()
-    return int(side // patch // merged) ** 2
-
-
-def _last_block(network: Any) -> tuple[Any, int, tuple[int, int]]:
-    """InternVL's attention of the block whose output is used, patches along a side, and those that
-    become one token.
-    """
-    config = network.config
-    layer = config.vision_feature_layer
-    blocks = network.model.vision_tower.encoder.layer
-    side = config.vision_config.image_size[0] // config.vision_config.patch_size[0]
-    merged = round(1 / config.downsample_ratio)
-    # Hidden states begin with what enters the first block.
-    return blocks[layer if layer < 0 else layer - 1].attention, side, (merged, merged)
+def _first(sides: int | Sequence[int]) -> int:
+    """Height, of which configurations give one number or two."""
+    return sides if isinstance(sides, int) else sides[0]

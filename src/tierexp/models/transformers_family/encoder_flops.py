@@ -3,7 +3,7 @@ to operations.
 
 In: a model's configuration and the patches of each image that its encoder sees. Out: operations,
 counted as in `tierexp.models.transformers_family.flops`; None where it is not known how an encoder
-computes. Which parts a family has is said in its folder, `flops.py`. Imports no torch.
+computes. Which parts a family has is said in its folder, `encoder.py`. Imports no torch.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ patches."""
 
 
 def linear_flops(rows: int, *widths: int) -> int:
-    """Of layers one after another, each from one width to the next."""
+    """Operations of layers one after another, each from one width to the next."""
     return sum(2 * rows * before * after for before, after in pairwise(widths))
 
 
 def encoder_flops(
     sequences: Iterable[int], width: int, mlp_width: int, *, gated: bool = False
 ) -> int:
-    """Of one block whose tokens see all tokens of their sequence, both ways.
+    """Operations of one block whose tokens see all tokens of their sequence, both ways.
 
     Args:
         sequences: Their lengths.
-        width: Of the tokens, and of all heads together.
+        width: Width of the tokens, and of all heads together.
         mlp_width: Between the two layers, or three of a gated one.
         gated: Whether there are three.
     """
@@ -55,18 +55,18 @@ def _plain_encoder(vision: Any, grids: Sequence[Grid]) -> int | None:
 
 
 def projected(config: Any, grids: Sequence[Grid], rows: int, *widths: int) -> int | None:
-    """Of a plain encoder, and of bringing its features to the language model's width.
+    """Operations of a plain encoder, and of bringing its features to the language model's width.
 
     Args:
         config: The model's.
         grids: Rows and columns of patches of every image that the encoder sees.
         rows: Features that are brought there.
-        widths: Of a feature, and of what each layer makes of it.
+        widths: Widths of a feature, and of what each layer makes of it.
     """
     encoder = _plain_encoder(config.vision_config, grids)
     return None if encoder is None else encoder + linear_flops(rows, *widths)
 
 
 def patches(grids: Sequence[Grid]) -> int:
-    """Of all images together."""
+    """How many there are in all images together."""
     return sum(rows * cols for rows, cols in grids)

@@ -47,9 +47,9 @@ def stage_flops(vision: int | None, decoder: Any, lengths: Lengths) -> StageFlop
     """The cost of one prompt's answer.
 
     Args:
-        vision: Of encoding its image, see `LibraryClasses.vision_flops`.
+        vision: Operations of encoding its image, see `LibraryClasses.vision_flops`.
         decoder: The configuration of the language model, of the blocks that run alone.
-        lengths: Of prompt and answer.
+        lengths: Lengths of prompt and answer.
     """
     if decoder.model_type not in DECODERS:
         return StageFlops(vision, None, None)
@@ -64,7 +64,7 @@ def stage_flops(vision: int | None, decoder: Any, lengths: Lengths) -> StageFlop
 
 
 def _block_flops(decoder: Any) -> tuple[int, int]:
-    """Of one block: for a token, and for a token's look at another."""
+    """Operations of one block: for a token, and for a token's look at another."""
     width: int = decoder.hidden_size
     heads: int = decoder.num_attention_heads
     head_width = getattr(decoder, "head_dim", None) or width // heads

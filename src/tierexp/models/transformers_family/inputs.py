@@ -40,7 +40,7 @@ class ProcessedRows:
     """Rows that share settings of the processor, processed together.
 
     Args:
-        places: Of the rows in their batch, ascending.
+        places: Places of the rows in their batch, ascending.
         tensors: As the processor names them.
     """
 

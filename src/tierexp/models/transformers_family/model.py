@@ -22,7 +22,7 @@ from tierexp.models.confidence import UNOBSERVED, AnswerFacts, AnswerObserver, C
 from tierexp.models.knobs.reduction.flops import comparing_flops
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, OF_CLASS_TOKEN, Reduction
 from tierexp.models.library_decoder import cache_bytes, decoder_of, keep_blocks
-from tierexp.models.plans.family import VisionFlops
+from tierexp.models.plans.family import LibraryClasses
 from tierexp.models.plans.plan import Grid
 from tierexp.models.stages import UNTIMED, StageClock, StageFlops
 from tierexp.models.transformers_family.encoded import encode
@@ -38,7 +38,7 @@ class FamilyModel:
         network: The library's, with its weights.
         image_token: Id of the placeholder that an image's tokens take the place of.
         end_ids: What ends an answer; the first one fills up an answer that has ended.
-        vision_flops: See `LibraryClasses`.
+        library: The family's.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class FamilyModel:
         network: Any,
         image_token: int,
         end_ids: Sequence[int],
-        vision_flops: VisionFlops | None = None,
+        library: LibraryClasses,
     ) -> None:
-        self._vision_flops = vision_flops
+        self._library = library
         self.network = network
         self.image_token = image_token
         self.end_ids = tuple(end_ids)
@@ -72,7 +72,7 @@ class FamilyModel:
         """Leave out the other blocks, which then cost neither time nor cache.
 
         Args:
-            numbers: Of the blocks that run, ascending.
+            numbers: Numbers of the blocks that run, ascending.
         """
         decoder = self._decoder
         keep_blocks(decoder, self.decoder_blocks, numbers)
@@ -124,7 +124,8 @@ class FamilyModel:
         config, reduction = self.network.config, self.token_reduction
         grids = _patch_grids(tensors, config.vision_config.patch_size)
         vision, left = self._lengths(inputs)
-        encoding = None if self._vision_flops is None else self._vision_flops(config, grids)
+        count = self._library.vision_flops
+        encoding = None if count is None else count(config, grids)
         flops = stage_flops(encoding, self._decoder.config, Lengths(left, new_tokens))
         width, key_width = self._decoder.config.hidden_size, 0
         asking = 0
@@ -175,11 +176,17 @@ class FamilyModel:
             return tensors
         asks = self.token_reduction.method in OF_CLASS_TOKEN
         with clock.stage("vision"):
-            encoded = encode(self.network, tensors, counts, class_token=asks)
+            encoded = encode(self.network, tensors, counts, self._library, class_token=asks)
         pixels = [torch.from_numpy(inputs.rows[place].image.pixels) for place in part.places]
         with clock.stage("prefill"):
             return reduced(
-                self.network, tensors, encoded, self.token_reduction, self.image_token, pixels
+                self.network,
+                tensors,
+                encoded,
+                self.token_reduction,
+                self.image_token,
+                pixels,
+                self._library,
             )
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ ways; those that are kept still do.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,8 @@ from tierexp.models.knobs.reduction.pool import pooled
 from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
 from tierexp.models.knobs.reduction.staying import Staying, staying
 from tierexp.models.knobs.reduction.vision_zip import dominant_and_contextual
+from tierexp.models.plans.family import LibraryClasses
+from tierexp.models.plans.plan import Grid
 from tierexp.models.transformers_family.encoded import EncodedRows, token_grids
 
 
@@ -35,16 +37,18 @@ def reduced(
     reduction: Reduction,
     image_token: int,
     pixels: Sequence[Tensor],
+    library: LibraryClasses,
 ) -> dict[str, Any]:
     """What `generate` is told of rows.
 
     Args:
         network: The library's.
-        tensors: Of the whole rows, as the processor names them.
+        tensors: Tensors of the whole rows, as the processor names them.
         encoded: Their images.
         reduction: One that the family serves.
         image_token: Id of a vision token.
-        pixels: Of every row's image; they decide what is drawn at random.
+        pixels: Pixels of every row's image; they decide what is drawn at random.
+        library: The family's.
 
     Raises:
         ConfigError: More tokens are asked for than an image has.
@@ -54,7 +58,8 @@ def reduced(
     stays, kept, deeper = mask & ~vision, [], []
     for row, features in enumerate(encoded.features):
         count = reduction.count(len(features))
-        found, below = _keep(network, tensors, encoded, row, reduction, count, pixels[row])
+        grids = partial(token_grids, network, tensors, row, features, library)
+        found, below = _keep(grids, encoded, row, reduction, count, pixels[row])
         stays[row, vision[row].nonzero().squeeze(1)[found.places]] = True
         kept.append(found.tokens)
         deeper.append(below)
@@ -72,8 +77,7 @@ def reduced(
 
 
 def _keep(
-    network: Any,
-    tensors: Mapping[str, Tensor],
+    grids: Callable[[], list[Grid]],
     encoded: EncodedRows,
     row: int,
     reduction: Reduction,
@@ -83,7 +87,6 @@ def _keep(
     """One row's tokens, and what of its deeper features goes with them."""
     features = encoded.features[row]
     layers = [layer[row] for layer in getattr(encoded.output, "deepstack_features", None) or ()]
-    grids = partial(token_grids, network, tensors, row, features)
     if count == len(features):
         return chosen(features, torch.arange(count, device=features.device)), layers
     if reduction.method in OF_TOKENS_ALONE:

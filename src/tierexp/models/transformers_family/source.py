@@ -18,7 +18,13 @@ from typing_extensions import override
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
-from tierexp.models.checkpoint_files import CONFIG_FILE, content_digest, read_object, weight_files
+from tierexp.models.checkpoint_files import (
+    CONFIG_FILE,
+    content_digest,
+    dated,
+    read_object,
+    weight_files,
+)
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -71,7 +77,7 @@ class FamilyCheckpoint(ReducingSource):
             `Family` of one's own; None for the family of the folder's `config.json`.
         knobs: Control knobs and their settings.
         max_new_tokens: The longest answer.
-        dtype: Of the weights and activations.
+        dtype: Dtype of the weights and activations.
         devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
         reduction: Which vision tokens the decoder reads; the group `reduction`.
 
@@ -173,7 +179,7 @@ class FamilyCheckpoint(ReducingSource):
     @property
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
-        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        files = dated(weight_files(self.folder))
         return type(self), files, self.dtype, self.devices, self.preset
 
     def inputs(self) -> FamilyInputBuilder:
@@ -205,7 +211,7 @@ class FamilyCheckpoint(ReducingSource):
         network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
         end_ids = self._end_ids(self._processor().tokenizer)
-        model = FamilyModel(network, image_token, end_ids, self.library.vision_flops)
+        model = FamilyModel(network, image_token, end_ids, self.library)
         self.apply_knobs(model)
         return model
 

@@ -42,8 +42,8 @@ def check_run(samples: Sequence[SampleResult]) -> tuple[Check, ...]:
     """The checks of one run; none without samples.
 
     Args:
-        samples: Of one tier. Utilization is checked where images fill their canvas: padding wastes
-            tokens by design.
+        samples: Samples of one tier. Utilization is checked where images fill their canvas: padding
+            wastes tokens by design.
     """
     if not samples:
         return ()

@@ -6,12 +6,13 @@ both runs of a pair have.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from tierexp.results.check import Check
+from tierexp.results.columns import column, numbers, shared_places
 from tierexp.results.intervals import Values, combined_interval
 from tierexp.results.schema import EvaluationResults, SampleResult
 
@@ -45,14 +46,15 @@ def check_sweep(runs: Sequence[EvaluationResults]) -> tuple[Check, ...]:
     return tuple(check for check in checks if check is not None)
 
 
-def raw_mismatch(sample: SampleResult) -> float:
-    """|cols / rows - width / height|: the aspects themselves, no margins subtracted."""
-    rows, cols = sample.selected_tiling
-    return abs(cols / rows - sample.original_aspect_ratio)
+def raw_mismatch(samples: Sequence[SampleResult]) -> Values:
+    """|cols / rows - width / height|, (n,): the aspects themselves, no margins subtracted."""
+    rows, cols = np.array(column(samples, "selected_tiling"), np.float64).T
+    mismatch: Values = np.abs(cols / rows - numbers(samples, "original_aspect_ratio"))
+    return mismatch
 
 
-def _accuracy(sample: SampleResult) -> float:
-    return sample.accuracy
+def _accuracy(samples: Sequence[SampleResult]) -> Values:
+    return numbers(samples, "accuracy")
 
 
 def _gain(before: Values, after: Values) -> Values:
@@ -75,21 +77,19 @@ def _paired(
     name: str,
     before: EvaluationResults,
     after: EvaluationResults,
-    value: Callable[[SampleResult], float],
+    value: Callable[[Sequence[SampleResult]], Values],
     combine: Callable[[Values, Values], Values],
     target: float,
 ) -> Check | None:
     """The check of a figure of two runs; None where they share no sample."""
-    first, second = _by_id(before), _by_id(after)
-    shared = [sample_id for sample_id in first if sample_id in second]
-    if not shared:
+    first, second = shared_places(before.per_sample_results, after.per_sample_results)
+    if not len(first):
         return None
-    images = [first[sample_id].image_key for sample_id in shared]
-    columns = [np.array([value(run[i]) for i in shared]) for run in (first, second)]
+    every = column(before.per_sample_results, "image_key")
+    images = [every[place] for place in first]
+    columns = [
+        value(run.per_sample_results)[places] for run, places in ((before, first), (after, second))
+    ]
     figure = combine(*(np.array([column.mean()]) for column in columns))
     interval = combined_interval(columns, images, combine)
-    return Check(name, float(figure[0]), interval, target, True, len(shared), len(set(images)))
-
-
-def _by_id(run: EvaluationResults) -> Mapping[str, SampleResult]:
-    return {sample.sample_id: sample for sample in run.per_sample_results}
+    return Check(name, float(figure[0]), interval, target, True, len(images), len(set(images)))

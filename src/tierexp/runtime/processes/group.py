@@ -30,7 +30,7 @@ class Processes:
 
     Args:
         store: That all of them see.
-        rank: Of this process; the first is 0.
+        rank: Rank of this process; the first is 0.
         size: How many there are.
     """
 

@@ -53,7 +53,7 @@ class LocalProcesses(Processes):
     Args:
         store: Kept by this process.
         size: How many there are, this one included.
-        program: Of the others.
+        program: Program of the others.
     """
 
     def __init__(self, store: TCPStore, size: int, program: Program) -> None:
@@ -122,7 +122,7 @@ def local_processes(size: int, program: Program) -> Iterator[LocalProcesses]:
 
     Args:
         size: How many, this one included.
-        program: Of the others.
+        program: Program of the others.
     """
     # A port of its own, which nobody can take in between.
     store = TCPStore("127.0.0.1", 0, size, True, wait_for_workers=False, multi_tenant=True)

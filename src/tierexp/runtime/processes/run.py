@@ -30,7 +30,7 @@ def processes_of(trainer: Trainer, program: Program) -> Iterator[Processes]:
     Args:
         trainer: As configured; where it has several devices and nobody else starts the processes
             for them, they are started here, once `broadcast` is called.
-        program: Of those.
+        program: Program of those.
 
     Raises:
         TierexpError: The processes that somebody else was to start are not there.

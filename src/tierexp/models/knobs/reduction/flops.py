@@ -8,13 +8,13 @@ from tierexp.models.knobs.reduction.settings import Reduction, VisionZip
 
 
 def comparing_flops(reduction: Reduction, found: int, width: int, key_width: int = 0) -> int:
-    """Of deciding about one prompt's vision tokens; 0 where none leaves.
+    """Operations of deciding about one prompt's vision tokens; 0 where none leaves.
 
     Args:
         reduction: Any; one that works in the decoder compares nothing here.
         found: Vision tokens.
-        width: Of a token, as the language model receives it.
-        key_width: Of an encoder's key, the mean over heads; where a method looks at keys.
+        width: Width of a token, as the language model receives it.
+        key_width: Width of an encoder's key, the mean over heads; where a method looks at keys.
     """
     kept = reduction.count(found)
     if kept == found:

@@ -30,7 +30,7 @@ def kept_of_tokens(
         reduction: One of `OF_TOKENS_ALONE`.
         tokens: (N, C), in the order of the sequence.
         grids: Gives (rows, cols) of the grids that they stand in, one after the other.
-        pixels: Of the image, of any shape; they decide what is drawn at random.
+        pixels: Pixels of the image, of any shape; they decide what is drawn at random.
         count: How many are kept, at most N.
 
     Raises:

@@ -17,14 +17,14 @@ from tierexp.models.protocol import ModelSource
 from tierexp.tiers.policy import OperatingPoint
 
 KEY = "reduction"
-"""Of a point's settings, beside those of knobs."""
+"""The key among a point's settings, beside those of knobs."""
 
 
 def reduction_of(point: OperatingPoint, otherwise: Reduction = NO_REDUCTION) -> Reduction:
     """What a point keeps.
 
     Args:
-        point: Of a policy.
+        point: Point of a policy.
         otherwise: Where it does not say.
 
     Raises:
@@ -45,11 +45,11 @@ def at_point(
     """(source, reduction) at a point, checked against the images.
 
     Args:
-        source: Of the run.
-        point: Of its policy.
+        source: Source of the run.
+        point: Point of its policy.
         otherwise: The run's reduction, which counts where the point does not say.
         sizes: Gives (height, width) of every image.
-        preprocessing: Of the run, its tier the point's.
+        preprocessing: Preprocessing of the run, its tier the point's.
 
     Raises:
         ConfigError: The model cannot be set so, or an image has too few tokens.

@@ -47,8 +47,8 @@ def cells(rows: int, cols: int, count: int) -> Tensor:
     all where there is none.
 
     Args:
-        rows: Of the grid.
-        cols: Of the grid.
+        rows: Rows of the grid.
+        cols: Columns of the grid.
         count: Cells, at most as many as tokens.
     """
     if count == 0:

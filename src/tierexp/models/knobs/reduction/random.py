@@ -14,9 +14,9 @@ def random_places(num_tokens: int, count: int, seed: int) -> Tensor:
     """(count,) int64, every subset equally likely; the same on every device.
 
     Args:
-        num_tokens: Of the image.
+        num_tokens: Num tokens of the image.
         count: That are kept.
-        seed: Of this image's draw.
+        seed: Seed of this image's draw.
     """
     generator = torch.Generator().manual_seed(seed)
     return torch.randperm(num_tokens, generator=generator)[:count].sort().values

@@ -69,7 +69,7 @@ class Reduction:
 
     @property
     def label(self) -> str:
-        """Of charts and tables: `fastv 357`, `merge 50 %`, `random as low`."""
+        """Its name in charts and tables: `fastv 357`, `merge 50 %`, `random as low`."""
         if self.keep is not None:
             return f"{self.method} {100 * self.keep:g} %"
         return f"{self.method} {self.tokens or f'as {self.match}'}"
@@ -107,7 +107,7 @@ class Reduction:
 
         Args:
             sizes: Gives (height, width) of the image of every sample.
-            preprocessing: Of the run.
+            preprocessing: Preprocessing of the run.
 
         Raises:
             ConfigError: More tokens are asked for than an image has.
@@ -135,7 +135,7 @@ class Reduction:
         """Refuse a method that a model cannot serve.
 
         Args:
-            method_names: Of the methods that it can.
+            method_names: Names of the methods that it can.
             model: Its name.
             num_active_blocks: Decoder blocks that run.
 
@@ -192,7 +192,7 @@ class NoReduction(Reduction):
 
     @property
     def label(self) -> str:
-        """Of charts and tables."""
+        """Its name in charts and tables."""
         return "none"
 
     def count(self, num_tokens: int) -> int:
@@ -215,7 +215,7 @@ class RandomTokens(Reduction):
     """Any tokens (`random`).
 
     Args:
-        seed: Of the draws; an image's also depends on its pixels.
+        seed: Seed of the draws; an image's also depends on its pixels.
     """
 
     method: ClassVar[Method] = "random"

@@ -29,7 +29,7 @@ class ReducingSource(KnobbedSource):
 
         Args:
             methods: That it serves.
-            name: Of the model.
+            name: Name of the model.
 
         Raises:
             ConfigError: There is one.

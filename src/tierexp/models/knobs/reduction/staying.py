@@ -25,7 +25,7 @@ class Staying:
 
         Args:
             values: (B, T).
-            padding: Of the cells that are left over.
+            padding: What fills the cells that are left over.
         """
         kept = values.gather(1, self.columns)
         return torch.where(self.real, kept, torch.as_tensor(padding).to(kept))

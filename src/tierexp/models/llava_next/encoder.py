@@ -1,4 +1,4 @@
-"""What encoding images costs in InternVL. Imports no torch."""
+"""What encoding images costs in LLaVA-NeXT, and in LLaVA-OneVision. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tierexp.models.transformers_family.encoder_flops import patches, projected
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int | None:
-    """Of images, as patches: see `LibraryClasses`."""
-    merged = round(1 / config.downsample_ratio) ** 2
+    """Operations of encoding images, see `LibraryClasses`."""
+    layers = config.vision_feature_layer
+    taken = 1 if isinstance(layers, int) else len(layers)
     width, text = config.vision_config.hidden_size, config.text_config.hidden_size
-    return projected(config, grids, patches(grids) // merged, merged * width, text, text)
+    return projected(config, grids, patches(grids), taken * width, text, text)

@@ -15,7 +15,7 @@ from tierexp.models.transformers_family.encoder_flops import (
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int:
-    """Of images, as patches: see `LibraryClasses`."""
+    """Operations of encoding images, see `LibraryClasses`."""
     vision = config.vision_config
     width: int = vision.embed_dim
     block = encoder_flops(map(prod, grids), width, int(width * vision.mlp_ratio))
@@ -30,7 +30,7 @@ def qwen_flops(
     Args:
         vision: The encoder's configuration.
         grids: Rows and columns of patches of every image.
-        width: Of a patch in the encoder.
+        width: Width of a patch in the encoder.
         blocks: Operations of all blocks.
         out: The language model's width.
         mergers: How many there are.

@@ -7,12 +7,12 @@ from math import prod
 from typing import Any
 
 from tierexp.models.plans.plan import Grid
-from tierexp.models.qwen2_vl.flops import qwen_flops
+from tierexp.models.qwen2_vl.encoder import qwen_flops
 from tierexp.models.transformers_family.encoder_flops import encoder_flops
 
 
 def vision_flops(config: Any, grids: Sequence[Grid]) -> int:
-    """Of images, as patches: see `LibraryClasses`."""
+    """Operations of encoding images, see `LibraryClasses`."""
     vision = config.vision_config
     width: int = vision.hidden_size
     block = encoder_flops(map(prod, grids), width, vision.intermediate_size)

@@ -1,0 +1,278 @@
+"""The samples of a results file as columns: a Parquet file beside it, and samples read from there.
+
+In: samples, and a results file that holds them. Out: a file that pandas and others read as it is,
+and a sequence of the same samples of which whole columns can be had without the rest. Fields that
+are no numbers, texts or lists of these are texts of JSON. Needs pyarrow, which only this module
+imports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierexp.config.checks import choice
+from tierexp.errors import ConfigError
+from tierexp.errors.machine import writing
+from tierexp.results.codec import decode_many, json_line
+from tierexp.results.schema import SampleResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Columns = Literal["auto", "none", "parquet"]
+"""Whether a run writes them: `auto` where pyarrow is installed and there are `MANY` samples."""
+MANY = 10_000
+_GROUP = 8192
+"""Samples that are written, and read, at once."""
+_METRICS = "metrics"
+_JSON = b"json"
+
+
+def columns_file(results_file: Path) -> Path:
+    """Where the columns of a results file's samples lie."""
+    return results_file.with_suffix(".parquet")
+
+
+def read_columns(settings: Mapping[str, Any]) -> Columns:
+    """Whether a run is to write columns: the configuration's `results`.
+
+    Raises:
+        ConfigError: Another key or value, or pyarrow is not installed and asked for.
+    """
+    for key in settings:
+        if key != "columns":
+            raise ConfigError(f"results.{key}", settings[key], "results.columns alone")
+    wanted: Any = settings.get("columns")
+    choice("results.columns", wanted, get_args(Columns))
+    if wanted == "parquet" and find_spec("pyarrow") is None:
+        allowed = "auto or none without pyarrow; pip install 'tierexp[columns]'"
+        raise ConfigError("results.columns", wanted, allowed)
+    return cast("Columns", wanted)
+
+
+def wanted_columns(columns: Columns, count: int) -> bool:
+    """Whether a run of so many samples writes them."""
+    if columns == "auto":
+        return count >= MANY and find_spec("pyarrow") is not None
+    return columns == "parquet" and count > 0
+
+
+def column(samples: Sequence[SampleResult], name: str) -> Sequence[Any]:
+    """One field, or one declared column, of every sample.
+
+    Args:
+        samples: Of a run.
+        name: Of the field or column.
+    """
+    if isinstance(samples, StoredSamples):
+        return samples.column(name)
+    return [getattr(sample, name) for sample in samples]
+
+
+def numbers(samples: Sequence[SampleResult], name: str) -> NDArray[np.float64]:
+    """The same of a column of numbers that every sample has, (n,)."""
+    return np.asarray(column(samples, name), np.float64)
+
+
+def shared_places(
+    first: Sequence[SampleResult], second: Sequence[SampleResult]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the samples are that two runs both have, in either, in the first one's order.
+
+    Args:
+        first: Of a run.
+        second: Of another.
+    """
+    place_of = {name: place for place, name in enumerate(column(second, "sample_id"))}
+    pairs = [
+        (place, place_of[name])
+        for place, name in enumerate(column(first, "sample_id"))
+        if name in place_of
+    ]
+    here, there = np.array(pairs, np.intp).reshape(-1, 2).T
+    return here, there
+
+
+def write_columns(samples: Sequence[SampleResult], results_file: Path) -> Path:
+    """Write the samples of a results file as columns.
+
+    Args:
+        samples: At least one.
+        results_file: That holds the same samples.
+
+    Returns:
+        The file; one that was there is replaced.
+
+    Raises:
+        MachineError: It cannot be written.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = _schema(samples).with_metadata(_said_of(results_file, len(samples)))
+    path = columns_file(results_file)
+    part = path.with_name(f".{path.name}.part")
+    with writing(path):
+        try:
+            with parquet.ParquetWriter(part, schema) as writer:
+                for start in range(0, len(samples), _GROUP):
+                    rows = samples[start : start + _GROUP]
+                    values = [_written(rows, field) for field in schema]
+                    writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    return path
+
+
+def stored_samples(results_file: Path) -> StoredSamples | None:
+    """The samples of a results file from the columns beside it; None where there are none, where
+    they are of another file, or where pyarrow is not installed.
+
+    Args:
+        results_file: As `write_results` has written it.
+    """
+    path = columns_file(results_file)
+    if not path.is_file():
+        return None
+    try:
+        from pyarrow import ArrowInvalid, parquet
+    except ModuleNotFoundError:
+        return None
+    try:
+        file = parquet.ParquetFile(path, memory_map=True)
+    except (ArrowInvalid, OSError):
+        return None
+    said = file.schema_arrow.metadata or {}
+    count = file.metadata.num_rows
+    if any(said.get(key) != value for key, value in _said_of(results_file, count).items()):
+        return None
+    return StoredSamples(file)
+
+
+class StoredSamples(Sequence[SampleResult]):
+    """Samples in a file of columns; a sample is made when it is asked for.
+
+    Args:
+        file: The open `pyarrow.parquet.ParquetFile`.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._schema: pa.Schema = file.schema_arrow
+        self._held: tuple[int, list[SampleResult]] | None = None
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    @overload
+    def __getitem__(self, place: int) -> SampleResult: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[SampleResult]: ...
+    def __getitem__(self, place: int | slice) -> SampleResult | Sequence[SampleResult]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        index = place + len(self) if place < 0 else place
+        if not 0 <= index < len(self):
+            raise IndexError(place)
+        return self._group(index // _GROUP)[index % _GROUP]
+
+    def __iter__(self) -> Iterator[SampleResult]:
+        for number in range(self._file.num_row_groups):
+            yield from self._group(number)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """One field, or one declared column, of every sample."""
+        read = self._file.read([name]).column(0).to_pylist()
+        if not _is_json(self._schema.field(name)):
+            return read  # type: ignore[no-any-return]
+        return [json.loads(text) for text in read]
+
+    def _group(self, number: int) -> list[SampleResult]:
+        if self._held is None or self._held[0] != number:
+            rows = self._file.read_row_group(number).to_pylist()
+            texts = [field.name for field in self._schema if _is_json(field)]
+            for row in rows:
+                for name in texts:
+                    row[name] = json.loads(row[name])
+            self._held = number, decode_many(SampleResult, rows)
+        return self._held[1]
+
+
+def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
+    """What columns say of the file that they belong to, and that says whether they still do."""
+    head = hashlib.sha256()
+    with results_file.open("rb") as file:
+        for line in file:
+            if line.startswith(b'  "per_sample_results"'):
+                break
+            head.update(line)
+    return {
+        b"results": head.hexdigest().encode(),
+        b"bytes": str(results_file.stat().st_size).encode(),
+        b"samples": str(count).encode(),
+    }
+
+
+def _schema(samples: Sequence[SampleResult]) -> pa.Schema:
+    """The columns of samples: their fields, then the declared ones."""
+    import pyarrow as pa
+
+    fields = []
+    for name, hint in get_type_hints(SampleResult).items():
+        kind = _kind(hint)
+        said = {_JSON: b"1"} if kind is None else None
+        if name != _METRICS:
+            fields.append(pa.field(name, pa.string() if kind is None else kind, metadata=said))
+    for name in samples[0].metrics:
+        values = (sample.metrics.get(name) for sample in samples)
+        whole = all(value is None or isinstance(value, int) for value in values)
+        fields.append(pa.field(name, pa.int64() if whole else pa.float64()))
+    return pa.schema(fields)
+
+
+def _kind(hint: Any) -> Any:
+    """The Arrow type of a field; None where it is kept as JSON."""
+    import pyarrow as pa
+
+    plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    if get_origin(hint) in (Union, UnionType):
+        given = [entry for entry in get_args(hint) if entry is not type(None)]
+        return plain.get(given[0]) if len(given) == 1 else None
+    if get_origin(hint) is tuple:
+        entries = {entry for entry in get_args(hint) if entry is not ...}
+        (entry, *others) = entries
+        return None if others or entry not in plain else pa.list_(plain[entry])
+    return plain.get(hint)
+
+
+def _is_json(field: pa.Field) -> bool:
+    return _JSON in (field.metadata or {})
+
+
+def _written(samples: Sequence[SampleResult], field: pa.Field) -> Any:
+    import pyarrow as pa
+
+    values = [getattr(sample, field.name) for sample in samples]
+    if _is_json(field):
+        values = [json_line(value).decode() for value in values]
+    return pa.array(values, field.type)

@@ -1,0 +1,111 @@
+"""Samples as columns beside a results file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.results import LANDSCAPE, SQUARE, results_of
+from tierexp.errors import ConfigError
+from tierexp.results.codec import encode
+from tierexp.results.columns import (
+    StoredSamples,
+    column,
+    columns_file,
+    numbers,
+    read_columns,
+    shared_places,
+    wanted_columns,
+    write_columns,
+)
+from tierexp.results.files import load_results, write_results
+from tierexp.results.latency import SampleLatency
+from tierexp.results.schema import EarlierPass, EvaluationResults
+
+LATENCY = SampleLatency(**dict.fromkeys((f.name for f in dataclasses.fields(SampleLatency)), 1))
+EARLIER = EarlierPass("low", 3, 576, 480, "né", -0.5, None, LATENCY)
+SAMPLES = [
+    dataclasses.replace(LANDSCAPE, latency=LATENCY, earlier_passes=(EARLIER,), point="high"),
+    dataclasses.replace(SQUARE, prediction="", is_parsed=False, chance=0.25),
+]
+
+
+def stored(tmp_path: Path) -> tuple[EvaluationResults, Path]:
+    results = results_of(*SAMPLES)
+    path = tmp_path / results.file_name
+    write_results(results, path)
+    write_columns(results.per_sample_results, path)
+    return results, path
+
+
+def test_samples_come_back_as_they_are_in_the_results_file(tmp_path: Path) -> None:
+    results, path = stored(tmp_path)
+    read = load_results(path)
+    assert isinstance(read.per_sample_results, StoredSamples)
+    assert [encode(s) for s in read.per_sample_results] == [encode(s) for s in SAMPLES]
+    assert tuple(read.per_sample_results) == results.per_sample_results
+    assert read.per_sample_results[-1] == results.per_sample_results[1]
+    assert list(read.per_sample_results[:1]) == [results.per_sample_results[0]]
+    with pytest.raises(IndexError):
+        read.per_sample_results[2]
+    columns_file(path).unlink()
+    whole = load_results(path)
+    assert whole == results
+    assert dataclasses.replace(read, per_sample_results=whole.per_sample_results) == whole
+
+
+def test_columns_are_those_of_the_samples(tmp_path: Path) -> None:
+    results, path = stored(tmp_path)
+    samples = load_results(path).per_sample_results
+    for name in ("sample_id", "image_key", "accuracy", "utilization", "knobs"):
+        assert list(column(samples, name)) == list(column(results.per_sample_results, name))
+    assert numbers(samples, "selected_crops").tolist() == [
+        s.metrics["selected_crops"] for s in SAMPLES
+    ]
+    here, there = shared_places(samples, [SAMPLES[1]])
+    assert (here.tolist(), there.tolist()) == ([1], [0])
+
+
+def test_pandas_reads_them(tmp_path: Path) -> None:
+    _, path = stored(tmp_path)
+    frame = pd.read_parquet(columns_file(path))
+    assert frame["sample_id"].tolist() == [s.sample_id for s in SAMPLES]
+    assert frame["accuracy"].dtype == float
+    assert frame["selected_crops"].dtype == int
+    assert frame["answers"][0].tolist() == list(LANDSCAPE.answers)
+    assert json.loads(frame["earlier_passes"][0])[0]["prediction"] == "né"
+
+
+@pytest.mark.parametrize("what", ["sample", "head", "damaged"])
+def test_columns_of_another_file_are_not_read(tmp_path: Path, what: str) -> None:
+    _, path = stored(tmp_path)
+    if what == "damaged":
+        columns_file(path).write_bytes(b"PAR1")
+    else:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            text.replace('"prediction":""', '"prediction":"a"')
+            if what == "sample"
+            else text.replace(f'"num_samples": {len(SAMPLES)}', '"num_samples": 7'),
+            encoding="utf-8",
+        )
+    read = load_results(path)
+    assert isinstance(read.per_sample_results, tuple)
+    assert (read.per_sample_results[1].prediction, read.num_samples) == {
+        "sample": ("a", 2), "head": ("", 7), "damaged": ("", 2)
+    }[what]  # fmt: skip
+
+
+def test_large_runs_have_them_unless_they_are_not_wanted() -> None:
+    assert read_columns({"columns": "auto"}) == "auto"
+    assert [wanted_columns("auto", count) for count in (9_999, 10_000)] == [False, True]
+    assert [wanted_columns("parquet", count) for count in (0, 1)] == [False, True]
+    assert not wanted_columns("none", 10_000)
+    with pytest.raises(ConfigError, match=r"results\.columns"):
+        read_columns({"columns": "csv"})
+    with pytest.raises(ConfigError, match=r"results\.column="):
+        read_columns({"column": "none"})
