@@ -3,8 +3,8 @@
 # `image_grid_pinpoints`. Needs node and npm.
 #
 # Guess: a large picture is cut into the same crops in both, or the port says that it does not cut.
-# What happens: the port takes the setting and ignores it: every picture is one square of 384 pixels. 1400 x 1000
-#   is 13 crops in Python (the whole one included) and 1 there; 2000 x 500 is squashed by four.
+# What happens: the port takes the setting and ignores it: every picture is one square of 384 pixels.
+#   1400 x 1000 is 13 crops in Python (the whole one included) and 1 there; 2000 x 500 is squashed by four.
 # Who is hurt: documents in the browser, read at a tenth of the tokens with the weights' own settings; plans of
 #   tokens from the Python processor.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers.js 4.3.1 (npm) and transformers 5.24.0 (pip): the grid of a Qwen2-VL picture. Needs node and npm.
+# transformers.js 4.3.1 (npm) and transformers 5.24.0 (pip): Qwen2-VL's grid. Needs node and npm.
 #
 # Guess: the same rule in the same words gives the same grid in both languages.
 # What happens: a side is rounded to a multiple of 28. Halfway, JavaScript's `Math.round` goes up and Python's

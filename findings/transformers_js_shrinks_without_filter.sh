@@ -21,7 +21,8 @@ cat > run.mjs <<'JS'
 import { RawImage } from "@huggingface/transformers";
 
 const side = 1120;
-const lines = new Uint8ClampedArray(side * side * 3).map((_, at) => (Math.floor(at / 3) % side) % 5 < 2 ? 0 : 255);
+const black = (at) => (Math.floor(at / 3) % side) % 5 < 2;
+const lines = new Uint8ClampedArray(side * side * 3).map((_, at) => (black(at) ? 0 : 255));
 const spread = {};
 for (const resample of [1, 2, 3]) {
   const { data } = await new RawImage(lines, side, side, 3).resize(280, 280, { resample });

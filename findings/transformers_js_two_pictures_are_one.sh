@@ -25,7 +25,8 @@ const processor = new Qwen2VLImageProcessor({
 const made = async (...pictures) => {
   const { image_grid_thw: grid, pixel_values: pixels } = await processor(pictures);
   const values = [...new Set(pixels.data)].sort((one, other) => one - other);
-  return JSON.stringify({ grids: grid.tolist().map((row) => row.map(Number)), patches: pixels.dims[0], values });
+  const grids = grid.tolist().map((row) => row.map(Number));
+  return JSON.stringify({ grids, patches: pixels.dims[0], values });
 };
 const one = await made(picture(10));
 const two = await made(picture(10), picture(200));
