@@ -21,6 +21,7 @@ from tierexp.models.checkpoint_files import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     content_digest,
+    dated,
     weight_files,
 )
 from tierexp.models.knobs.knob import Knob, ModelFacts
@@ -182,7 +183,7 @@ class MolmoCheckpoint(ReducingSource):
     @property
     def weights(self) -> Hashable:
         """The files as they are now, fetched where that has to be, and the precision."""
-        files = tuple((str(file), file.stat().st_mtime_ns) for file in self._weight_files())
+        files = dated(self._weight_files())
         return type(self), files, self.dtype, self.devices
 
     def load_measurable(self, device: torch.device) -> MolmoEngine:
