@@ -21,7 +21,7 @@ Encode = Callable[[Tensor, Tensor], Tensor]
 
 class SharedView:
     """What is known of the images that are looked at now: nothing until `begin`. What a pass has
-    encoded is known from `next_pass` on, so that a pass which is repeated, to be timed, costs the same.
+    encoded is known from `next_pass` on: a pass that is repeated, to be timed, costs the same.
     """
 
     def __init__(self) -> None:
