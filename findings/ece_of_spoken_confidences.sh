@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# torchmetrics 1.9.0 (`binary_calibration_error`) and netcal 1.4.0 (`ECE`): expected calibration error, ten bins
-# of equal width.
+# torchmetrics 1.9.0 (`binary_calibration_error`) and netcal 1.4.0 (`ECE`): calibration error, ten equal bins.
 #
 # Guess: it is one figure.
 # What happens: a confidence on the edge of two bins belongs to the lower one in torchmetrics and to the upper
@@ -13,8 +12,8 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/env"
-"$folder/env/bin/pip" install --quiet torch==2.13.0 numpy==2.3.5 scipy==1.17.1 scikit-learn==1.9.1 tqdm==4.70.1 \
-  packaging==26.3 lightning-utilities==0.15.3
+"$folder/env/bin/pip" install --quiet torch==2.13.0 numpy==2.3.5 scipy==1.17.1 \
+  scikit-learn==1.9.1 tqdm==4.70.1 packaging==26.3 lightning-utilities==0.15.3
 "$folder/env/bin/pip" install --quiet --no-deps torchmetrics==1.9.0 netcal==1.4.0
 cat > "$folder/run.py" <<'PY'
 import sys

@@ -85,16 +85,3 @@ def test_what_cannot_be_fitted_is_said() -> None:
 
 def test_the_logistic_function_does_not_overflow() -> None:
     assert sigmoid(np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
-
-
-def test_forests_are_averaged() -> None:
-    table, right = data(4, 300)
-    cube, scores, images = table[:, None, :], right[:, None], [str(n // 3) for n in range(300)]
-
-    def logits(boosting: Boosting) -> np.ndarray:
-        return fit_chance(cube, scores, images, boosting)[0].logits(table)
-
-    one, other = (logits(Boosting(trees=10, forests=1, seed=seed)) for seed in (5, 6))
-    assert (one != other).any()
-    both = logits(Boosting(trees=10, forests=2, seed=5))
-    assert np.abs(both - (one + other) / 2).max() < 1e-12

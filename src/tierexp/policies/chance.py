@@ -32,7 +32,7 @@ class Tree:
     """A regression tree; node 0 is its root.
 
     Args:
-        feature: Of every node the column it asks about; -1 in a leaf.
+        feature: The column that every node asks about; -1 in a leaf.
         threshold: The left child takes what is at most this, in float32 as the trees were grown.
         left: Number of the left child.
         right: Number of the right child.
@@ -54,7 +54,7 @@ class ChanceModel:
         start: Logit before the first tree.
         rate: Share of each tree that counts.
         trees: In order.
-        slope: Of the calibration: the calibrated logit is slope * logit + shift.
+        slope: Slope of the calibration: the calibrated logit is slope * logit + shift.
         shift: See `slope`.
     """
 
@@ -102,7 +102,7 @@ class _Trees:
     Args:
         root: (T,) where each tree begins.
         depth: Steps after which all are in a leaf.
-        feature: Of every node, as in `Tree`; 0 in a leaf.
+        feature: Feature of every node, as in `Tree`; 0 in a leaf.
         threshold: See `Tree`.
         left: Number of the left child; the leaf's own.
         right: Number of the right child; the leaf's own.
@@ -149,22 +149,20 @@ class Boosting:
 
     Args:
         trees: How many.
-        depth: Of each.
+        depth: Depth of each.
         rate: Share of each that counts.
-        sample_share: Of the rows that each sees.
-        feature_share: Of the features that each split may choose from.
+        sample_share: Fraction of the rows that each sees.
+        feature_share: Fraction of the features that each split may choose from.
         leaf_rows: Fewest rows in a leaf.
-        forests: How many are grown, from one seed each; their logits are averaged.
-        seed: Of what the first draws; each further one has the next.
+        seed: Seed of what is drawn.
     """
 
-    trees: int = 120
+    trees: int = 300
     depth: int = 4
-    rate: float = 0.08
+    rate: float = 0.03
     sample_share: float = 0.6
     feature_share: float = 0.5
     leaf_rows: int = 20
-    forests: int = 1
     seed: int = 0
 
 
@@ -232,23 +230,16 @@ def _grow(rows: Floats, scores: Floats, boosting: Boosting) -> ChanceModel:
     if len(set(right)) < 2:
         word = "right" if right[0] else "wrong"
         raise ConfigError("results", word, "answers of both kinds; these are all of one")
-    grown = [
-        stored(
-            GradientBoostingClassifier(
-                n_estimators=boosting.trees,
-                max_depth=boosting.depth,
-                learning_rate=boosting.rate,
-                subsample=boosting.sample_share,
-                max_features=boosting.feature_share,
-                min_samples_leaf=boosting.leaf_rows,
-                random_state=boosting.seed + number,
-            ).fit(doubled, right, weights)
-        )
-        for number in range(boosting.forests)
-    ]
-    # All start from the same logit: the mean of their sums is the sum of a share of every tree.
-    trees = tuple(tree for model in grown for tree in model.trees)
-    return ChanceModel(grown[0].start, grown[0].rate / len(grown), trees)
+    classifier = GradientBoostingClassifier(
+        n_estimators=boosting.trees,
+        max_depth=boosting.depth,
+        learning_rate=boosting.rate,
+        subsample=boosting.sample_share,
+        max_features=boosting.feature_share,
+        min_samples_leaf=boosting.leaf_rows,
+        random_state=boosting.seed,
+    )
+    return stored(classifier.fit(doubled, right, weights))
 
 
 def _weighted(rows: Floats, scores: Floats) -> tuple[Floats, NDArray[np.int64], Floats]:

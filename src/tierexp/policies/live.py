@@ -52,8 +52,9 @@ class LivePolicy:
     """An option of `conf/policy`.
 
     Args:
-        settings: Of the option.
-        preprocessing: Of the evaluation that it decides in; None where it is fitted or replayed.
+        settings: Settings of the option.
+        preprocessing: Preprocessing of the evaluation that it decides in; None where it is fitted
+            or replayed.
     """
 
     settings: PolicySettings
@@ -61,7 +62,7 @@ class LivePolicy:
 
     @property
     def name(self) -> str:
-        """Of the option."""
+        """Name of the option."""
         return self.settings.name
 
     @cached_property
@@ -330,7 +331,7 @@ def mixture(
 def router(
     points: Sequence[str] | None = None, budget: Any = "0.6x", unit: Unit = "llm_vision_tokens",
     file: str | None = None, other_data: bool = False, features: Sequence[Group] = GROUPS,
-    trees: int = 120, depth: int = 4, rate: float = 0.08, random_state: int = 0,
+    trees: int = 300, depth: int = 4, rate: float = 0.03, random_state: int = 0,
     timed: str | None = None, preprocessing: Preprocessing | None = None,
 ) -> LivePolicy:  # fmt: skip
     """The option of that name, see `RouterSettings`."""
