@@ -127,7 +127,7 @@ def read_setup(
     for point in policy.points:
         preprocessing.check(point.tier)
     _validation_settings(config)
-    columns = read_columns(resolved(config.results))
+    columns = read_columns(resolved(config)["results"])
     latency = build(config, "latency")
     check_trainer(resolved(config.trainer))
     loader = LoaderSettings.from_config(config)

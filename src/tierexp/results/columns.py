@@ -52,12 +52,15 @@ def columns_file(results_file: Path) -> Path:
     return results_file.with_suffix(".parquet")
 
 
-def read_columns(settings: Mapping[str, Any]) -> Columns:
+def read_columns(settings: object) -> Columns:
     """Whether a run is to write columns: the configuration's `results`.
 
     Raises:
-        ConfigError: Another key or value, or pyarrow is not installed and asked for.
+        ConfigError: No group of keys, another key or value, or pyarrow is not installed and asked
+            for.
     """
+    if not isinstance(settings, Mapping):
+        raise ConfigError("results", settings, "a group of keys: results.columns=parquet")
     for key in settings:
         if key != "columns":
             raise ConfigError(f"results.{key}", settings[key], "results.columns alone")
@@ -245,7 +248,7 @@ def _schema(samples: Sequence[SampleResult]) -> pa.Schema:
             fields.append(pa.field(name, pa.string() if kind is None else kind, metadata=said))
     for name in samples[0].metrics:
         values = (sample.metrics.get(name) for sample in samples)
-        whole = all(value is None or isinstance(value, int) for value in values)
+        whole = all(v is None or (isinstance(v, int) and abs(v) < 2**63) for v in values)
         fields.append(pa.field(name, pa.int64() if whole else pa.float64()))
     return pa.schema(fields)
 
@@ -275,4 +278,6 @@ def _written(samples: Sequence[SampleResult], field: pa.Field) -> Any:
     values = [getattr(sample, field.name) for sample in samples]
     if _is_json(field):
         values = [json_line(value).decode() for value in values]
+    elif field.type == pa.float64():
+        values = [None if value is None else float(value) for value in values]
     return pa.array(values, field.type)
