@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytest_plugins = ["tests.support.pages"]
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch or numpy are imported
     processes = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     threads = max(1, (os.cpu_count() or 1) // processes)
@@ -24,6 +26,19 @@ def pytest_collection_finish() -> None:
     """Collections need not look at what imports have left, time and again."""
     gc.collect()
     gc.freeze()
+
+
+_MANY_MODULES = 200
+_looked_at = 0
+
+
+@pytest.fixture(autouse=True)
+def imports_are_kept() -> None:
+    """Nor at what tests have imported since: runs collect garbage before they load a model."""
+    global _looked_at
+    if len(sys.modules) > _looked_at + _MANY_MODULES:
+        _looked_at = len(sys.modules)
+        pytest_collection_finish()
 
 
 @pytest.fixture(autouse=True)

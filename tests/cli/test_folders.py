@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.command_line import FAKES, run_eval, run_on_fakes
+from tests.support.forked import forked
 from tierexp.config.names import launch_id, run_folder
 from tierexp.evaluation.journal import FILE_NAME
 from tierexp.runtime.folder_lock import folder_lock
@@ -42,9 +43,13 @@ def started(folder: Path, seconds: float, *arguments: str) -> subprocess.Popen[b
 
 
 def wait_for_lines(process: subprocess.Popen[bytes], *journals: Path) -> None:
-    while any(not file.exists() or file.read_bytes().count(b"\n") < 2 for file in journals):
+    while any(_lines(file) < 2 for file in journals):
         assert process.poll() is None
         time.sleep(0.02)
+
+
+def _lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def below(process: int) -> set[int]:
@@ -66,19 +71,25 @@ def alive(process: int) -> bool:
 def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     """Refused while the first one lives, and after `kill -9` at once welcome."""
     journal = tmp_path / "out" / FILE_NAME
-    process = started(tmp_path, 5, "data.num_workers=1")
+
+    def run() -> object:
+        return run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "data.num_workers=1")
+
+    process = forked(run, {"TIEREXP_TEST_SLOW": "5"})
     try:
-        wait_for_lines(process, journal)
+        while _lines(journal) < 2:
+            assert process.is_alive()
+            time.sleep(0.02)
         config = (tmp_path / "out" / ".hydra" / "overrides.yaml").read_text()
         for more in ("resume=true", "overwrite=true"):
             second = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, more)
             assert (second.code, second.err.count("\n")) == (2, 1)
             assert f"another run (process {process.pid} on " in second.err
         assert (tmp_path / "out" / ".hydra" / "overrides.yaml").read_text() == config
-        assert process.poll() is None
+        assert process.is_alive()
     finally:
         process.kill()
-        process.wait()
+        process.join()
     measured = journal.read_bytes().count(b"\n") - 1
     assert 1 <= measured < len(SAMPLES)
     # Its worker may live a moment longer, and holds nothing.
@@ -103,6 +114,41 @@ def test_a_file_of_the_same_name_by_another_model_stays(tmp_path: Path) -> None:
         assert file.read_bytes() == content
 
 
+def test_no_worker_of_joblib_outlives_the_launcher(tmp_path: Path) -> None:
+    """Of a task that would go on for a minute."""
+    arguments = ("-m", "tier=low,medium", "hydra/launcher=joblib", f"output_dir={tmp_path}")
+    modules = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LINGER, *arguments], env={**os.environ, "PYTHONPATH": modules}
+    )
+    try:
+        while len(files := list(tmp_path.glob("*/process.json"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        workers = {json.loads(file.read_text())["pid"] for file in files}
+        assert process.pid not in workers
+        assert len(workers) == 2
+    finally:
+        process.kill()
+        process.wait()
+    _assert_soon_gone(workers)
+
+
+_LINGER = """
+from tests.support.launched_tasks import linger
+from tierexp.cli.launch import launch
+launch(linger, "eval")
+"""
+
+
+def _assert_soon_gone(workers: set[int]) -> None:
+    patience = time.monotonic() + 5
+    while any(map(alive, workers)):
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
 def test_no_worker_of_joblib_outlives_the_command(tmp_path: Path) -> None:
     process = started(
         tmp_path, 0.3, "-m", "tier=low,medium", "hydra/launcher=joblib", "data.num_workers=1"
@@ -115,10 +161,7 @@ def test_no_worker_of_joblib_outlives_the_command(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
-    patience = time.monotonic() + 5
-    while any(map(alive, workers)):
-        assert time.monotonic() < patience
-        time.sleep(0.05)
+    _assert_soon_gone(workers)
     sizes = [file.stat().st_size for file in journals]
     time.sleep(0.7)  # two answers
     assert [file.stat().st_size for file in journals] == sizes

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from tests.support.command_line import TESTS, run_command, run_eval, run_on_fakes
 from tests.support.fakes import CTRL_C, DEFECT, TableModel
-from tests.support.launched_tasks import die, note_process
+from tests.support.launched_tasks import die, end, note_process
 from tierexp.cli.multirun import RunError
 from tierexp.config.location import config_dir
 
@@ -53,6 +53,58 @@ def assert_nothing_left_behind(folder: Path) -> None:
     assert not list(folder.glob(".outcomes*"))
 
 
+def test_other_processes_give_the_same_figures(tmp_path: Path) -> None:
+    """Of runs without a model, which take no processes that load PyTorch."""
+    elsewhere = run_eval(*MODEL_FREE, "hydra/launcher=joblib", f"output_dir={tmp_path / 'out'}")
+    assert (elsewhere.code, elsewhere.err) == (0, "")
+    plain = run_eval(*MODEL_FREE, f"output_dir={tmp_path / 'plain'}")
+    assert len(figures(tmp_path / "out")) == 2
+    assert figures(tmp_path / "out") == figures(tmp_path / "plain")
+    assert elsewhere.out.count("comparison ") == plain.out.count("comparison ")
+    compared, expected = (
+        json.loads((tmp_path / folder / "comparison.json").read_text())
+        for folder in ("out", "plain")
+    )
+    assert [run["tier"] for run in compared["runs"]] == ["low", "medium"]
+    assert compared["validation"] == expected["validation"]
+    assert_nothing_left_behind(tmp_path / "out")
+    files = {file: file.read_bytes() for file in (tmp_path / "out").glob("*/*_tier-*.json")}
+    again = run_eval(
+        *MODEL_FREE, "hydra/launcher=joblib", f"output_dir={tmp_path / 'out'}", "resume=true"
+    )
+    assert (again.code, again.err) == (0, "")
+    assert all(file.read_bytes() == before for file, before in files.items())
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "line"),
+    [
+        ("mistake", 2, "error: seed=1 is not possible: 2\n"),
+        ("machine", 1, "error: the machine is too small\n"),
+        ("code", 3, ""),
+        ("interrupt", 130, "interrupted\n"),
+    ],
+)
+def test_a_run_elsewhere_ends_the_command_as_here(
+    how: str, code: int, line: str, tmp_path: Path
+) -> None:
+    arguments = ("-m", f"tier.name={how},fine", f"output_dir={tmp_path}")
+    for launcher in ("joblib", "basic"):
+        outcome = run_command(end, "eval", *arguments, f"hydra/launcher={launcher}")
+        assert (outcome.code, outcome.err) == (code, line), launcher
+        assert_nothing_left_behind(tmp_path)
+
+
+def test_a_defect_elsewhere_keeps_its_traceback(tmp_path: Path) -> None:
+    arguments = ("-m", "tier.name=defect,fine", "hydra/launcher=joblib", f"output_dir={tmp_path}")
+    with pytest.raises(RunError, match=r"launched_tasks.py(.|\n)*RuntimeError: a defect"):
+        run_command(end, "eval", *arguments)
+
+
+# With a model, whose processes load PyTorch.
+
+
+@pytest.mark.slow
 def test_other_processes_give_the_same_numbers_and_one_comparison(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,12 +139,14 @@ def test_other_processes_give_the_same_numbers_and_one_comparison(
     assert speeds() == before  # nothing was answered again
 
 
+@pytest.mark.slow
 def test_a_strict_multirun_is_strict_elsewhere_too(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *JOBLIB, "validate.strict=true")
     assert outcome.code == 3
     assert "mismatch_p95 (low)" in outcome.err
 
 
+@pytest.mark.slow
 def test_a_mistake_elsewhere_is_one_line(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *JOBLIB, "data.path=nowhere.json")
     assert outcome.code == 2
@@ -112,6 +166,7 @@ def test_a_mistake_in_one_run_ends_the_sweep_before_its_first(tmp_path: Path) ->
     assert list(figures(tmp_path / "out")) == []
 
 
+@pytest.mark.slow
 def test_a_run_without_any_sample_ends_the_command(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, [[[0, 1], "q0", ["a"], "read"]], TABLE, *JOBLIB)
     assert outcome.code == 1
@@ -119,11 +174,13 @@ def test_a_run_without_any_sample_ends_the_command(tmp_path: Path) -> None:
     assert outcome.err.count("\n") == 1
 
 
-def test_a_defect_elsewhere_keeps_its_traceback(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_defect_of_an_evaluation_elsewhere_keeps_its_traceback(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"fakes.py(.|\n)*RuntimeError: a defect"):
         run_on_fakes(tmp_path, SAMPLES, TABLE | {"q1": DEFECT}, *JOBLIB)
 
 
+@pytest.mark.slow
 def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE | {"q1": CTRL_C}, *JOBLIB)
     assert (outcome.code, outcome.err) == (130, "interrupted\n")

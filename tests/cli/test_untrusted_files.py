@@ -253,6 +253,7 @@ def make_folder(path: str) -> list[object]:
     return []
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_results_that_name_a_function_are_reported_without_calling_it(
     tmp_path: Path, marker: Path
 ) -> None:

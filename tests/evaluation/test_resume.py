@@ -4,11 +4,8 @@ out is what an uninterrupted run gives."""
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
@@ -16,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import ARGUMENTS, FAKES, run_on_fakes, timeless
+from tests.support.command_line import ARGUMENTS, run_on_fakes, timeless
 from tests.support.fakes import DEFECT_AT, TableModel
+from tests.support.forked import forked
 from tests.support.parameters import slow
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.journal import FILE_NAME, Journal
 
-ROOT = Path(__file__).parents[2]
 SIZES = [[480, 640], [640, 480], [512, 512], [300, 900]]
 SAMPLES = [[SIZES[n % 4], f"q{n}", [f"a{n}"], f"t{n % 2}"] for n in range(12)]
 SAMPLES[5][0] = [0, 1]  # no image
@@ -75,26 +72,19 @@ def test_a_crash_anywhere_costs_nothing(
 def test_a_kill_at_any_moment_costs_nothing(
     kills: int, tmp_path: Path, whole: dict[str, Any]
 ) -> None:
-    (tmp_path / "samples.json").write_text(json.dumps(SAMPLES))
-    (tmp_path / "table.json").write_text(json.dumps(TABLE))
-    command = [
-        sys.executable, "eval.py", *FAKES, f"data.path={tmp_path / 'samples.json'}",
-        f"model.table={tmp_path / 'table.json'}", f"model.loaded={tmp_path / 'loaded'}",
-        f"output_dir={tmp_path / 'out'}", *ARGUMENTS, "resume=true",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "TIEREXP_TEST_SLOW": "0.2"}
+    def run() -> object:
+        return run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true")
+
     rng, journal = random.Random(0), tmp_path / "out" / FILE_NAME
     for _ in range(kills):
         lines = _lines(journal)
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        while _lines(journal) <= lines + 1 and process.poll() is None:
+        process = forked(run, {"TIEREXP_TEST_SLOW": "0.2"})
+        while _lines(journal) <= lines + 1 and process.is_alive():
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert process.returncode == -signal.SIGKILL
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         assert _lines(journal) > lines
     done = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true")
     assert (done.code, done.err) == (0, "")

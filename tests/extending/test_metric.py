@@ -69,6 +69,7 @@ def test_loggers_console_and_comparison_have_it(sweep: tuple[Path, str]) -> None
     assert [run["megapixels_mean"] for run in runs] == pytest.approx([MEAN, MEAN])
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_frames_and_the_page_have_it(
     sweep: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -258,6 +258,43 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
 
 
+def test_answers_and_metrics_are_those_of_an_evaluation(tmp_path: Path) -> None:
+    """Seven questions about a picture, put as lmms-eval puts them and by eval.py from a file."""
+    benchmark = TierQA(split="test", max_samples=PER_PICTURE)
+    picture = Image.fromarray(np.asarray(benchmark.image(0)))
+    picture.save(tmp_path / "0.png")
+    asked = [benchmark[index] for index in range(len(benchmark))]
+    lines = [
+        {"id": one.sample_id, "image": "0.png", "question": one.question, "answers": one.answers}
+        for one in asked
+    ]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    outcome = run_eval(
+        "tier=low", "model.top_k=1", "trainer=cpu", "data=folder", "logger=none",
+        f"data.path={tmp_path / 'data.jsonl'}", f"output_dir={tmp_path / 'ours'}",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    (file,) = (tmp_path / "ours").glob("*_tier-low_*.json")
+    ours = load_results(file)
+
+    settings, cpu = read_arguments("tier=low,model.top_k=1,trainer=cpu", {}), torch.device("cpu")
+    questions = [
+        read_request(request(one.question, n, until=["\n"], max_new_tokens=16), NO_PROMPT)
+        for n, one in enumerate(asked)
+    ]
+    documents = {"t": {"test": [{"image": picture}] * len(asked)}}
+    answered = answer_questions(
+        settings, questions, documents, cpu, lambda: settings.source.load(cpu)
+    )
+    predictions = [sample.prediction for sample in ours.per_sample_results]
+    assert [answer.text for answer in answered] == predictions
+    (metrics,) = task_metrics(answered).values()
+    assert metrics.num_samples == ours.num_samples == PER_PICTURE
+    assert metrics.selected_crops_distribution == ours.selected_crops_distribution
+    for name, value in metrics.aggregates.items():
+        assert value == pytest.approx(ours.aggregates[name]), name
+
+
 def test_a_family_answers_as_it_does_from_python(tmp_path: Path) -> None:
     """On the grid of its own that the tier selects; a tier that it has none in is one line."""
     random_checkpoints.internvl3_5(tmp_path / "it")
@@ -369,6 +406,7 @@ metric_list:
 """
 
 
+@pytest.mark.slow
 @needs_lmms_eval
 def test_its_evaluator_and_eval_agree(tmp_path: Path) -> None:
     """Fourteen questions about two pictures, put by lmms-eval from parquet and by eval.py from

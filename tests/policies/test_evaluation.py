@@ -17,14 +17,14 @@ from tierexp.results.files import load_results
 from tierexp.results.policy_record import PolicyRecord
 
 UNIT, SELECTED = "llm_vision_tokens", "selected_vision_tokens"
-QUIET = ("data.max_samples=70", "data.num_workers=0", "logger=none", "trainer=cpu")
+QUIET = ("data.max_samples=49", "data.num_workers=0", "logger=none", "trainer=cpu")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A static sweep over ten pictures and the policies that fit it."""
+    """A static sweep over seven pictures and the policies that fit it."""
     folder = tmp_path_factory.mktemp("live")
-    swept = run_eval("-m", "tier=fixed_288,medium", *QUIET, f"output_dir={folder / 'sweep'}")
+    swept = run_eval("-m", "tier=fixed_288,fixed_720", *QUIET, f"output_dir={folder / 'sweep'}")
     assert swept.code == 0, swept.err
     for policy in ("router", "cascade", "mixture"):
         fast = ("policy.trees=40",) if policy == "router" else ()
@@ -117,7 +117,7 @@ def test_a_point_may_throw_tokens_away(tmp_path: Path) -> None:
 
 def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
     dear = evaluated(folder, "router", "policy.budget=5000", "overwrite=true")
-    assert_refused(dear, ["policy.budget", "medium"])
+    assert_refused(dear, ["policy.budget", "fixed_720"])
     assert_refused(run_eval("policy=router", *QUIET), ["policy.file", "fit_policy.py"])
     assert_refused(run_eval("policy=oracle", *QUIET), ["policy", "replay.py"])
     other = run_eval("policy=router", f"policy.file={folder / 'cascade.json'}", *QUIET)

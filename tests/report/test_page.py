@@ -116,6 +116,7 @@ def test_best_and_worst_images_are_shown(page: Page) -> None:
     assert "worst: " in text
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_page_of_one_run_shows_samples(tmp_path: Path) -> None:
     """Nothing to disagree with: some questions, with what was right and what was said."""
     tables = {f"q{number}": f"said {number}" for number in range(4)}
@@ -135,8 +136,9 @@ def test_a_page_of_one_run_shows_samples(tmp_path: Path) -> None:
     assert page.tags.count("img") >= 1 + len(shown)
 
 
-def test_runs_without_pictures_say_so(tmp_path: Path) -> None:
-    out = sweep(tmp_path)
+@pytest.mark.usefixtures("without_figures")
+def test_runs_without_pictures_say_so(folder: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(folder, tmp_path / "out")
     for kept in out.glob("*/thumbnails"):
         shutil.rmtree(kept)
     text = write_report(out).read_text(encoding="utf-8")
@@ -144,15 +146,19 @@ def test_runs_without_pictures_say_so(tmp_path: Path) -> None:
     assert "<img" not in text
 
 
-def test_pictures_need_no_data_set(tmp_path: Path) -> None:
-    out = sweep(tmp_path)
-    (tmp_path / "samples.json").unlink()
+@pytest.mark.usefixtures("without_figures")
+def test_pictures_need_no_data_set(folder: Path, tmp_path: Path) -> None:
+    samples = folder.parent / "samples.json"
+    out = shutil.copytree(folder, tmp_path / "out")
+    kept = samples.rename(tmp_path / "elsewhere.json")
     text = write_report(out).read_text(encoding="utf-8")
+    kept.rename(samples)
     assert "no picture was kept" not in text
     # Best, median and worst of three runs.
     assert text.count("<img") >= 9
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(folder)])
     assert capsys.readouterr().out == f"report  {folder / 'report.html'}\n"

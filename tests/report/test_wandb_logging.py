@@ -35,11 +35,15 @@ KEY = "0123456789abcdef" * 2 + "01234567"
 @pytest.fixture(autouse=True)
 def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A user whom W&B does not know."""
+    become_a_stranger(monkeypatch, tmp_path)
+
+
+def become_a_stranger(patch: pytest.MonkeyPatch, folder: Path) -> None:
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
+        patch.delenv(name)
+    patch.setenv("NETRC", str(folder / "netrc"))
+    patch.setenv("WANDB_CONFIG_DIR", str(folder / "config"))
+    patch.chdir(folder)
 
 
 def login(tmp_path: Path, machine: str) -> None:
@@ -249,13 +253,26 @@ def test_a_run_that_goes_on_says_how_it_is_doing(
         assert speed > 0
 
 
-def test_two_runs_of_a_multirun_are_two_runs_of_wandb(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,medium"
-    )
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four runs, of a user whom W&B does not know."""
+    folder = tmp_path_factory.mktemp("sweep")
+    with pytest.MonkeyPatch.context() as patched:
+        become_a_stranger(patched, folder)
+        outcome = run_on_fakes(
+            folder, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,high",
+            "model.top_k=1,2",
+        )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
-    runs = sorted((tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"))
-    assert [run.parents[2].name for run in runs] == ["0_tier-low", "1_tier-medium"]
+    return folder / "out"
+
+
+def test_runs_of_a_multirun_are_as_many_runs_of_wandb(sweep: Path) -> None:
+    runs = sorted(sweep.glob("*/wandb/offline-run-*/*.wandb"))
+    assert [run.parents[2].name for run in runs] == [
+        "0_model.top_k-1_tier-low", "1_model.top_k-2_tier-low",
+        "2_model.top_k-1_tier-high", "3_model.top_k-2_tier-high",
+    ]  # fmt: skip
 
 
 def logged(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
@@ -277,15 +294,8 @@ def logged(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
     return run, config, summary, artifacts
 
 
-def test_the_runs_of_a_sweep_are_a_group_and_tell_each_other_apart(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,high",
-        "model.top_k=1,2",
-    )  # fmt: skip
-    assert (outcome.code, outcome.err) == (0, "")
-    found = [
-        logged(path) for path in sorted((tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"))
-    ]
+def test_the_runs_of_a_sweep_are_a_group_and_tell_each_other_apart(sweep: Path) -> None:
+    found = [logged(path) for path in sorted(sweep.glob("*/wandb/offline-run-*/*.wandb"))]
     assert [run.display_name for run, *_ in found] == [
         "plain_low_top_k-1", "plain_low_top_k-2", "plain_high_top_k-1", "plain_high_top_k-2",
     ]  # fmt: skip
@@ -305,29 +315,25 @@ def test_a_run_of_its_own_has_no_group(tmp_path: Path) -> None:
     assert logged(path)[0].run_group == ""
 
 
-def test_results_and_report_are_artifacts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "-m", "tier=low,medium"
-    )
-    assert outcome.code == 0
-    for path in (tmp_path / "out").glob("*/wandb/offline-run-*/*.wandb"):
+@pytest.mark.usefixtures("without_figures")
+def test_results_and_report_are_artifacts(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sweep.glob("*/wandb/offline-run-*/*.wandb"):
         (results,) = path.parents[2].glob("*_tier-*.json")
         kept = [a for a in logged(path)[3] if a.type == "results"]
         assert [(a.name, [f.path for f in a.manifest.contents]) for a in kept] == [
             (results.stem, [results.name])
         ]
-    report([str(tmp_path / "out"), "--wandb"])
+    report([str(sweep), "--wandb"])
     assert "wandb sync" in capsys.readouterr().out
-    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    (path,) = sweep.glob("wandb/offline-run-*/*.wandb")
     run, _, summary, artifacts = logged(path)
     assert (run.display_name, run.run_group, run.project) == ("report out", "out", "tierexp")
     assert {a.type for a in artifacts} >= {"report", "comparison"}
-    assert summary["runs/nrows"] == 2
+    assert summary["runs/nrows"] == 4
     assert summary["report/_type"] == "html-file"
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_report_on_runs_without_wandb_is_not_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -388,6 +394,7 @@ def test_what_wandb_would_not_take_is_one_line(tmp_path: Path, override: str, wo
     assert not (tmp_path / "out" / "wandb").exists()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_one_run_id_serves_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
     sweep = run_on_fakes(

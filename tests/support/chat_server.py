@@ -34,7 +34,7 @@ class Behaviour:
             or `nonsense`; None for none. The probe's questions are not asked.
         log_probabilities: Of every token; None sends none.
         first, each: Seconds until a streamed answer begins, and between its tokens.
-        pause: Seconds that every other answer takes.
+        pause: Seconds that an answer about `q...` takes; the probe asks nothing of the kind.
         key: That is asked for.
         usage: Whether tokens are counted.
     """
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             self._stream(whole, words)
             return
-        time.sleep(behaviour.pause)
+        time.sleep(behaviour.pause if question.startswith("q") else 0)
         choice: dict[str, Any] = {
             "index": 0,
             "finish_reason": "stop",

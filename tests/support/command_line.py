@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tierexp.cli.launch import launch
-from tierexp.cli.multirun import Task
+from tierexp.cli.multirun import Job
 from tierexp.evaluation.check import EvaluationCheck
 from tierexp.evaluation.run import evaluate
 from tierexp.report.comparison import finish
@@ -36,8 +36,8 @@ def run_eval(*arguments: str) -> Outcome:
     return run_command(evaluate, "eval", *arguments, finish=finish, check=check, resumes=True)
 
 
-def run_command(task: Task, name: str, *arguments: str, **how: Any) -> Outcome:
-    """Run `python NAME.py ARGUMENTS`, which launches `task`; how is up to `launch`."""
+def run_command(job: Job, name: str, *arguments: str, **how: Any) -> Outcome:
+    """Run `python NAME.py ARGUMENTS`, which launches `job`; how is up to `launch`."""
     out, err = io.StringIO(), io.StringIO()
     root = logging.getLogger()
     kept = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), root.handlers[:], root.level
@@ -47,7 +47,7 @@ def run_command(task: Task, name: str, *arguments: str, **how: Any) -> Outcome:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                launch(task, name, **how)
+                launch(job, name, **how)
             except SystemExit as end:
                 if isinstance(end.code, str):
                     err.write(f"{end.code}\n")

@@ -33,7 +33,8 @@ from omegaconf.grammar_parser import parse
 _COMPOSED = Hydra.get_mode
 _MERGED = ConfigLoaderImpl._compose_config_from_defaults_list
 _ROOT = Path(__file__).parents[2]
-_UNCHANGING = ("", "hydra.conf", *(str(_ROOT / folder) for folder in ("conf", "tests/conf")))
+_FOLDERS = ("conf", "tests/conf", "tests/extending", "tests/extending/my")
+_UNCHANGING = ("", "hydra.conf", *(str(_ROOT / folder) for folder in _FOLDERS))
 """The folders (and packages) whose files no test writes."""
 _texts: dict[str, DictConfig | ListConfig] = {}
 _chosen: dict[tuple[object, ...], DefaultsList] = {}
@@ -74,9 +75,7 @@ def _defaults_list(
             is_value = isinstance(one.value(), dict) or not repo.group_exists(one.key_or_group)
             (values if is_value else choices).append(one)
     places = tuple(source.path for source in repo.get_sources())
-    unchanging = all(place in _UNCHANGING for place in places)
-    # A launcher's options may warn, each time.
-    if not unchanging or any(one.key_or_group.startswith("hydra") for one in choices):
+    if not all(place in _UNCHANGING for place in places):
         return create_defaults_list(repo, config_name, overrides_list, prepend_hydra, skip_missing)
     lines = tuple(one.input_line for one in choices)
     key = (places, config_name, lines, prepend_hydra, skip_missing)

@@ -1,4 +1,4 @@
-"""No secret reaches the `.hydra` folder of a run, which Hydra writes before it calls the task.
+"""No secret reaches the `.hydra` folder of a run, which Hydra writes before a command begins.
 
 In: the composed configuration, as Hydra hands it to callbacks. Out: nothing, or one line and exit
 code 2. Secrets that only interpolations bring are not in it yet: `tierexp.config.build.resolved`

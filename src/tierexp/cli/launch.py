@@ -1,7 +1,7 @@
 """The command line: Hydra composes the configuration, and a user's mistake is worth one line.
 
-In: a task and the name of its configuration. Out: an exit code, as the help text of each command
-lists them. Knows nothing about what a task does; imports no torch, so that `--help` and `--cfg job`
+In: a job and the name of its configuration. Out: an exit code, as the help text of each command
+lists them. Knows nothing about what a job does; imports no torch, so that `--help` and `--cfg job`
 answer at once. Hydra composes a configuration twice: once to learn whether it asks for a multirun,
 and nothing in its interface spares that.
 """
@@ -23,7 +23,7 @@ from yaml import YAMLError
 from tierexp.cli.begin import command
 from tierexp.cli.help import help_text
 from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
-from tierexp.cli.multirun import INTERRUPTED, Outcome, Runs, Task
+from tierexp.cli.multirun import INTERRUPTED, Job, Outcome, Runs
 from tierexp.cli.sweep import Check
 from tierexp.config.arguments import own_config_dir, prepare
 from tierexp.config.location import config_dir
@@ -42,16 +42,16 @@ _OF_COMPOSITION = (
 
 
 def launch(
-    task: Task,
+    job: Job,
     config_name: str,
     finish: Finish | None = None,
     check: Check | None = None,
     resumes: bool = False,
 ) -> None:
-    """Compose the configuration from `sys.argv` and run a task on it, once or as a multirun.
+    """Compose the configuration from `sys.argv` and run a job on it, once or as a multirun.
 
     Args:
-        task: Called with the composed configuration and the run's output folder. What it returns
+        job: Called with the composed configuration and the run's output folder. What it returns
             is what a Hydra sweeper optimises.
         config_name: Name of a primary configuration in `conf/`.
         finish: Called with the output folders of the runs once all are done.
@@ -73,7 +73,7 @@ def launch(
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     accept_plugin_defaults()
-    runs = Runs(task)
+    runs = Runs(job)
     with command(check) as running:
         try:
             with _explained(runs, config_name):

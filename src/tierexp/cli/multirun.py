@@ -1,6 +1,6 @@
 """What became of each run of a multirun, known to the process that launched them all.
 
-In: a task. Out: the same as Hydra calls it, in this process or, with a launcher such as joblib,
+In: a job. Out: the same as Hydra calls it, in this process or, with a launcher such as joblib,
 Ray or SLURM, in another one that shares the output folder; and then one outcome per run. A run
 elsewhere leaves its outcome as a small file in the folder of the multirun, because a launcher hands
 nothing but return values back, and those to the sweeper. Does not know which launcher it was.
@@ -29,7 +29,7 @@ from tierexp.config.rank import NotRankZero
 from tierexp.config.refusal import ending_of, error_line, refusing
 from tierexp.runtime.parent_watch import end_with
 
-Task = Callable[[DictConfig, Path], Any]
+Job = Callable[[DictConfig, Path], Any]
 """What a command does with its configuration and its output folder."""
 
 INTERRUPTED = 130
@@ -58,14 +58,14 @@ class RunError(Exception):
 
 
 class Runs:
-    """A task as Hydra calls it, once per run. Copies made by pickle report to the original.
+    """A job as Hydra calls it, once per run. Copies made by pickle report to the original.
 
     Args:
-        task: What each run does.
+        job: What each run does.
     """
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._elsewhere = False
         self._mailbox = f".outcomes-{secrets.token_hex(8)}"
         self._multiruns_before = len(begun_multiruns)
@@ -74,7 +74,7 @@ class Runs:
         """Whether a run has begun in this process."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """The task, and where to report to."""
+        """The job, and where to report to."""
         return self.__dict__ | {"_elsewhere": True, "_outcomes": [], "_launcher": _here()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -88,13 +88,13 @@ class Runs:
             end_with(launcher[2])
 
     def __call__(self, config: DictConfig) -> Any:
-        """Run the task.
+        """Run the job.
 
         Args:
             config: As composed.
 
         Returns:
-            What the task returns; None where a run elsewhere was refused or broken off.
+            What the job returns; None where a run elsewhere was refused or broken off.
 
         Raises:
             SystemExit: In the launching process, after one line about a mistake of the user or a
@@ -107,17 +107,17 @@ class Runs:
         self.begun = True
         # Hydra would keep an exception to itself until the other runs are done.
         with refusing():
-            value = self._task(config, Path(folder))
+            value = self._job(config, Path(folder))
         if isinstance(value, NotRankZero):
             return None
         self._outcomes.append(Outcome(folder))
         return value
 
     def _report(self, config: DictConfig, folder: str) -> Any:
-        """Run the task elsewhere: however it ends, the process lives on for the next run."""
+        """Run the job elsewhere: however it ends, the process lives on for the next run."""
         value = None
         try:
-            value = self._task(config, Path(folder))
+            value = self._job(config, Path(folder))
             outcome = Outcome(folder)
         except KeyboardInterrupt:
             outcome = Outcome(folder, INTERRUPTED, "interrupted")

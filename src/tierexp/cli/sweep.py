@@ -116,7 +116,7 @@ def _composed(config: DictConfig, overrides: list[str], number: int) -> tuple[Di
         run.hydra.job.num = number
     HydraConfig.instance().set_config(run)
     folder = Path(str(run.hydra.sweep.dir)) / str(run.hydra.sweep.subdir)
-    task = copy.deepcopy(run)
-    with read_write(task), open_dict(task):
-        del task["hydra"]
-    return task, folder.absolute()
+    part = copy.deepcopy(run)
+    with read_write(part), open_dict(part):
+        del part["hydra"]
+    return part, folder.absolute()

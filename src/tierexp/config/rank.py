@@ -9,7 +9,7 @@ _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 
 class NotRankZero:
-    """What a task returns in a process that has had a part in a run, and is not to speak for it."""
+    """What a job returns in a process that has had a part in a run, and is not to speak for it."""
 
 
 def is_rank_zero() -> bool:

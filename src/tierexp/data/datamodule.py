@@ -33,7 +33,7 @@ class TierDataModule(LightningDataModule):
         on_error: What an unreadable image does: `skip` counts it as failed, `raise` ends the run.
         done: Samples that an earlier run has finished: they are left out of their batches, and the
             others are in the same batches as without.
-        share: (which, of how many): of the batches that are left, the part that this process
+        shard: (which, of how many): of the batches that are left, the part that this process
             evaluates, the first being 0. Where nothing is left to it, it has one batch without
             samples: Lightning logs nothing of a pass without batches.
         policy: That chooses every sample's operating point; None for the preprocessing as it is.
@@ -51,7 +51,7 @@ class TierDataModule(LightningDataModule):
         num_workers: int = 2,
         on_error: OnError = "skip",
         done: Collection[int] = (),
-        share: tuple[int, int] = (0, 1),
+        shard: tuple[int, int] = (0, 1),
         policy: Policy | None = None,
     ) -> None:
         super().__init__()
@@ -68,8 +68,8 @@ class TierDataModule(LightningDataModule):
         finished = set(done)
         rest = (tuple(index for index in batch if index not in finished) for batch in self.plan)
         left = [batch for batch in rest if batch]
-        which, shares = share
-        mine = divide([self.plan.weight(batch) for batch in left], shares)[which]
+        which, shards = shard
+        mine = divide([self.plan.weight(batch) for batch in left], shards)[which]
         self.batches = [left[place] for place in mine] or [()]
 
     def test_dataloader(self) -> SurvivingLoader:

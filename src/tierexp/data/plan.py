@@ -64,26 +64,26 @@ class EvaluationPlan:
         return sum(self.geometry.views(selections[i].crops) for i in batch if i in selections)
 
 
-def divide(weights: Sequence[int], shares: int) -> list[list[int]]:
-    """Divide batches into shares of about the same weight, each batch in one of them.
+def divide(weights: Sequence[int], shards: int) -> list[list[int]]:
+    """Divide batches into shards of about the same weight, each batch in one of them.
 
-    The heaviest goes first, each to the share that is lightest so far (Graham, 1969): no share
+    The heaviest goes first, each to the shard that is lightest so far (Graham, 1969): no shard
     weighs more than another by more than the heaviest batch, and none has two batches more than
     one that has none.
 
     Args:
         weights: Weights of the batches, none negative.
-        shares: How many, at least 1.
+        shards: How many, at least 1.
 
     Returns:
-        The places of the batches of each share, in their order; a share may be empty.
+        The places of the batches of each shard, in their order; a shard may be empty.
     """
-    lightest = [(0, 0, share) for share in range(shares)]  # weight, batches, share
-    divided: list[list[int]] = [[] for _ in range(shares)]
+    lightest = [(0, 0, shard) for shard in range(shards)]  # weight, batches, shard
+    divided: list[list[int]] = [[] for _ in range(shards)]
     for place in sorted(range(len(weights)), key=lambda place: -weights[place]):
-        weight, batches, share = heapq.heappop(lightest)
-        divided[share].append(place)
-        heapq.heappush(lightest, (weight + weights[place], batches + 1, share))
+        weight, batches, shard = heapq.heappop(lightest)
+        divided[shard].append(place)
+        heapq.heappush(lightest, (weight + weights[place], batches + 1, shard))
     return [sorted(places) for places in divided]
 
 

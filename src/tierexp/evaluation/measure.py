@@ -169,7 +169,7 @@ def _left(run: Run, loader: LoaderSettings, done: Collection[int]) -> TierDataMo
     setup, processes = run.setup, run.processes
     return TierDataModule(
         setup.dataset, setup.source, setup.preprocessing,
-        **dataclasses.asdict(loader), done=done, share=(processes.rank, processes.size),
+        **dataclasses.asdict(loader), done=done, shard=(processes.rank, processes.size),
         policy=setup.policy,
     )  # fmt: skip
 

@@ -49,6 +49,15 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
+def dated(files: Sequence[Path]) -> tuple[tuple[str, int], ...]:
+    """Files as they are now: their paths, and when each was last changed, in nanoseconds.
+
+    Args:
+        files: That are there.
+    """
+    return tuple((str(file), file.stat().st_mtime_ns) for file in files)
+
+
 def content_digest(files: Sequence[Path]) -> str:
     """What weight files hold, wherever they lie: equal for copies of them, read once a process.
 

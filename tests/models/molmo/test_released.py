@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -343,8 +344,23 @@ def write_tokenizer(folder: Path, vocab_size: int, end_of_text: int) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the checkpoints are that were written before."""
+    KEPT.append(tmp_path_factory.mktemp("small"))
+
+
+KEPT: list[Path] = []
+
+
 def small_checkpoint(option: str, folder: Path) -> Path:
     """With as many ids as published."""
+    if not (KEPT[-1] / option).exists():
+        _write_small_checkpoint(option, KEPT[-1] / option)
+    return shutil.copytree(KEPT[-1] / option, folder, dirs_exist_ok=True)
+
+
+def _write_small_checkpoint(option: str, folder: Path) -> None:
     kind, changes = SMALL[option]
     vocab_size, embedding_size, end_of_text = IDS[option]
     torch.manual_seed(0)
@@ -354,7 +370,6 @@ def small_checkpoint(option: str, folder: Path) -> Path:
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": vocab_size}))
     write_tokenizer(folder, vocab_size, end_of_text)
-    return folder
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -22,6 +22,9 @@ from tierexp.models.served.client import ChatClient
 from tierexp.models.served.probe import Probe
 from tierexp.results.files import load_results
 
+pytestmark = pytest.mark.slow
+"""`test_evaluation` asks a server that imports no PyTorch the same."""
+
 START_SECONDS = 180
 
 

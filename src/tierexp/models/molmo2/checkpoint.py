@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tierexp.config.checks import path, text, whole_number
 from tierexp.errors import CheckpointError, ConfigError
-from tierexp.models.checkpoint_files import content_digest, weight_files
+from tierexp.models.checkpoint_files import content_digest, dated, weight_files
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Method, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -122,7 +122,7 @@ class Molmo2Checkpoint(ReducingSource):
     @property
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
-        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        files = dated(weight_files(self.folder))
         return type(self), files, self.dtype
 
     def load_measurable(self, device: torch.device) -> Molmo2:

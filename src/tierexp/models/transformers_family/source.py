@@ -18,7 +18,13 @@ from typing_extensions import override
 from tierexp.config.checks import path, whole_number
 from tierexp.errors import CheckpointError, ConfigError
 from tierexp.imaging.resize import Resize
-from tierexp.models.checkpoint_files import CONFIG_FILE, content_digest, read_object, weight_files
+from tierexp.models.checkpoint_files import (
+    CONFIG_FILE,
+    content_digest,
+    dated,
+    read_object,
+    weight_files,
+)
 from tierexp.models.knobs.knob import Knob, ModelFacts
 from tierexp.models.knobs.reduction.settings import NO_REDUCTION, Reduction
 from tierexp.models.knobs.reduction.source import ReducingSource
@@ -173,7 +179,7 @@ class FamilyCheckpoint(ReducingSource):
     @property
     def weights(self) -> Hashable:
         """The folder, its files as they are now, and the precision."""
-        files = tuple((str(file), file.stat().st_mtime_ns) for file in weight_files(self.folder))
+        files = dated(weight_files(self.folder))
         return type(self), files, self.dtype, self.devices, self.preset
 
     def inputs(self) -> FamilyInputBuilder:
