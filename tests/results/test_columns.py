@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.support.results import LANDSCAPE, SQUARE, results_of
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
 from tierexp.results.codec import encode
 from tierexp.results.columns import (
     StoredSamples,
@@ -125,3 +125,13 @@ def test_numbers_that_are_no_whole_ones_of_64_bits_are_fractions(tmp_path: Path)
     write_results(results, tmp_path / results.file_name)
     path = write_columns(results.per_sample_results, tmp_path / results.file_name)
     assert pd.read_parquet(path)["mine"].tolist() == [2.0**63, 0.5]
+
+
+def test_damage_inside_is_one_line(tmp_path: Path) -> None:
+    _, path = stored(tmp_path)
+    content = columns_file(path).read_bytes()
+    columns_file(path).write_bytes(content[:4] + bytes(2000) + content[2004:])
+    samples = load_results(path).per_sample_results
+    for read in (lambda: samples[0], lambda: column(samples, "question")):
+        with pytest.raises(DataError, match=r"\.parquet is damaged"):
+            read()
