@@ -16,6 +16,7 @@ from tierexp.policies import live
 from tierexp.policies.commands import fit, replay_policy
 from tierexp.policies.policy_file import read_policy, write_policy
 from tierexp.policies.sweep import read_sweep
+from tierexp.policies.timed import with_predicted_costs
 
 FAST = ("policy.trees=20", "policy.features=[words,sizes,points]")
 
@@ -206,6 +207,12 @@ def test_times_come_from_a_few_timed_questions(folder: Path, tmp_path: Path) -> 
     assert content["notes"] == ["times and operations are predicted from 56 timed questions"]
     assert replayed(tmp_path, f"timed={timed}", "budgets=3", results="timed").code == 0
     assert json.loads((tmp_path / "out" / "replay.json").read_text())["notes"] == []  # measured
+    # Results that do not say what was encoded have times all the same.
+    bare = replace(sweep, costs={"llm_vision_tokens": sweep.cost("llm_vision_tokens")}, shared={})
+    measured = read_sweep(timed)
+    times = {n: of for n, of in measured.stages.items() if not n.startswith("flops")}
+    predicted = with_predicted_costs(bare, replace(measured, stages=times))
+    assert predicted.cost("latency_ms") == pytest.approx(law, rel=1e-6)
     # A file of a machine that takes twice as long is brought back to what these results took.
     model = file.router.cost_models["latency_ms"]  # type: ignore[union-attr]
     slow = {"latency_ms": replace(model, scales=(2.0, 2.0, 2.0))}

@@ -66,8 +66,10 @@ def with_predicted_costs(sweep: Sweep, timed: Sweep) -> Sweep:
         vision, prefill, decode = fit_cost_model(timed, unit).stages(sweep.asked)
         costs[unit] = vision + prefill + decode
         # As `shared_cost` has it: the global view's part of the operations, nothing of the time.
-        view = sweep.shared["selected_vision_tokens"] / sweep.cost("selected_vision_tokens")
-        shared[unit] = vision * view if unit == "flops" else np.zeros_like(vision)
+        shared[unit] = np.zeros_like(vision)
+        if unit == "flops":
+            view = sweep.shared["selected_vision_tokens"] / sweep.cost("selected_vision_tokens")
+            shared[unit] = vision * view
     return replace(sweep, costs=costs, shared=shared)
 
 
