@@ -34,11 +34,15 @@ except ModuleNotFoundError:
 if what == "files":
     started = time.process_time()
     results = load_results(file)
-    found["read, s"] = time.process_time() - started
+    found["read schema 4, s"] = time.process_time() - started
     from pathlib import Path
     started = time.process_time()
     write_results(results, Path(file + ".again"))
     found["write, s"] = time.process_time() - started
+    started = time.process_time()
+    del results
+    results = load_results(file + ".again")
+    found["read what it wrote, s"] = time.process_time() - started
     tracemalloc.start()
     write_results(results, Path(file + ".again"))
     found["write, peak MiB"] = tracemalloc.get_traced_memory()[1] / 2**20

@@ -12,6 +12,7 @@ largest size.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -23,6 +24,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tierexp.results.columns import stored_samples, write_columns
+from tierexp.results.files import load_results, write_results
 
 HERE = Path(__file__).resolve().parent.parent
 PICTURES, QUESTIONS_AN_IMAGE = 300, 214_354 / 40_504
@@ -60,11 +64,17 @@ class Spent:
 
     Args:
         seconds: From enter to its end.
+        processor: Seconds of processors, its worker processes' included.
         peak: Bytes of memory, of the process itself.
     """
 
     seconds: float
+    processor: float
     peak: int
+
+    def __str__(self) -> str:
+        times = f"{self.seconds:7.1f} s, processor {self.processor:7.1f} s"
+        return f"{times}, {self.peak / 1e6:6.0f} MB"
 
 
 def spent_by(command: Sequence[str], tree: Path, log: Path) -> Spent:
@@ -82,7 +92,8 @@ def spent_by(command: Sequence[str], tree: Path, log: Path) -> Spent:
     if status:
         raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text(encoding='utf-8')[-3000:]}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Spent(time.perf_counter() - start, unit * usage.ru_maxrss)
+    processor = usage.ru_utime + usage.ru_stime
+    return Spent(time.perf_counter() - start, processor, unit * usage.ru_maxrss)
 
 
 def make_pictures(folder: Path) -> list[Path]:
@@ -129,14 +140,16 @@ def evaluated(tree: Path, questions: Path, output: Path, workers: int) -> Spent:
 def reported(tree: Path, output: Path) -> Spent:
     """The page about seven runs: the same one under seven names."""
     (file,) = output.glob("*.json")
-    results = json.loads(file.read_text(encoding="utf-8"))
+    results = load_results(file)
     sweep = output.parent / "sweep"
     for number in range(RUNS):
         run = sweep / str(number)
         run.mkdir(parents=True)
-        results["tier"] = f"tier{number}"
-        (run / file.name).write_text(json.dumps(results), encoding="utf-8")
-    del results
+        again = dataclasses.replace(results, tier=f"tier{number}")
+        write_results(again, run / file.name)
+        if stored_samples(file) is not None:
+            write_columns(results.per_sample_results, run / file.name)
+    del results, again
     command = [sys.executable, str(tree / "report.py"), str(sweep)]
     return spent_by(command, tree, output.parent / "report.txt")
 
@@ -158,12 +171,10 @@ def main() -> None:
                     continue
                 output = Path(folder, name)
                 spent = evaluated(tree, questions, output, arguments.workers)
-                line = f"{size:7} questions, {name:6}: {spent.seconds:7.1f} s"
-                print(f"{line}, {spent.peak / 1e6:6.0f} MB", flush=True)
+                print(f"{size:7} questions, {name:6}: {spent}", flush=True)
             if arguments.report:
                 spent = reported(HERE, Path(folder, "today"))
-                line = f"{size:7} questions, report of {RUNS} runs: {spent.seconds:7.1f} s"
-                print(f"{line}, {spent.peak / 1e6:6.0f} MB", flush=True)
+                print(f"{size:7} questions, report of {RUNS} runs: {spent}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 #   and nothing is cheaper to send than a small one.
 # What happens: the shorter side is brought to 768 up as well as down, after the limit of 2,048 has been
 #   looked at. 100 x 100 counts as 765 tokens, and what is thin by far the most: a line of text of 1000 x 50
-#   counts as 15,360 x 768 pixels: 60 tiles, 10,285 tokens, fourteen times a photo of 4000 x 3000.
+#   counts as 15,360 x 768 pixels: 60 tiles, 10,285 tokens, thirteen times a photo of 4000 x 3000.
 # Who is hurt: agents that drop history by that count: a small picture throws out pages of talk.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # transformers 5.24.0: `size={"shortest_edge": ..., "longest_edge": ...}`, which holds the least and the most
-# pixels of a picture in the image processors of Qwen2-VL, GLM-4V (GLM-4.1V, GLM-4.6V) and GLM-5.
+# pixels of a picture in the image processors of Qwen2-VL, GLM-4V (GLM-4.1V, GLM-4.6V) and GLM-5 (`glm5_next`).
 #
 # Guess: the same numbers give the same number of patches, or are refused.
 # What happens: Qwen2-VL reads pixels of the picture. GLM-4V counts each picture as two frames, so the same

@@ -29,7 +29,7 @@ FLOORS = (
 """From the ground up. A module imports from its own floor's folder and from those below."""
 HEIGHT = {folder: height for height, floor in enumerate(FLOORS) for folder in floor}
 MOST_ROOMS = 28
-MOST_ARROWS = 104
+MOST_ARROWS = 103
 """Of the whole house: the package's folders, the scripts, and the folders of code beside them. An
 arrow is a pair of rooms of which one imports the other, however often. Fewer is easier to read."""
 MOST_LINES = 50

@@ -17,7 +17,7 @@ from tierexp.report.reduction_figure import reduction_curve
 from tierexp.report.reductions import HEAD, method_of, rival_rows, rivals, task_rows
 from tierexp.results.aggregate import aggregate
 from tierexp.results.files import write_results
-from tierexp.results.latency import SampleLatency
+from tierexp.results.latency import LatencySettings, SampleLatency, aggregate_latency
 from tierexp.results.schema import EvaluationResults
 
 TASKS = ["read", "read", "count", "count"]
@@ -118,7 +118,8 @@ def with_flops(results: EvaluationResults, total: float) -> EvaluationResults:
     half, quarter = int(total / 2), int(total / 4)
     timed = SampleLatency(1.0, 1.0, 1.0, 1.0, 3.0, 2, half, quarter, quarter)
     samples = tuple(replace(s, latency=timed) for s in results.per_sample_results)
-    return replace(results, per_sample_results=samples)
+    latency = aggregate_latency(LatencySettings(), [timed] * len(samples), 0)
+    return replace(results, per_sample_results=samples, latency=latency)
 
 
 def test_samples_are_split_by_what_the_smallest_tier_answers() -> None:

@@ -95,7 +95,9 @@ def test_intervals_are_those_of_a_loop_over_draws(shared: bool) -> None:
 def test_draws_that_are_not_kept_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(6)
     values, images = rng.normal(size=90), [f"i{number}" for number in rng.integers(30, size=90)]
-    kept = intervals([mean_of(values), Quantile(values, 0.95)], images)
+    first = intervals([mean_of(values), Quantile(values, 0.95)], images)
+    kept = intervals([mean_of(values), Quantile(values, 0.95)], images)  # asked a second time
+    assert kept == first
     monkeypatch.setattr("tierexp.results.intervals._KEPT", 0)
     monkeypatch.setattr("tierexp.results.intervals._BLOCK", 70)  # two draws at once
     found = intervals([mean_of(values), Quantile(values, 0.95)], images)

@@ -1,1 +1,1 @@
-"""From YAML to checked objects."""
+"""What a user asks for: read from YAML and a command line, checked, refused in one line."""

@@ -1,1 +1,1 @@
-"""Samples, where they come from, and how they become batches."""
+"""Samples, where they come from, how they become batches, and what an answer to one is worth."""

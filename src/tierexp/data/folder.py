@@ -117,7 +117,7 @@ class FolderDataset:
 
     def _read(self, file: Path, paths: ImagePaths) -> None:
         place_of: dict[str, str] = {}
-        scored: set[tuple[str, ...]] = set()
+        scored: dict[tuple[str, ...], tuple[str, ...]] = {}
         for place, fields in read_rows(file, EXPECTED):
             try:
                 sample = self._sample(fields, scored)
@@ -134,8 +134,11 @@ class FolderDataset:
         if not self._samples:
             raise DataError(f"{file}: no samples; expected lines such as {EXPECTED}")
 
-    def _sample(self, fields: Mapping[str, Any], scored: set[tuple[str, ...]]) -> Sample:
-        """The sample of a line; `scored` holds the answers that the score is known to take.
+    def _sample(
+        self, fields: Mapping[str, Any], scored: dict[tuple[str, ...], tuple[str, ...]]
+    ) -> Sample:
+        """The sample of a line; `scored` holds the answers that the score is known to take, which
+        samples share.
 
         Raises:
             ValueError: Its reason is what is wrong with the line.
@@ -152,13 +155,13 @@ class FolderDataset:
         try:
             if answers not in scored:
                 self.score("", answers)
-                scored.add(answers)
+                scored[answers] = answers
         except ValueError as error:
             shown = _shown(fields, "answers")
             raise ValueError(
                 f"field 'answers' is {shown}; data.score={self.score.name} expects {error}"
             ) from None
-        return Sample(identity, question, answers, self.name)
+        return Sample(identity, question, scored[answers], self.name)
 
 
 def _text(fields: Mapping[str, Any], field: str, number: bool = False) -> str:

@@ -18,7 +18,7 @@ OnError = Literal["skip", "raise"]
 """What a sample that cannot be evaluated does: it is counted as failed, or it ends the run."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One question.
 

@@ -7,6 +7,7 @@ are logged under `test/...`. Knows nothing about files, consoles or how images b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
@@ -112,6 +113,15 @@ class TierEvaluation(LightningModule):
     def samples(self) -> list[SampleResult]:
         """What was measured so far, in the data set's order."""
         return [result for _, result in self.indexed_samples]
+
+    def samples_since(self, count: int) -> list[SampleResult]:
+        """What was measured after the first `count` samples, in the order it was measured."""
+        return list(islice(self._samples.values(), count, None))
+
+    @property
+    def num_samples(self) -> int:
+        """How many were measured so far."""
+        return len(self._samples)
 
     @property
     def points(self) -> dict[int, list[int]]:

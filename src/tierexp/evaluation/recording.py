@@ -14,6 +14,7 @@ from tierexp.data.scores.registry import Score
 from tierexp.evaluation.asking import Pass
 from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.imaging.measurements import OneImage
+from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.latency import together
 from tierexp.results.metrics import Answer, Number, values_of_answer, values_of_image
 from tierexp.results.schema import EarlierPass, SampleResult, TierRange, whole
@@ -55,6 +56,7 @@ class Recorder:
         self._points = setup.policy.points
         self._ranges = [TierRange(p.tier.min_crops, p.tier.max_crops) for p in self._points]
         self._last: _Image | None = None
+        self._knobs: dict[str, KnobValue] = {}
         self._answers: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __call__(self, passes: Sequence[Pass]) -> SampleResult:
@@ -63,6 +65,8 @@ class Recorder:
         *earlier, last = passes
         prepared, point = last.prepared, points[last.prepared.point]
         sample, image = prepared.sample, self._image(prepared)
+        if self._knobs != last.knobs:
+            self._knobs = dict(last.knobs)
         timed = [one.latency for one in passes if one.latency is not None]
         score = self._score(last.text, sample.answers, sample.options)
         sure, billed = last.facts.confidence, last.facts.billed_tokens
@@ -81,7 +85,7 @@ class Recorder:
             resize_to_fill=setup.preprocessing.fills,
             top_k=whole(last.knobs, "top_k"),
             num_active_blocks=whole(last.knobs, "num_active_blocks"),
-            knobs=dict(last.knobs),
+            knobs=self._knobs,
             question=sample.question,
             prediction=last.text,
             # They come from another process, again and again.

@@ -1,1 +1,1 @@
-"""Pixels: decoding, resizing, cutting crops, and where their tokens go in a prompt."""
+"""Pixels: decoding, resizing, cutting crops, and what becomes of many images by their sizes."""

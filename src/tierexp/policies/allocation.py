@@ -107,7 +107,7 @@ def allocate(worth: Floats, cost: Floats) -> Allocation:
 
 
 def _cheapest(worth: Floats, cost: Floats) -> Choice:
-    """Of every sample the option of the least cost, of those the one of the greatest worth."""
+    """The option of the least cost for every sample, of several the one of the greatest worth."""
     least = cost == cost.min(axis=1, keepdims=True)
     chosen: Choice = np.where(least, worth, -np.inf).argmax(axis=1)
     return chosen

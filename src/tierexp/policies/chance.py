@@ -32,7 +32,7 @@ class Tree:
     """A regression tree; node 0 is its root.
 
     Args:
-        feature: Of every node the column it asks about; -1 in a leaf.
+        feature: The column that every node asks about; -1 in a leaf.
         threshold: The left child takes what is at most this, in float32 as the trees were grown.
         left: Number of the left child.
         right: Number of the right child.
@@ -54,7 +54,7 @@ class ChanceModel:
         start: Logit before the first tree.
         rate: Share of each tree that counts.
         trees: In order.
-        slope: Of the calibration: the calibrated logit is slope * logit + shift.
+        slope: Slope of the calibration: the calibrated logit is slope * logit + shift.
         shift: See `slope`.
     """
 
@@ -102,7 +102,7 @@ class _Trees:
     Args:
         root: (T,) where each tree begins.
         depth: Steps after which all are in a leaf.
-        feature: Of every node, as in `Tree`; 0 in a leaf.
+        feature: Feature of every node, as in `Tree`; 0 in a leaf.
         threshold: See `Tree`.
         left: Number of the left child; the leaf's own.
         right: Number of the right child; the leaf's own.
@@ -149,12 +149,12 @@ class Boosting:
 
     Args:
         trees: How many.
-        depth: Of each.
+        depth: Depth of each.
         rate: Share of each that counts.
-        sample_share: Of the rows that each sees.
-        feature_share: Of the features that each split may choose from.
+        sample_share: Fraction of the rows that each sees.
+        feature_share: Fraction of the features that each split may choose from.
         leaf_rows: Fewest rows in a leaf.
-        seed: Of what is drawn.
+        seed: Seed of what is drawn.
     """
 
     trees: int = 300

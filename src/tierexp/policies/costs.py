@@ -34,7 +34,7 @@ def sample_cost(sample: SampleResult | OlderSample, unit: Unit) -> float | None:
     """What one pass costs; None where the results do not say.
 
     Args:
-        sample: Of a results file.
+        sample: Sample of a results file.
         unit: `flops` and `latency_ms` need results that were timed, `latency=on`.
     """
     if unit in ("llm_vision_tokens", "selected_vision_tokens"):
@@ -55,7 +55,7 @@ def answer_cost(sample: SampleResult, unit: Unit) -> float | None:
     """What an answer of a run has cost with all passes before it, as it was run.
 
     Args:
-        sample: Of a results file.
+        sample: Sample of a results file.
         unit: As in `sample_cost`.
     """
     last = sample_cost(sample, unit)

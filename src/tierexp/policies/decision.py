@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Decision:
-    """Of N questions and P points.
+    """What was decided about N questions at P points.
 
     Args:
         passes: (N, P) bool: the points that are run, the cheapest first.
@@ -40,8 +40,8 @@ class Decision:
         """(N,) what all passes cost, what later ones share with earlier ones counted once.
 
         Args:
-            sweep: Of the questions.
-            unit: Of the cost.
+            sweep: Sweep of the questions.
+            unit: Unit of the cost.
             own: What the deciding itself costs per question.
         """
         later = self.passes & (np.cumsum(self.passes, axis=1) > 1)
@@ -74,7 +74,7 @@ class Policy(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the option in the group `policy`."""
+        """Name of the option in the group `policy`."""
 
     @property
     def own_ms(self) -> float:
@@ -86,7 +86,7 @@ class Policy(Protocol):
         Args:
             sweep: A policy reads of it what its kind may know, and a pass's confidence only where
                 it runs the pass.
-            unit: Of the budgets.
+            unit: Unit of the budgets.
 
         Returns:
             From a mean cost per question to the decision.

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 VERSION = 1
-"""Of what is looked for; a change of it is a new one."""
+"""Version of what is looked for; a change of it is a new one."""
 SIDE = 512
 """The square root of a thumbnail's area, in pixels; smaller images are taken as they are."""
 _SMALLEST = 4
 """Pixels of the thumbnail: a region lower or narrower is noise."""
 _VIVID = 70
-"""Of 255: saturation and value from which a pixel has a colour to speak of."""
+"""Saturation and value, of 255, from which a pixel has a colour to speak of."""
 
 HUES: Mapping[str, tuple[tuple[int, int], ...]] = {
     "red": ((345, 361), (0, 15)),
@@ -72,8 +72,8 @@ def thumbnail_side(height: float, width: float) -> int:
     """The longer side of an image's thumbnail: its area is at most `SIDE` squared pixels.
 
     Args:
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
     """
     scale = min(1.0, SIDE / float(np.sqrt(height * width)))
     return max(1, round(scale * max(height, width)))

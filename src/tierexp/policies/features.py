@@ -59,7 +59,7 @@ class FeatureSpace:
     """Which features there are, in which order.
 
     Args:
-        groups: Of `GROUPS`.
+        groups: Groups of `GROUPS`.
         vocabulary: Lower-case words, where `words` is among the groups.
     """
 

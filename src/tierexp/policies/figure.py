@@ -36,7 +36,7 @@ def frontier_figure(results: ReplayResults) -> Figure:
     """Accuracy against mean cost: the policy, its points, the mixture and the bound.
 
     Args:
-        results: Of a replay.
+        results: Results of a replay.
     """
     figure = Figure(figsize=(7.2, 4.8), layout="constrained")
     axes = figure.subplots()

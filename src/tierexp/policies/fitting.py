@@ -58,10 +58,10 @@ def fit_policy(
     """Fit one policy.
 
     Args:
-        name: Of the policy.
+        name: Name of the policy.
         sweep: On which.
-        groups: Of a router's features.
-        boosting: Of a router's trees.
+        groups: Groups of a router's features.
+        boosting: Boosting of a router's trees.
         timed: What tells how long answers take, where other questions do; at the same points.
 
     Returns:

@@ -34,10 +34,10 @@ class CostModel:
 
     Args:
         unit: `latency_ms` or `flops`.
-        vision: Of (1, views).
-        prefill: Of (1, blocks x tokens, blocks x tokens squared, blocks x experts x tokens,
+        vision: Weights of (1, views).
+        prefill: Weights of (1, blocks x tokens, blocks x tokens squared, blocks x experts x tokens,
             blocks x characters of the question).
-        decode_per_token: Of (1, blocks, blocks x experts, blocks x tokens).
+        decode_per_token: Weights of (1, blocks, blocks x experts, blocks x tokens).
         new_tokens: Mean length of an answer, the end of text included.
         scales: (vision, prefill, decode) of this machine, 1 on the one of the fitting.
     """
@@ -66,13 +66,13 @@ class CostModel:
 
 @dataclass(frozen=True)
 class CostModelError:
-    """Of predictions for settings that the model was not fitted on.
+    """Errors of predictions for settings that the model was not fitted on.
 
     Args:
         point: That was held out.
-        mean_absolute_percentage: Of the single answers.
+        mean_absolute_percentage: Mean absolute error, in percent, of the single answers.
         p95_percentage: What 95 % of the single answers' errors do not exceed.
-        mean_percentage: Of the mean over all answers, signed.
+        mean_percentage: Error, in percent, of the mean over all answers, signed.
     """
 
     point: str
@@ -105,7 +105,7 @@ def recalibrated(model: CostModel, sweep: Sweep) -> CostModel:
     """The same model on another machine: each stage scaled to a few timed questions.
 
     Args:
-        model: Of any machine.
+        model: Model of any machine.
         sweep: Timed on this one; `RECALIBRATION_SAMPLES` of its questions are read, evenly spread,
             or all.
     """

@@ -52,8 +52,9 @@ class LivePolicy:
     """An option of `conf/policy`.
 
     Args:
-        settings: Of the option.
-        preprocessing: Of the evaluation that it decides in; None where it is fitted or replayed.
+        settings: Settings of the option.
+        preprocessing: Preprocessing of the evaluation that it decides in; None where it is fitted
+            or replayed.
     """
 
     settings: PolicySettings
@@ -61,7 +62,7 @@ class LivePolicy:
 
     @property
     def name(self) -> str:
-        """Of the option."""
+        """Name of the option."""
         return self.settings.name
 
     @cached_property

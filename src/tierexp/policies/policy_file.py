@@ -41,8 +41,8 @@ class FittedOn:
             weight files hold, wherever they lie.
         num_samples: Questions.
         num_images: That they are about.
-        versions: Of the packages that fitted it.
-        git_commit: Of the checkout; None for an installed package.
+        versions: Versions of the packages that fitted it.
+        git_commit: Commit of the checkout; None for an installed package.
         num_timed: Other questions that times were taken from; None where there were none.
     """
 
@@ -59,7 +59,7 @@ class FittedOn:
 
 @dataclass(frozen=True)
 class PointKnobs:
-    """Of one point.
+    """Knobs of one point.
 
     Args:
         top_k: Experts per token; 1 for a dense model.
@@ -76,8 +76,8 @@ class Estimate:
 
     Args:
         budget: Mean cost.
-        accuracy: Of the policy.
-        mixture: Of the random mixture of the points, at that cost.
+        accuracy: Accuracy of the policy.
+        mixture: Accuracy of the random mixture of the points, at that cost.
     """
 
     budget: float
@@ -90,17 +90,17 @@ class PolicyFile:
     """The file.
 
     Args:
-        schema_version: Of these fields.
+        schema_version: Schema version of these fields.
         kind: `policy`.
         policy: Its name.
         points: In the order of their cost.
-        figures: Of the points, on the questions of the fitting.
+        figures: Figures of the points, on the questions of the fitting.
         fitted_on: See `FittedOn`.
         estimates: By unit; empty where a policy has no cross-validation.
         cost_model_errors: By unit: of the latency model, point by point held out.
-        knobs: Of the points, in their order.
-        router: Of a router.
-        chains: Of a cascade, by unit.
+        knobs: Knobs of the points, in their order.
+        router: Parameters of a router.
+        chains: Chains of a cascade, by unit.
     """
 
     schema_version: int
@@ -185,7 +185,7 @@ def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool)
         file: The policy.
         name: That it was asked for by.
         target: It is to decide on.
-        key: Of the configuration that named the file.
+        key: Key of the configuration that named the file.
         anyway: Go on where the model, its weights or the data set are others.
 
     Returns:
@@ -246,7 +246,7 @@ def policy_from(
     Args:
         file: See `read_policy`.
         images: Regions by image key, for a router that looks at them.
-        seed: Of a mixture.
+        seed: Seed of a mixture.
 
     Raises:
         DataError: The file holds nothing of its policy.

@@ -26,7 +26,7 @@ class Reason:
 
     Args:
         feature: Its name.
-        value: Of this question at the point it was sent to.
+        value: Value of this question at the point it was sent to.
         usual: The median over all questions at that point.
         effect: By how much it raises the chance that the dearest point gains over the cheapest.
     """
@@ -45,7 +45,7 @@ class Example:
         sample_id: Its name.
         question: Its words.
         point: It was sent to.
-        chances: Of a right answer, by point.
+        chances: Chances of a right answer, by point.
         reasons: The strongest first.
     """
 
@@ -57,8 +57,8 @@ class Example:
 
 
 def routed_examples(router: Router, sweep: Sweep, final: NDArray[np.int64]) -> tuple[Example, ...]:
-    """Of the questions sent to the dearest point those with the most to gain there, of those sent
-    to the cheapest those with the least.
+    """The questions sent to the dearest point with the most to gain there, and those sent to the
+    cheapest with the least.
 
     Args:
         router: That decided.
@@ -98,7 +98,7 @@ def _reasons(
     gain: float,
     point: int,
 ) -> list[Reason]:
-    """Of every feature but the point's number; `features` and `usual` are (P, F)."""
+    """Effects of every feature but the point's number; `features` and `usual` are (P, F)."""
     names = router.parameters.space.names
     columns = [
         column

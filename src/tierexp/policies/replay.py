@@ -35,8 +35,8 @@ class Difference:
     Args:
         other: The point or the policy it is compared with.
         budget: Mean cost that both were given; the point's own where it is one.
-        mean_cost: Of the policy.
-        other_cost: Of the other.
+        mean_cost: Mean cost of the policy.
+        other_cost: Cost of the other.
         difference: Accuracy of the policy less that of the other.
         ci95: Paired 95 % interval of the difference.
     """
@@ -56,7 +56,7 @@ class Area:
     Args:
         above_mixture: Mean height of the frontier above the hull.
         of_oracle: The same of the oracle.
-        share: Of the oracle's area that is won.
+        share: Fraction of the oracle's area that is won.
         share_ci95: Its 95 % interval.
         least: The smallest height anywhere between the two points.
     """
@@ -95,7 +95,7 @@ def check_budget_between(
 
 
 def hull_of(sweep: Sweep, unit: Unit) -> Hull:
-    """Of the random mixtures of the points, on these very questions."""
+    """The hull of the random mixtures of the points, on these very questions."""
     cost = sweep.cost(unit).mean(axis=0)
     return mixture_hull(list(map(float, cost)), list(map(float, sweep.accuracy.mean(axis=0))))
 
@@ -111,9 +111,9 @@ class Replayed:
     """A policy made up its mind about a sweep's questions, whatever the budget.
 
     Args:
-        name: Of the policy.
+        name: Name of the policy.
         sweep: The questions.
-        unit: Of budgets and costs.
+        unit: Unit of budgets and costs.
         plan: From a budget to what is decided.
         own: What the deciding costs per question, in the unit.
     """

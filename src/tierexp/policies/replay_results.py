@@ -19,7 +19,7 @@ class ReplayResults:
     """`replay.json`.
 
     Args:
-        schema_version: Of these fields.
+        schema_version: Schema version of these fields.
         kind: `replay`.
         dataset: Name of the data set.
         model: Name of the model.
@@ -35,7 +35,7 @@ class ReplayResults:
         against_points: Beside every static point, given its mean cost.
         against: Beside the policy that was named, at the points' mean costs and the budget.
         own_ms: Milliseconds a question that the deciding takes.
-        calibration: Of a router's chances.
+        calibration: Calibration of a router's chances.
         examples: Questions that it sent up and down, and why.
         over_budget: With a unit of time: share of the answers that took longer than the budget.
     """

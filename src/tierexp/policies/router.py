@@ -35,7 +35,7 @@ class RouterParameters:
 
     Args:
         space: The features.
-        chance: Of a right answer.
+        chance: Chance of a right answer.
         resize: How images meet their canvas.
         own_ms: Milliseconds a question that features and prediction take.
         cost_models: By unit that cannot be known beforehand.
@@ -49,7 +49,7 @@ class RouterParameters:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Of costs that can be planned with."""
+        """Units of costs that can be planned with."""
         return ("llm_vision_tokens", "selected_vision_tokens", *self.cost_models)
 
 

@@ -25,7 +25,7 @@ class PolicySettings:
     Args:
         points: To choose from, by name; None takes all that the results hold.
         budget: Mean cost per question, a number or a share such as `0.6x` of the dearest point's.
-        unit: Of the cost.
+        unit: Unit of the cost.
 
     Raises:
         ConfigError: A value that cannot work, as of every class here.
@@ -67,7 +67,7 @@ class FittedSettings(PolicySettings):
 
     @property
     def path(self) -> Path:
-        """Of the file.
+        """Path of the file.
 
         Raises:
             ConfigError: None is named, or it is not there.
@@ -90,7 +90,7 @@ class MixtureSettings(FittedSettings):
     """A random mixture of two points.
 
     Args:
-        random_state: Of the draw.
+        random_state: Seed of the draw.
     """
 
     random_state: int = 0
@@ -108,9 +108,9 @@ class RouterSettings(FittedSettings):
     Args:
         features: Groups of `tierexp.policies.features`; read when fitting.
         trees: How many; when fitting.
-        depth: Of each tree; when fitting.
+        depth: Depth of each tree; when fitting.
         rate: Share of each tree that counts; when fitting.
-        random_state: Of the fitting.
+        random_state: Seed of the fitting.
         timed: Folder of results of latency=on on this machine, to which times are scaled; read
             when replaying and in an evaluation.
     """
@@ -145,8 +145,8 @@ class CascadeSettings(FittedSettings):
     """Cheap first, on while in doubt.
 
     Args:
-        thresholds: Of the mean log-probability, one fewer than points; None takes those of the
-            file that fit the budget.
+        thresholds: Thresholds of the mean log-probability, one fewer than points; None takes those
+            of the file that fit the budget.
     """
 
     thresholds: Sequence[float] | None = None
@@ -177,7 +177,7 @@ def policy_path(key: str, file: object) -> Path:
     """Where a fitted policy lies.
 
     Args:
-        key: Of the configuration.
+        key: Key of the configuration.
         file: As configured there; `tiny` is the router in the box.
 
     Raises:

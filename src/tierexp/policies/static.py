@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PointFigures:
-    """Of one point on the questions a policy was fitted on.
+    """Metrics of one point on the questions a policy was fitted on.
 
     Args:
         point: Its name.
@@ -38,7 +38,7 @@ class PointFigures:
 
 
 def point_figures(sweep: Sweep) -> tuple[PointFigures, ...]:
-    """Of every point of a sweep."""
+    """Metrics of every point of a sweep."""
     return tuple(
         PointFigures(
             name,
@@ -64,7 +64,7 @@ class Hull:
     accuracies: tuple[float, ...]
 
     def accuracy(self, cost: Floats | float) -> Floats:
-        """Of the mixture that costs so much; the ends go on level."""
+        """Accuracy of the mixture that costs so much; the ends go on level."""
         return np.asarray(np.interp(cost, self.costs, self.accuracies))
 
     def shares(self, budget: float) -> tuple[int, int, float]:
@@ -111,7 +111,7 @@ class Lookup:
     """The best point that earlier results have for the budget, for every question.
 
     Args:
-        figures: Of the points in earlier results, in the sweep's order.
+        figures: Figures of the points in earlier results, in the sweep's order.
     """
 
     figures: tuple[PointFigures, ...]
@@ -143,8 +143,8 @@ class Mixture:
     budget.
 
     Args:
-        figures: Of the points in earlier results, in the sweep's order.
-        seed: Of the draw, which goes by the image and the question's words.
+        figures: Figures of the points in earlier results, in the sweep's order.
+        seed: Seed of the draw, which goes by the image and the question's words.
     """
 
     figures: tuple[PointFigures, ...]

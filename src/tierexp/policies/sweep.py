@@ -166,7 +166,7 @@ def read_sweep(folder: Path) -> Sweep:
     """Every complete run in a folder or below it, of this project or of the older naming.
 
     Args:
-        folder: Of a multirun, or of several runs.
+        folder: Folder of a multirun, or of several runs.
 
     Raises:
         DataError: No folder, fewer than two points, two runs of one point, runs of different data

@@ -25,7 +25,7 @@ def read_timed(
     """Results of `latency=on` that tell how long answers take.
 
     Args:
-        key: Of the configuration that names the folder.
+        key: Key of the configuration that names the folder.
         folder: As configured.
         points: That must have been timed.
         model: Whose times they must be.
@@ -75,8 +75,8 @@ def on_this_machine(file: PolicyFile, settings: PolicySettings) -> PolicyFile:
     """A policy's file as it is, or with the times that `policy.timed` has measured.
 
     Args:
-        file: Of the policy.
-        settings: Of the policy.
+        file: File of the policy.
+        settings: Settings of the policy.
 
     Raises:
         ConfigError: See `read_timed`; or the router was fitted without times.

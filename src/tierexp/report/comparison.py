@@ -21,7 +21,6 @@ from rich.text import Text
 
 from tierexp.errors.machine import writing
 from tierexp.report.compared import ComparedRun, compared, compared_model_free
-from tierexp.report.summary import number_text, percent_text
 from tierexp.report.targets_table import checks_table
 from tierexp.report.varying import comparable, varying
 from tierexp.results.check import Check
@@ -33,6 +32,7 @@ from tierexp.results.files import (
     model_free_results,
     runs_in,
 )
+from tierexp.results.metrics import number_text, percent_text
 from tierexp.results.model_free import load_model_free_results
 from tierexp.results.schema import EvaluationResults
 from tierexp.results.targets.sweep_checks import check_sweep

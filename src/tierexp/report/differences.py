@@ -95,7 +95,7 @@ def _paired(before: Sequence[SampleResult], after: Sequence[SampleResult]) -> _P
 
 
 def _intervals(pairs: _Pairs, by_task: dict[str, _Pairs]) -> dict[str, tuple[float, float]]:
-    """Of everything and of every task, from one set of draws where a task has images enough."""
+    """Intervals of all and of every task, from one set of draws where a task has images enough."""
     first, second = pairs.first, pairs.second
     found: dict[str, tuple[float, float]] = {}
     together: dict[str, Combined] = {OVERALL: Combined([first, second], _gain)}

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from tierexp.report.targets_table import checks_table
 from tierexp.results.latency import LatencyResults
+from tierexp.results.metrics import number_text, percent_text
 from tierexp.results.model_free import ModelFreeResults
 from tierexp.results.policy_record import point_label
 from tierexp.results.schema import EvaluationResults, Failure, SampleResult, TaskAccuracy
@@ -273,13 +274,3 @@ def _by_kind(failures: Sequence[Failure]) -> list[tuple[str, list[Failure]]]:
 def score_text(name: str) -> str:
     """The name of a score as words; the import path of a user's own stays as it is."""
     return name if "." in name else name.replace("_", " ")
-
-
-def number_text(value: float | None, digits: int = 1) -> str:
-    """A number to so many digits, or a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def percent_text(value: float | None) -> str:
-    """A fraction as a percentage, or a dash where there is none."""
-    return "-" if value is None else f"{value:.1%}"

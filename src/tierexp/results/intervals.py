@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,10 @@ _Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 _BLOCK = 2**20
 """Most numbers of a block of draws, 8 MB of them."""
-_KEPT = 2**24
-"""Most numbers of all draws that are kept for the next run about as many images, 32 MB of them."""
+_KEPT = 2**27
+"""Most numbers of all draws that are kept for the next run about as many images, a byte each."""
+_asked: set[int] = set()
+"""Numbers of images for which draws were made; who asks a second time will ask again."""
 
 
 class Statistic(Protocol):
@@ -205,21 +207,24 @@ def wilson_interval(mean: float, count: int) -> Interval:
 
 def _draws(count: int) -> Iterator[Values]:
     """How often each of `count` images is drawn, (draws, count), block by block."""
-    if DRAWS * count <= _KEPT:
+    if DRAWS * count <= _KEPT and count in _asked:
         times = _kept_draws(count)
         rows = max(1, _BLOCK // count)
         for start in range(0, DRAWS, rows):
             yield times[start : start + rows].astype(np.float64)
     else:
+        _asked.add(count)
         for block in _drawn(count):
             yield block.astype(np.float64)
 
 
 @lru_cache(maxsize=1)
-def _kept_draws(count: int) -> NDArray[np.int16]:
+def _kept_draws(count: int) -> NDArray[np.integer[Any]]:
     """All draws: the runs of a sweep are about the same number of images."""
-    # An image drawn more than 32,767 times would take more draws than are kept.
-    return np.concatenate([block.astype(np.int16) for block in _drawn(count)])
+    # Of more than a few images none is drawn a hundred times in as many draws as there are images.
+    return np.concatenate(
+        [block.astype(np.min_scalar_type(block.max())) for block in _drawn(count)]
+    )
 
 
 def _drawn(count: int) -> Iterator[NDArray[np.int64]]:

@@ -109,9 +109,7 @@ class Metric:
 
     def text(self, value: float | None) -> str:
         """A value for people; a dash where there is none."""
-        if value is None:
-            return "-"
-        return f"{value:.1%}" if self.unit == FRACTION else f"{value:.{self.digits}f}"
+        return percent_text(value) if self.unit == FRACTION else number_text(value, self.digits)
 
     def summary(self, aggregates: Mapping[str, float | None]) -> str:
         """All its aggregates in a line, such as `0.093 mean, 0.190 at the 95th percentile`."""
@@ -341,6 +339,16 @@ def logged_metrics(
         aggregates: As from `aggregated`.
     """
     return {name: value for m in metrics for name, value in m.logged(aggregates).items()}
+
+
+def number_text(value: float | None, digits: int = 1) -> str:
+    """A number to so many digits, or a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def percent_text(value: float | None) -> str:
+    """A fraction as a percentage, or a dash where there is none."""
+    return "-" if value is None else f"{value:.1%}"
 
 
 def declared(metrics: Iterable[Metric]) -> tuple[Metric, ...]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tierexp.models.none import MOLMO
-from tierexp.report.summary import number_text, percent_text
+from tierexp.results.metrics import number_text, percent_text
 from tierexp.tier_design.results import FrontierPoint, TierDesign, TierMetrics
 
 _MOST_REASONS = 5

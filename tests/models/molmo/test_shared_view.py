@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.support.molmo_models import prompt, small_engine
 from tierexp.models.molmo.engine import MolmoEngine
-from tierexp.models.protocol import ModelInputs
+from tierexp.models.molmo.model_inputs import ModelInputs
 
 
 def counted(engine: MolmoEngine, inputs: ModelInputs) -> tuple[Tensor, int]:

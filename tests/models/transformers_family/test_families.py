@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,31 @@ def test_operations_are_those_that_torch_counts(family: tuple[str, Path]) -> Non
         for stage, counted in counter.flops.items():
             assert getattr(estimated, stage) == pytest.approx(counted, rel=0.02), stage
         assert model.stage_flops(inputs, 1).decode == 0
+
+
+@pytest.mark.parametrize(
+    ("family", "patches", "config"),
+    [
+        ("internvl", 448 // 14, {"downsample_ratio": 0.5}),
+        ("idefics3", 364 // 14, {"scale_factor": 2}),
+        ("smolvlm2", 512 // 16, {"scale_factor": 4}),
+        ("aya", 364 // 14, {"downsample_factor": 2}),
+        (
+            "gemma3_pan_and_scan", 896 // 14,
+            {"mm_tokens_per_image": 256,
+             "vision_config": SimpleNamespace(image_size=896, patch_size=14)},
+        ),
+    ],
+)  # fmt: skip
+def test_patches_become_as_many_tokens_as_the_plan_says(
+    family: str, patches: int, config: dict[str, object]
+) -> None:
+    """With the settings of the checkpoints that the plans are of."""
+    library = families()[family].library
+    assert library is not None
+    plan = preset(family).geometry.plan(896, 896)
+    side = patches // library.merged_side(SimpleNamespace(**config))
+    assert plan.vision_tokens == plan.images * side**2
 
 
 def test_what_nobody_can_count_stays_empty() -> None:

@@ -20,7 +20,7 @@ LANES = 16
 """Numbers that a processor multiplies at once: products of 592 tokens take a tenth less time than
 of 577."""
 _QUERIES = 256
-"""Of a part. More would see more keys that only some of them look at."""
+"""Most queries of a part. More would see more keys that only some of them look at."""
 _BLOCK = 64
 """Neighbouring keys that are left out together."""
 _VIEWS = 2
@@ -32,9 +32,9 @@ class Part(NamedTuple):
     """Queries and the keys they look at.
 
     Args:
-        rows: Of B · H.
-        queries: Of T.
-        keys: Of T.
+        rows: Which of the B · H.
+        queries: Which of the T.
+        keys: Which of the T.
         bias: (Q, K), added to the scores; None for nothing.
     """
 
@@ -140,7 +140,7 @@ def parts_of(shape: torch.Size, mask: Tensor | None, dtype: torch.dtype) -> list
     Args:
         shape: (B, H, T, D) of the queries.
         mask: As of `attend_in_parts`.
-        dtype: Of the scores.
+        dtype: Dtype of the scores.
     """
     batch, heads, length = shape[:3]
     rounded = -(-length // LANES) * LANES

@@ -33,7 +33,7 @@ class KeyValueCache:
         batch_size: Sequences.
         capacity: Most tokens a sequence can have, prompt included.
         devices: Where each of the blocks that run is.
-        dtype: Of its keys and values.
+        dtype: Dtype of its keys and values.
         blocks: The blocks that run; a skipped one takes no room.
     """
 
@@ -64,7 +64,7 @@ class KeyValueCache:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the keys and values."""
+        """Dtype of the keys and values."""
         return self._keys[0].dtype
 
     @property

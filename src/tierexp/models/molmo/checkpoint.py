@@ -68,8 +68,8 @@ class MolmoCheckpoint(ReducingSource):
         backend: What encodes crops (`MolmoEngine.encode_with`).
         cuda_graphs: Whether answers are decoded as CUDA graphs (`MolmoEngine.decode_in_graphs`).
         devices: How many GPUs hold the decoder's blocks, in order; `auto` for all there are.
-        remember_gib: Of encoded images, kept for the next run of a sweep on the same tier, which
-            then encodes none; encoded by another backend they differ by rounding.
+        remember_gib: GiB of encoded images, kept for the next run of a sweep on the same
+            tier, which then encodes none; encoded by another backend they differ by rounding.
         reduction: Which vision tokens the decoder reads, and keeps; the group `reduction`.
 
     Raises:
@@ -232,7 +232,7 @@ def save_checkpoint(model: Molmo, folder: Path, dtype: torch.dtype) -> None:
     Args:
         model: Whose weights to write.
         folder: Made if it does not exist; a tokenizer in it is left alone.
-        dtype: Of the stored weights.
+        dtype: Dtype of the stored weights.
     """
     from tierexp.models.molmo.weights import write_weights
 

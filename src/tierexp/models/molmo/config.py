@@ -37,7 +37,7 @@ class MolmoConfig:
         vision: The vision encoder.
         connector: What turns its features into vision tokens.
         decoder: The language model.
-        overlap_margins: Of the crops it was trained on (`CropGeometry`).
+        overlap_margins: Margins of the crops it was trained on (`CropGeometry`).
         mask_order: The order of patch-mask rows it was trained on.
     """
 

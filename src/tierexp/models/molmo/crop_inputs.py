@@ -63,7 +63,7 @@ class CropInputs:
     """Makes inputs from samples.
 
     Args:
-        tokenizer: Of the model.
+        tokenizer: Tokenizer of the model.
     """
 
     def __init__(self, tokenizer: CropTokenizer) -> None:

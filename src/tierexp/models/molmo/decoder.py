@@ -79,7 +79,7 @@ class SelfAttention(nn.Module):
 
         Args:
             x: The residual stream.
-            angles: Of the tokens' positions (`rotary_angles`).
+            angles: Angles of the tokens' positions (`rotary_angles`).
             mask: (B, 1, T, keys) bool, True where a token looks, or float to add to the scores;
                 None for plain causal attention.
             block: The number of this block in the cache.

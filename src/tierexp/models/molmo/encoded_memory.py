@@ -17,7 +17,7 @@ from tierexp.models.molmo.vision_backbone import Encoded
 
 
 class EncodedMemory:
-    """Of one model's encoder.
+    """What one model's encoder has said of images.
 
     Args:
         capacity: Most bytes that are kept.
@@ -51,7 +51,7 @@ class EncodedMemory:
 
 
 def digest(*tensors: Tensor) -> bytes:
-    """Of the shapes, dtypes and bytes of tensors: equal for equal ones."""
+    """Digest of the shapes, dtypes and bytes of tensors: equal for equal ones."""
     digest = hashlib.blake2b(digest_size=16)
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

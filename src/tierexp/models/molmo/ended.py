@@ -18,7 +18,7 @@ STEPS_BEHIND = 1
 
 
 class EndWatch:
-    """Of one batch.
+    """Whether all answers of one batch have ended.
 
     Args:
         behind: How many steps ago the answer may be of; 0 on a CPU, which never runs ahead.

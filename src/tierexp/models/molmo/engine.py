@@ -63,9 +63,9 @@ class MolmoEngine:
         self.token_reduction: settings.Reduction = NO_REDUCTION
         """Which vision tokens the decoder reads, and keeps: the group `reduction`."""
         self.memory: EncodedMemory | None = None
-        """Of images that were encoded before; answers that are timed do without."""
+        """What images that were encoded before have given; answers that are timed do without."""
         self.shared_view = SharedView()
-        """Of images that are asked about in several passes."""
+        """What it knows of images that are asked about in several passes."""
         self.fixed_decoders: FixedDecoders | None = None
         """Take the steps of decoding where that is wanted (`decode_in_graphs`)."""
         self._side_by_side = SideBySide()
@@ -77,7 +77,7 @@ class MolmoEngine:
         """Leave out the other decoder blocks, which then cost neither time nor cache.
 
         Args:
-            numbers: Of the blocks that run, ascending.
+            numbers: Numbers of the blocks that run, ascending.
         """
         self.active_blocks = tuple(numbers)
 
@@ -103,7 +103,7 @@ class MolmoEngine:
         return self.shared_view.encode(crops, patch_mask, self._encode)
 
     def earlier_views(self, inputs: ModelInputs) -> list[bool]:
-        """Of every prompt, whether its global view is not encoded again, see `SharesView`."""
+        """Whether, for every prompt, its global view is not encoded again, see `SharesView`."""
         if self.memory is not None or self.token_reduction.method in LOOKS_AT_ENCODER:
             return [False] * len(inputs)
         known = self.shared_view.known(inputs.crops, inputs.patch_mask)
@@ -341,7 +341,7 @@ class MolmoEngine:
 
 
 def _tokens_of(inputs: ModelInputs) -> PromptTokens:
-    """Of a single prompt."""
+    """Lengths of a single prompt."""
     places = inputs.image_input_idx
     total = inputs.input_ids.shape[1]
     return PromptTokens(total, int((places >= 0).sum()), total - int(places.max()) - 1)

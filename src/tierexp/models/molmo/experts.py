@@ -47,7 +47,7 @@ def turns(sizes: list[int], product: int, threads: int) -> list[Turn]:
     Args:
         sizes: Tokens of every expert.
         product: Multiplications a token takes in the larger of an expert's two products.
-        threads: Of the CPU.
+        threads: Threads of the CPU.
 
     Returns:
         All experts that have a token, each once, in their order.
@@ -71,7 +71,7 @@ def grouped_product_waits(dtype: torch.dtype, capability: tuple[int, int]) -> bo
     for the answer: all but Hopper and later in bfloat16 multiply expert by expert.
 
     Args:
-        dtype: Of tokens and weights.
+        dtype: Dtype of tokens and weights.
         capability: The GPU's, (major, minor).
     """
     return dtype != torch.bfloat16 or capability < (9, 0)
@@ -213,7 +213,7 @@ class Experts(nn.Module):
         return total.to(tokens.dtype)
 
     def _weights(self, which: int | slice, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Of some experts; only what is needed, as under autocast this is a copy."""
+        """Weights of some experts; only what is needed, as under autocast this is a copy."""
         return self.gate_up_proj[which].to(dtype), self.down_proj[which].to(dtype)
 
 

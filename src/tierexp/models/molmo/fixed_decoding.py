@@ -161,7 +161,7 @@ class FixedDecoders:
 
         Args:
             prompts: That have been read.
-            new_tokens: Of the longest answer.
+            new_tokens: New tokens of the longest answer.
             knobs: What of the decoder runs.
         """
         if prompts.key_bias is not None or prompts.late is not None:

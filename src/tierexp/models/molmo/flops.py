@@ -27,8 +27,9 @@ def stage_flops(
     Args:
         config: All sizes.
         views: Crops, the global view included.
-        prompt_tokens: Of the prompt, the vision tokens that the decoder receives included.
-        new_tokens: Of the answer, the end of text included; at least 1.
+        prompt_tokens: Tokens of the prompt, the vision tokens that the decoder receives
+            included.
+        new_tokens: New tokens of the answer, the end of text included; at least 1.
         num_active_blocks: Decoder blocks that run.
         top_k: Experts per token; None for a dense model.
         left: (blocks, tokens): after so many blocks, so many of the prompt's tokens are left; None

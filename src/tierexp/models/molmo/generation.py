@@ -87,7 +87,7 @@ class GrowingSteps:
     Args:
         model: As of `generate_greedily`.
         prompts: That have been read.
-        max_new_tokens: Of the longest answer.
+        max_new_tokens: Tokens of the longest answer.
         knobs: What of the decoder runs.
     """
 
@@ -135,7 +135,7 @@ def step_mask(mask: Tensor | None, key_bias: Tensor | None, new_tokens: int) -> 
     Args:
         mask: (B, T) bool, False on padding; None where there is none.
         key_bias: (B, T) float, as of `Molmo.decode`; None for nothing.
-        new_tokens: Of the longest answer.
+        new_tokens: New tokens of the longest answer.
 
     Returns:
         (B, 1, 1, T + new_tokens), bool or float to add to the scores; None where all is seen alike.

@@ -31,7 +31,7 @@ def fetch(hub_id: str, patterns: Sequence[str], revision: str | None = None) -> 
     """The folder with files of a repository; what the local cache has is not fetched again.
 
     Args:
-        hub_id: Of the repository.
+        hub_id: Name of the repository.
         patterns: The files, `*` standing for any text.
         revision: A commit; None takes the newest, or the cache's where the hub cannot be reached.
 

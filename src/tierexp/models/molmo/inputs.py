@@ -22,7 +22,7 @@ class MolmoInputs(CropInputs):
     """Makes inputs from samples.
 
     Args:
-        tokenizer: Of the model.
+        tokenizer: Tokenizer of the model.
         mask_order: Which view a row of the patch mask belongs to, for this model.
     """
 

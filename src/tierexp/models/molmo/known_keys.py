@@ -55,7 +55,7 @@ IMPLEMENTED: dict[str, tuple[object, ...]] = {
     "use_sliding_window": (False,),
     "weight_tying": (False,),
 }
-"""Of both styles."""
+"""Keys of both styles."""
 
 MIXTURE_IMPLEMENTED: dict[str, tuple[object, ...]] = {
     "block_type": ("moe",),
@@ -63,7 +63,7 @@ MIXTURE_IMPLEMENTED: dict[str, tuple[object, ...]] = {
     "moe_interleave": (False,),
     "moe_shared_expert": (False,),
 }
-"""Of the style of MolmoE alone."""
+"""Keys of the style of MolmoE alone."""
 
 UNUSED = BOOKKEEPING | {
     "alibi_bias_max", "attention_dropout", "attention_type", "bos_token_id",
@@ -87,7 +87,7 @@ VISION_IMPLEMENTED: dict[str, tuple[object, ...]] = {
     "image_model_type": ("openai",),
     "resize_mode": ("default",),
 }
-"""Of `vision_backbone`."""
+"""Keys of `vision_backbone`."""
 
 VISION_UNUSED = BOOKKEEPING | {
     "attention_dropout", "fsdp_wrap", "image_dropout_rate", "residual_dropout",

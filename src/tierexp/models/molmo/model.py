@@ -203,7 +203,7 @@ def attention_over(
         attention_mask: As of `Molmo.decode`.
         queries: How many tokens ask.
         seen: How many come before them.
-        device: Of the mask.
+        device: Device of the mask.
         key_bias: As of `Molmo.decode`.
     """
     if attention_mask is not None and attention_mask.dim() == 4:

@@ -69,7 +69,7 @@ class ModelInputs:
         longer prompts needed, and with the images they are about.
 
         Args:
-            rows: Of the batch, at least one, in steps of one.
+            rows: Rows of the batch, at least one, in steps of one.
 
         Returns:
             Views of these tensors, but for `image_input_idx` and `image_index`.

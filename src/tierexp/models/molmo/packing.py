@@ -79,7 +79,7 @@ def sight(
         image: (I, P) bool, False on padding before the image.
         questions: (I, Q, S) bool, False on padding before a question, and where there is none.
         steps: N.
-        dtype: Of the scores.
+        dtype: Dtype of the scores.
         bias: (I, P) float, added to the scores of the image's tokens; None for nothing.
     """
     images, most, length = questions.shape

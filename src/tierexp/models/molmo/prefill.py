@@ -30,7 +30,7 @@ class Prefilled:
 
     Args:
         logits: (B, V), of each prompt's next token.
-        cache: Of all prompts.
+        cache: Cache of all prompts.
         mask: (B, `cache.length`) bool, False on padding; None where there is none.
         key_bias: (B, `cache.length`) float, as of `Molmo.decode`; None for nothing.
         late: (after, mask): so many blocks have seen all tokens, the others those that were kept,
@@ -121,10 +121,10 @@ def _packed(
 
     Args:
         model: As of `prefill`.
-        cache: Of the images, a row for each.
+        cache: Cache of the images, a row for each.
         bias: (I, P), as of `Prefilled.key_bias`.
         parts: What was read, and what follows.
-        packing: Of the questions.
+        packing: Packing of the questions.
         new_tokens: As of `prefill`.
         knobs: As of `prefill`.
     """

@@ -120,8 +120,8 @@ class ReadEarly:
         embedded: (B, T, C), what entered the decoder.
         before: (B, T, C), what entered the last of the blocks.
         after: (B, T, C), what left it.
-        angles: Of every token's position.
-        cache: Of these blocks.
+        angles: Angles of every token's position.
+        cache: Cache of these blocks.
     """
 
     parts: Sequences
@@ -185,7 +185,7 @@ def _scores(
     Args:
         reduction: The method.
         read: The prompts.
-        attention: Of the last block that has read them.
+        attention: Attention of the last block that has read them.
         keys: (B, kv heads, T, D), its keys.
     """
     parts = read.parts

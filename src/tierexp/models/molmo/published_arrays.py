@@ -22,7 +22,7 @@ from tierexp.tiers.geometry import CropGeometry, Tiling
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of OpenAI's CLIP, as the published preprocessor normalises with."""
+"""Means and deviations of OpenAI's CLIP, as the published preprocessor normalises with."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class MolmoPublished:
     """A `PublishedProcessor`.
 
     Args:
-        geometry: Of the crops.
-        tokenizer: Of the checkpoint.
+        geometry: Geometry of the crops.
+        tokenizer: Tokenizer of the checkpoint.
     """
 
     geometry: CropGeometry
@@ -39,7 +39,7 @@ class MolmoPublished:
 
     @property
     def max_crops(self) -> int:
-        """Of the processor's own rule."""
+        """Most crops of the processor's own rule."""
         return 12
 
     def resize(self, mode: ResizeMode | None) -> Resize:
@@ -72,7 +72,7 @@ def published_arrays(
         image: (height, width, 3) uint8 RGB.
         tiling: (rows, cols) of crops.
         resize: How the image meets its canvas; the published one is an exact letterbox.
-        geometry: Of the crops.
+        geometry: Geometry of the crops.
         image_tokens: Ids of the image's special tokens.
         before_image: Ids that begin every sequence.
         prompt_ids: The prompt, tokenized.

@@ -126,9 +126,9 @@ def _shortened(inputs: ModelInputs, places: list[Tensor]) -> ModelInputs:
     """Prompts without the image tokens that are not kept, padded on the left.
 
     Args:
-        inputs: Of all image tokens.
-        places: Of every image, (n,) int64: which of its N · K tokens are kept, in the order of the
-            sequence.
+        inputs: Prompts with all image tokens.
+        places: Places of every image, (n,) int64: which of its N · K tokens are kept, in the order
+            of the sequence.
     """
     positions = inputs.image_input_idx.flatten(1)
     stays, kept = inputs.attention_mask.clone(), []

@@ -11,7 +11,7 @@ from tierexp.models.molmo.config import MolmoConfig
 
 @dataclass(frozen=True)
 class PromptTokens:
-    """Of one prompt.
+    """Lengths of one prompt.
 
     Args:
         total: Its tokens, all vision tokens included.

@@ -80,8 +80,8 @@ def difference_from_release(name: str, decoder: DecoderConfig) -> str | None:
 
     Args:
         name: A key of `RELEASED`.
-        decoder: Of the model at hand. One of other sizes can stand for a release as long as it is
-            of its kind: shrunk or trained anew.
+        decoder: Decoder of the model at hand. One of other sizes can stand for a release as long as
+            it is of its kind: shrunk or trained anew.
 
     Returns:
         None where it can.

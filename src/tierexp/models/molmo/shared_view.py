@@ -20,8 +20,8 @@ Encode = Callable[[Tensor, Tensor], Tensor]
 
 
 class SharedView:
-    """Of the images that are looked at now. Knows nothing until `begin`; what a pass has encoded
-    is known from `next_pass` on, so that a pass which is repeated, to be timed, costs the same.
+    """What is known of the images that are looked at now: nothing until `begin`. What a pass has
+    encoded is known from `next_pass` on: a pass that is repeated, to be timed, costs the same.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class SharedView:
         self.on = False
 
     def known(self, crops: Tensor, patch_mask: Tensor) -> list[bool]:
-        """Of every image, whether its global view comes from an earlier pass: all of a batch, or
+        """Whether, for every image, its global view comes from an earlier pass: all of a batch, or
         none.
 
         Args:

@@ -20,7 +20,7 @@ class VisionConfig:
         num_layers: Transformer blocks.
         num_heads: Attention heads, of the connector's pooling too.
         mlp_width: Hidden channels of a block's MLP.
-        norm_eps: Of the layer norms.
+        norm_eps: Epsilon of the layer norms.
         feature_layers: The blocks whose outputs, concatenated on channels, are the features;
             counted from the end where negative.
     """
@@ -75,7 +75,7 @@ class DecoderConfig:
         num_experts: Experts per block; None for a dense model.
         top_k: Experts that a token visits; None for a dense model.
         rope_theta: Base of the rotary frequencies.
-        norm_eps: Of the RMS norms.
+        norm_eps: Epsilon of the RMS norms.
         qkv_bias: The fused query-key-value projection has a bias.
         qk_norm: Queries and keys are normalised over their full width.
         norm_after: Sublayers normalise their output instead of their input.

@@ -44,7 +44,7 @@ class StoredTensor:
         file: That holds it.
         start: Its first byte in the file.
         shape: Its sizes.
-        dtype: Of its numbers.
+        dtype: Dtype of its numbers.
     """
 
     name: str

@@ -29,7 +29,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, path: Path) -> None:
         texts: What should become few tokens.
         vocab_size: Ids of text. Those that the texts leave over are filled, so that the special
             tokens of images follow at `vocab_size`.
-        path: Of the `tokenizer.json` to write.
+        path: Path of the `tokenizer.json` to write.
 
     Raises:
         ValueError: Fewer ids than bytes and the end of text.

@@ -84,7 +84,7 @@ def load_model(
         files: One safetensors file, or all shards.
         config: Sizes of the model.
         devices: That hold it: decoder blocks one after the other, all else with the first.
-        dtype: Of its weights there.
+        dtype: Dtype of its weights there.
 
     Returns:
         The model in evaluation mode.
@@ -143,7 +143,7 @@ def write_weights(model: Molmo, file: Path, dtype: torch.dtype) -> None:
     Args:
         model: Whose weights to write.
         file: The file.
-        dtype: Of the stored weights.
+        dtype: Dtype of the stored weights.
     """
     state = model.state_dict()
     tensors = {
