@@ -267,6 +267,7 @@ def test_an_unreadable_image_is_counted_or_ends_the_run(tmp_path: Path) -> None:
         ("logger=csv", ["logger='csv'", "model=none"]),
         ("logger.mode=offline", ["logger.mode='offline'", "model=none"]),
         ("seed=0", ["seed=0", "model=none"]),
+        ("results.columns=parquet", ["results.columns='parquet'", "model=none"]),
         ("run_name=x", ["run_name='x'", "model=none"]),
         ("resize.exact=true", ["resize.exact=True", "model=none"]),
         ("+data.batch_size=8", ["data.batch_size=8", "model=none"]),

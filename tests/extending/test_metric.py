@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.command_line import Outcome, assert_refused, run_eval, run_on_fakes
@@ -13,7 +14,7 @@ from tierexp.errors import ConfigError
 from tierexp.report.command import main as report
 from tierexp.report.compare_command import main as compare
 from tierexp.report.frames import load_model_free_runs, load_runs, runs_frame, samples_frame
-from tierexp.results.metrics import BUILT_IN, ImageMetric
+from tierexp.results.metrics import BUILT_IN, ImageMetric, number
 from tierexp.results.own_metrics import combined
 
 HERE = Path(__file__).parent
@@ -148,3 +149,12 @@ def test_no_metric_can_take_the_name_of_a_field() -> None:
         mine = ImageMetric(name=name, unit="u", description="d", measure=lambda image: image.height)
         with pytest.raises(ConfigError, match="a name that no column has yet"):
             combined([mine])
+
+
+def test_a_yes_is_1_and_more_than_a_number_holds_is_refused() -> None:
+    metric = next(of for of in BUILT_IN if isinstance(of, ImageMetric))
+    for value, measured in ((True, "1"), (np.bool_(False), "0"), (2**70, str(2**70))):
+        assert repr(number(metric, value)) == measured
+    for value in (10**400, float("inf"), float("nan")):
+        with pytest.raises(ConfigError, match=r"measure=.*a finite number"):
+            number(metric, value)

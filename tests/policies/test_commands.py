@@ -125,6 +125,8 @@ def test_a_policy_on_the_questions_of_its_fitting_says_so(folder: Path) -> None:
         (["budgets=1"], ["budgets"]),
         (["policy.bugdet=7"], ["policy.bugdet", "budget"]),
         (["against=nothing.json"], ["nothing.json"]),
+        (["against=[tiny]"], ["against=['tiny']", "text"]),
+        (["policy=router", "policy.file=[tiny]"], ["policy.file=['tiny']", "text"]),
         (["policy=lookup", "policy.other_data=perhaps"], ["policy.other_data"]),
     ],
 )
@@ -202,6 +204,8 @@ def test_times_come_from_a_few_timed_questions(folder: Path, tmp_path: Path) -> 
     assert costs == pytest.approx(list(law.mean(axis=0)), rel=1e-6)
     assert content["at_budget"]["mean_cost"] == pytest.approx(0.6 * costs[-1], rel=0.02)
     assert content["notes"] == ["times and operations are predicted from 56 timed questions"]
+    assert replayed(tmp_path, f"timed={timed}", "budgets=3", results="timed").code == 0
+    assert json.loads((tmp_path / "out" / "replay.json").read_text())["notes"] == []  # measured
     # A file of a machine that takes twice as long is brought back to what these results took.
     model = file.router.cost_models["latency_ms"]  # type: ignore[union-attr]
     slow = {"latency_ms": replace(model, scales=(2.0, 2.0, 2.0))}

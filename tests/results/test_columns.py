@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.support.results import LANDSCAPE, SQUARE, results_of
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
 from tierexp.results.codec import encode
 from tierexp.results.columns import (
     StoredSamples,
@@ -24,6 +24,7 @@ from tierexp.results.columns import (
 )
 from tierexp.results.files import load_results, write_results
 from tierexp.results.latency import SampleLatency
+from tierexp.results.metrics import Number
 from tierexp.results.schema import EarlierPass, EvaluationResults
 
 LATENCY = SampleLatency(**dict.fromkeys((f.name for f in dataclasses.fields(SampleLatency)), 1))
@@ -109,3 +110,28 @@ def test_large_runs_have_them_unless_they_are_not_wanted() -> None:
         read_columns({"columns": "csv"})
     with pytest.raises(ConfigError, match=r"results\.column="):
         read_columns({"column": "none"})
+    with pytest.raises(ConfigError, match=r"results='parquet'.*a group of keys"):
+        read_columns("parquet")
+
+
+def test_numbers_that_are_no_whole_ones_of_64_bits_are_fractions(tmp_path: Path) -> None:
+    values: tuple[Number, ...] = (2**63, 0.5)
+    results = results_of(
+        *(
+            dataclasses.replace(sample, metrics=sample.metrics | {"mine": value})
+            for sample, value in zip(SAMPLES, values, strict=True)
+        )
+    )
+    write_results(results, tmp_path / results.file_name)
+    path = write_columns(results.per_sample_results, tmp_path / results.file_name)
+    assert pd.read_parquet(path)["mine"].tolist() == [2.0**63, 0.5]
+
+
+def test_damage_inside_is_one_line(tmp_path: Path) -> None:
+    _, path = stored(tmp_path)
+    content = columns_file(path).read_bytes()
+    columns_file(path).write_bytes(content[:4] + bytes(2000) + content[2004:])
+    samples = load_results(path).per_sample_results
+    for read in (lambda: samples[0], lambda: column(samples, "question")):
+        with pytest.raises(DataError, match=r"\.parquet is damaged"):
+            read()

@@ -52,6 +52,23 @@ def test_lightning_comes_without_them_and_they_can_be_had_afterwards() -> None:
         "import importlib.util as found\n"
         "assert all(found.find_spec(name) for name in ('matplotlib', 'scipy', 'transformers'))\n"
         "assert hasattr(torch._dynamo, 'explain')\n"
+        "from lightning_utilities.core.imports import module_available, package_available\n"
+        "assert module_available('transformers') and package_available('matplotlib')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_who_imports_torchmetrics_afterwards_gets_all_of_it() -> None:
+    script = (
+        "from tierexp.runtime.lean_imports import import_lightning\n"
+        "import_lightning()\n"
+        "from torchmetrics.multimodal import CLIPScore\n"
+        "from torchmetrics.text import BERTScore, CharErrorRate\n"
+        "rate = CharErrorRate()\n"
+        "rate.update(['a'], ['b'])\n"
+        "rate.plot()\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -38,8 +38,8 @@ from tierexp.results.provenance import gather_provenance
 from tierexp.results.schema import Failure, TierRange
 
 _UNREAD = (
-    "policy", "reduction", "latency", "validate", "trainer", "logger", "seed", "run_name",
-    "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
+    "policy", "reduction", "latency", "results", "validate", "trainer", "logger", "seed",
+    "run_name", "resize.exact", "resize.antialias", "data.batch_size", "data.num_workers",
 )  # fmt: skip
 """What only a model needs. These groups and keys have defaults, so they are always there."""
 

@@ -127,9 +127,10 @@ def read_setup(
     for point in policy.points:
         preprocessing.check(point.tier)
     _validation_settings(config)
-    columns = read_columns(resolved(config.results))
+    columns = read_columns(resolved(config)["results"])
     latency = build(config, "latency")
     check_trainer(resolved(config.trainer))
+    _refuse_sizes_alone(config)
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings):
         _refuse_fixed_length(latency, source)
@@ -222,9 +223,7 @@ def read_dataset(
         ConfigError: Sizes without images, or a value that cannot work.
         DataError: The data file is malformed, names a missing image, or has no samples.
     """
-    if has_target(config, "data", read_sizes):
-        allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
-        raise ConfigError("data", "sizes", allowed)
+    _refuse_sizes_alone(config)
     known = {} if known is None else known
     of_loader = LoaderSettings.names()
     # A family has its own way of asking.
@@ -237,6 +236,12 @@ def read_dataset(
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     return dataset
+
+
+def _refuse_sizes_alone(config: DictConfig) -> None:
+    if has_target(config, "data", read_sizes):
+        allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
+        raise ConfigError("data", "sizes", allowed)
 
 
 def _refuse_long_names(dataset: str, tier: str) -> None:

@@ -114,12 +114,13 @@ def replay_policy(config: DictConfig, output_dir: Path) -> None:
     file = _file_of(settings)
     sweep = read_sweep(path("results", values["results"]))
     sweep = sweep.choose(settings.points or (None if file is None else file.points))
+    told = set(sweep.costs)
     sweep, timed = _with_times(sweep, values["timed"])
     unit = settings.unit
     budget = parse_budget(settings.budget, float(sweep.cost(unit).mean(axis=0).max()))
     check_budget(budget, settings.budget, sweep, unit)
     policy, notes = _policy(settings, file, sweep)
-    if timed is not None:
+    if timed is not None and set(sweep.costs) > told:
         notes += (f"times and operations are predicted from {len(timed)} timed questions",)
     other, label = _against(values["against"], sweep, settings)
     budgets = budgets_between(sweep, unit, count)

@@ -183,8 +183,8 @@ def policy_path(key: str, file: object) -> Path:
     Raises:
         ConfigError: No such file.
     """
-    if file in SHIPPED:
-        return Path(str(files("tierexp"))) / SHIPPED[str(file)]
+    if isinstance(file, str) and file in SHIPPED:
+        return Path(str(files("tierexp"))) / SHIPPED[file]
     found = path(key, file)
     if found.is_dir():
         raise ConfigError(key, file, "a file that fit_policy.py has written, not its folder")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierexp.config.checks import choice
-from tierexp.errors import ConfigError
+from tierexp.errors import ConfigError, DataError
 from tierexp.errors.machine import writing
 from tierexp.results.codec import decode_many, json_line
 from tierexp.results.schema import SampleResult
@@ -52,12 +53,15 @@ def columns_file(results_file: Path) -> Path:
     return results_file.with_suffix(".parquet")
 
 
-def read_columns(settings: Mapping[str, Any]) -> Columns:
+def read_columns(settings: object) -> Columns:
     """Whether a run is to write columns: the configuration's `results`.
 
     Raises:
-        ConfigError: Another key or value, or pyarrow is not installed and asked for.
+        ConfigError: No group of keys, another key or value, or pyarrow is not installed and asked
+            for.
     """
+    if not isinstance(settings, Mapping):
+        raise ConfigError("results", settings, "a group of keys: results.columns=parquet")
     for key in settings:
         if key != "columns":
             raise ConfigError(f"results.{key}", settings[key], "results.columns alone")
@@ -166,7 +170,7 @@ def stored_samples(results_file: Path) -> StoredSamples | None:
     count = file.metadata.num_rows
     if any(said.get(key) != value for key, value in _said_of(results_file, count).items()):
         return None
-    return StoredSamples(file)
+    return StoredSamples(file, path)
 
 
 class StoredSamples(Sequence[SampleResult]):
@@ -174,10 +178,14 @@ class StoredSamples(Sequence[SampleResult]):
 
     Args:
         file: The open `pyarrow.parquet.ParquetFile`.
+        path: Where it lies.
+
+    Raises:
+        DataError: The file turns out to be damaged when samples are asked for.
     """
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, file: Any, path: Path) -> None:
+        self._file, self._path = file, path
         self._schema: pa.Schema = file.schema_arrow
         self._held: tuple[int, list[SampleResult]] | None = None
 
@@ -202,20 +210,33 @@ class StoredSamples(Sequence[SampleResult]):
 
     def column(self, name: str) -> Sequence[Any]:
         """One field, or one declared column, of every sample."""
-        read = self._file.read([name]).column(0).to_pylist()
+        with _reading(self._path):
+            read = self._file.read([name]).column(0).to_pylist()
         if not _is_json(self._schema.field(name)):
             return read  # type: ignore[no-any-return]
         return [json.loads(text) for text in read]
 
     def _group(self, number: int) -> list[SampleResult]:
         if self._held is None or self._held[0] != number:
-            rows = self._file.read_row_group(number).to_pylist()
+            with _reading(self._path):
+                rows = self._file.read_row_group(number).to_pylist()
             texts = [field.name for field in self._schema if _is_json(field)]
             for row in rows:
                 for name in texts:
                     row[name] = json.loads(row[name])
             self._held = number, decode_many(SampleResult, rows)
         return self._held[1]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (ArrowException, OSError, ValueError) as error:
+        said = f"{path} is damaged; without it, its samples are read from the file beside it"
+        raise DataError(said) from error
 
 
 def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
@@ -245,7 +266,7 @@ def _schema(samples: Sequence[SampleResult]) -> pa.Schema:
             fields.append(pa.field(name, pa.string() if kind is None else kind, metadata=said))
     for name in samples[0].metrics:
         values = (sample.metrics.get(name) for sample in samples)
-        whole = all(value is None or isinstance(value, int) for value in values)
+        whole = all(v is None or (isinstance(v, int) and abs(v) < 2**63) for v in values)
         fields.append(pa.field(name, pa.int64() if whole else pa.float64()))
     return pa.schema(fields)
 
@@ -275,4 +296,6 @@ def _written(samples: Sequence[SampleResult], field: pa.Field) -> Any:
     values = [getattr(sample, field.name) for sample in samples]
     if _is_json(field):
         values = [json_line(value).decode() for value in values]
+    elif field.type == pa.float64():
+        values = [None if value is None else float(value) for value in values]
     return pa.array(values, field.type)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import keyword
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -301,9 +302,9 @@ def number(metric: Metric, value: object) -> Number | None:
         value = value.item()
     if value is None:
         return None
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"metric.{metric.name}.measure", repr(value)[:60], "a finite number")
-    return value
+    return int(value) if isinstance(value, bool) else value
 
 
 def aggregated(

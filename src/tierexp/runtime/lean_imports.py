@@ -4,8 +4,9 @@ torchmetrics, which Lightning imports, imports matplotlib, scipy and transformer
 installed; and for the name of one class Lightning imports torch's compiler, and with it sympy.
 Together they take longer than everything else that Lightning needs. In a process of tierexp's own,
 the first are as if not installed while Lightning is imported, and the compiler is imported when
-something asks for it. In somebody else's process Lightning is imported as it is: a torchmetrics
-that has been imported here does not know its metrics of texts and pictures.
+something asks for it. The torchmetrics that Lightning got lacks metrics of texts and pictures, so
+who imports it afterwards, as a user's score may, gets another, whole one. To Lightning the metrics
+of that one are strangers, so in somebody else's process Lightning is imported as it is.
 """
 
 from __future__ import annotations
@@ -92,3 +93,13 @@ def import_lightning() -> None:
     finally:
         if isinstance(sys.modules.get(_COMPILER), _CompilerOnDemand):
             del sys.modules[_COMPILER]
+        _forget_what_was_missing()
+
+
+def _forget_what_was_missing() -> None:
+    from lightning_utilities.core import imports
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchmetrics"]:
+        del sys.modules[name]
+    imports.package_available.cache_clear()
+    imports.module_available.cache_clear()

@@ -106,6 +106,19 @@ def test_long_sequences_in_parts_have_the_same_gradients(masks: list[Tensor] | N
         assert (narrow - wide).norm() < 0.012 * wide.norm()
 
 
+def test_a_frozen_part_of_a_training_attends_as_the_trained_ones() -> None:
+    q, k, v = (heads(2, 2, 37, 8, seed=i, dtype=torch.bfloat16) for i in range(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = attend(*(t.clone().requires_grad_() for t in (q, k, v)))
+        with torch.no_grad():
+            frozen = attend(q, k, v)
+    assert torch.equal(frozen, trained)
+    # Answers outside of training are those of the fused kernel.
+    fused = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    assert torch.equal(attend(q, k, v), fused)
+    assert not torch.equal(frozen, fused)
+
+
 def test_keys_that_nobody_looks_at_are_not_multiplied() -> None:
     mask = packed(1024, 128, 32)[None, None]
     parts = parts_of(torch.Size([1, 2, 1024, 8]), mask, torch.bfloat16)
