@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from older_commit import checkout
 from PIL import Image
 from torch.nn.functional import interpolate
 
@@ -272,8 +273,8 @@ def main() -> None:
     if len(sys.argv) < 2:
         raise SystemExit("usage: python benchmarks/decode.py BEFORE [PHOTO ...]")
     torch.set_num_threads(1)
-    checkout = Path(sys.argv[1])
-    before = Before(checkout)
+    older = checkout(Path(sys.argv[1]))
+    before = Before(older)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for height, width in SIZES:
@@ -284,7 +285,7 @@ def main() -> None:
                 decoding(before, file, f"{width} x {height} {kind}")
         for photo in sys.argv[2:]:
             decoding(before, Path(photo), Path(photo).name)
-        reading(checkout, folder)
+        reading(older, folder)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from older_commit import checkout
+
 HERE = Path(__file__).resolve().parent.parent
 
 
@@ -106,7 +108,7 @@ def main() -> None:
     if arguments.before is None:
         print("nothing to compare with: give the folder of an older commit, checked out")
         return
-    before = arguments.before.resolve()
+    before = checkout(arguments.before)
     titles = ("questions/s", "enter to result, s", "processor, s", "first line, s")
     print(" " * 7, " ".join(f"{title:^24}" for title in titles))
     print(f"{'tier':7}", f"{'before':>8} {'today':>8} {'ratio':>6} " * len(titles), "same answers")

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from older_commit import checkout
 
 MEASURE = """
 import json, resource, sys, time, tracemalloc
@@ -138,7 +139,7 @@ def main() -> None:
         rows: dict[str, list[float]] = {}
         answers = []
         for what in ("files", "intervals"):
-            for root in (given.before.resolve(), here):
+            for root in (checkout(given.before), here):
                 found = measured(root, what, file, given.samples, given.per_image)
                 if "answer" in found:
                     answers.append(np.array(found.pop("answer")))

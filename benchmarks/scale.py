@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from older_commit import checkout
 from PIL import Image
 
 from tierexp.results.columns import stored_samples, write_columns
@@ -162,7 +163,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
-    trees = {"before": arguments.before and arguments.before.resolve(), "today": HERE}
+    trees = {"before": arguments.before and checkout(arguments.before), "today": HERE}
     for size in map(int, arguments.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             questions = make_questions(Path(folder, "data"), size)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from older_commit import checkout
 from omegaconf import OmegaConf
 
 HERE = Path(__file__).resolve().parent.parent
@@ -175,7 +176,7 @@ def main() -> None:
     recipe = OmegaConf.load(HERE / "conf/recipe/tiny.yaml")
     counts = [phase.steps for phase in recipe.phases]
     steps = spaced(counts, given.steps, [int(number) - 1 for number in given.phases.split(",")])
-    trees = [Tree(folder, steps, given.threads) for folder in (given.before.resolve(), HERE)]
+    trees = [Tree(folder, steps, given.threads) for folder in (checkout(given.before), HERE)]
     seconds, losses = measured(trees, steps)
     print("seconds of the processor (of the clock), before and now")
     print(f"phase {'a step':^32} ratio  {'its batch':^32}  losses differ by")

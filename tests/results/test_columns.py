@@ -135,3 +135,12 @@ def test_damage_inside_is_one_line(tmp_path: Path) -> None:
     for read in (lambda: samples[0], lambda: column(samples, "question")):
         with pytest.raises(DataError, match=r"\.parquet is damaged"):
             read()
+
+
+def test_another_version_is_refused_whatever_lies_beside_it(tmp_path: Path) -> None:
+    results = dataclasses.replace(results_of(*SAMPLES), schema_version=99)
+    path = tmp_path / results.file_name
+    write_results(results, path)
+    write_columns(results.per_sample_results, path)
+    with pytest.raises(DataError, match="schema version 99"):
+        load_results(path)

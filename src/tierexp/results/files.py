@@ -128,11 +128,13 @@ def load_head(path: Path | str) -> EvaluationResults:
                     break
                 lines.append(line)
         content = from_json("".join(lines))
-        return decode(EvaluationResults, content)
-    except (OSError, TypeError, ValueError):
-        # Of another version, damaged, or not written by us: said by whoever reads all of it.
-        whole = read_results(EvaluationResults, SCHEMA_VERSION, path)
-        return dataclasses.replace(whole, per_sample_results=())
+        if content["schema_version"] == SCHEMA_VERSION:
+            return decode(EvaluationResults, content)
+    except (KeyError, OSError, TypeError, ValueError):
+        pass
+    # Of another version, damaged, or not written by us: said by whoever reads all of it.
+    whole = read_results(EvaluationResults, SCHEMA_VERSION, path)
+    return dataclasses.replace(whole, per_sample_results=())
 
 
 def read_results(schema: type[Results], schema_version: int, path: Path | str) -> Results:
