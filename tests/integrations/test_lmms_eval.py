@@ -277,7 +277,8 @@ def test_answers_and_metrics_are_those_of_an_evaluation(tmp_path: Path) -> None:
     (file,) = (tmp_path / "ours").glob("*_tier-low_*.json")
     ours = load_results(file)
 
-    settings, cpu = read_arguments("tier=low,model.top_k=1,trainer=cpu", {}), torch.device("cpu")
+    text = "tier=low,model.top_k=1,trainer=cpu,data.num_workers=0"
+    settings, cpu = read_arguments(text, {}), torch.device("cpu")
     questions = [
         read_request(request(one.question, n, until=["\n"], max_new_tokens=16), NO_PROMPT)
         for n, one in enumerate(asked)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,11 +78,42 @@ def evaluated(name: str, checkpoint: Path, folder: Path, *arguments: str) -> Any
     return load_results(path)
 
 
-def test_an_evaluation(family: tuple[str, Path], tmp_path: Path) -> None:
-    name, checkpoint = family
-    results = evaluated(
-        name, checkpoint, tmp_path, "latency=on", "latency.repeats=1", "latency.warmup=0"
-    )
+@dataclass(frozen=True)
+class Answered:
+    """An evaluation, timed afterwards.
+
+    Args:
+        folder: Of its samples.
+        results: Of it.
+        seen: Every model, batch and answers of the evaluation itself.
+    """
+
+    folder: Path
+    results: Any
+    seen: list[tuple[FamilyModel, FamilyInputs, torch.Tensor]]
+
+
+@pytest.fixture(scope="module")
+def answered(family: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Answered:
+    folder = tmp_path_factory.mktemp("answered")
+    seen: list[Any] = []
+    generate = FamilyModel.generate
+
+    def watched(self: FamilyModel, inputs: Any, *rest: Any, **named: Any) -> Any:
+        answers = generate(self, inputs, *rest, **named)
+        if not {"clock", "fixed_length"} & named.keys():  # those are timed
+            seen.append((self, inputs, answers))
+        return answers
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FamilyModel, "generate", watched)
+        timed = ("latency=on", "latency.repeats=1", "latency.warmup=0")
+        results = evaluated(*family, folder, *timed)
+    return Answered(folder, results, seen)
+
+
+def test_an_evaluation(family: tuple[str, Path], answered: Answered) -> None:
+    (name, checkpoint), results = family, answered.results
     assert (results.num_samples, results.num_failed, results.num_active_blocks) == (3, 0, 3)
     low, high = {"low": (288, 576), "medium": (720, 1296), "high": (1440, 2304)}[FAMILIES[name][1]]
     for sample in results.per_sample_results:
@@ -93,7 +124,7 @@ def test_an_evaluation(family: tuple[str, Path], tmp_path: Path) -> None:
         assert sample.latency.T_vision_total > 0
     assert results.latency.stages.keys() >= {"T_vision_total", "T_LLM_prefill", "T_total"}
     assert results.latency.flops_mean.keys() == {"flops_vision", "flops_prefill", "flops_decode"}
-    assert_python_answers_alike(checkpoint, tmp_path, results)
+    assert_python_answers_alike(checkpoint, answered.folder, results)
 
 
 def assert_python_answers_alike(checkpoint: Path, folder: Path, results: Any) -> None:
@@ -129,21 +160,12 @@ def test_what_no_family_reads_is_a_line(tmp_path: Path) -> None:
 
 
 def test_what_reaches_the_model_is_the_processor_s(
-    family: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: tuple[str, Path], answered: Answered
 ) -> None:
     """Tensor by tensor, of a processor put together here; the answers are the library's."""
-    name, checkpoint = family
-    seen: list[Any] = []
-    generate = FamilyModel.generate
-
-    def watched(self: FamilyModel, inputs: Any, *rest: Any, **named: Any) -> Any:
-        seen.append((self, inputs, generate(self, inputs, *rest, **named)))
-        return seen[-1][2]
-
-    monkeypatch.setattr(FamilyModel, "generate", watched)
-    results = evaluated(name, checkpoint, tmp_path)
+    (name, checkpoint), results, seen = family, answered.results, answered.seen
     processor = reference_processor(checkpoint, FAMILIES[name][2])
-    images = PlainImages(str(tmp_path / "samples.json"))
+    images = PlainImages(str(answered.folder / "samples.json"))
     numbers = {sample[1]: place for place, sample in enumerate(SAMPLES)}
     sizes = {s.question: s.target_resolution for s in results.per_sample_results}
     assert sum(len(inputs) for _, inputs, _ in seen) == 3
