@@ -38,7 +38,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from tierexp.imaging.decode import decode_image
-from tierexp.imaging.preprocess import needed_size, preprocess, stack_crops
+from tierexp.imaging.preprocess import needed_size, preprocess, stack_views
 from tierexp.imaging.resize import Resize
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -91,7 +91,7 @@ def to_batch(content: bytes, size: tuple[int, int], scaled: bool) -> NDArray[np.
     tiling = select_crops(load_tier("medium"), *size).tiling
     how = tiling, RESIZE, GEOMETRY
     pixels = decode_image(content, least=needed_size(size, *how) if scaled else None)
-    return to_patches(stack_crops([preprocess(pixels, *how, image_size=size)])[0])
+    return to_patches(stack_views([preprocess(pixels, *how, image_size=size)])[0])
 
 
 def to_patches(crops: NDArray[np.uint8]) -> NDArray[np.float32]:

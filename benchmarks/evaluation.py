@@ -160,7 +160,7 @@ class Straightforward:
     ) -> Tensor:
         """One question's answer, (1, L)."""
         with clock.stage("vision"):
-            features = self.vision_tokens(inputs.crops[0], inputs.patch_mask[0])
+            features = self.vision_tokens(inputs.pixels[0], inputs.patch_mask[0])
         with clock.stage("prefill"):
             tables = [self.weights[f"transformer.wte.{t}embedding"] for t in ("", "new_")]
             embedding = torch.cat(tables)
@@ -235,7 +235,7 @@ def random_molmoe(config: MolmoConfig, device: torch.device, dtype: torch.dtype)
     inputs = ModelInputs(
         input_ids=text,
         attention_mask=torch.ones_like(text, dtype=torch.bool),
-        crops=torch.randint(256, (images, views, size, size, 3), dtype=torch.uint8),
+        pixels=torch.randint(256, (images, views, size, size, 3), dtype=torch.uint8),
         patch_mask=torch.ones(images, views, config.vision.patches_per_side**2),
         image_input_idx=torch.arange(views * per_crop).view(1, views, -1).expand(BATCH, -1, -1),
         image_index=torch.arange(images).repeat_interleave(PER_PICTURE),
@@ -263,7 +263,7 @@ def measure(job: Job, implementation: str) -> dict[str, object]:
         job.model.encode_with("compile" if implementation.endswith("compiled") else "eager")
         generate, batches, rows = job.model.generate, job.batches, job.rows
     start = time.perf_counter()
-    for inputs in {inputs.crops.shape[:2]: inputs for inputs in batches}.values():  # warm up
+    for inputs in {inputs.pixels.shape[:2]: inputs for inputs in batches}.values():  # warm up
         generate(inputs, 2, clock=StageTimes(job.device), fixed_length=job.fixed_length)
     warmed = time.perf_counter() - start
     clock, answers, steps = StageTimes(job.device), {}, 0

@@ -150,7 +150,7 @@ def random_inputs(config: MolmoConfig, crops: int, batch: int, bench: Bench) -> 
     return ModelInputs(
         input_ids=ids,
         attention_mask=torch.ones_like(ids, dtype=torch.bool),
-        crops=torch.randint(256, (batch, views, size, size, 3), dtype=torch.uint8),
+        pixels=torch.randint(256, (batch, views, size, size, 3), dtype=torch.uint8),
         patch_mask=torch.ones(batch, views, config.vision.patches_per_side**2),
         image_input_idx=torch.arange(views * per_crop).view(1, views, -1).expand(batch, -1, -1),
         image_index=torch.arange(batch),

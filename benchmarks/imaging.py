@@ -24,7 +24,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from tierexp.imaging.decode import decode_image
-from tierexp.imaging.preprocess import preprocess, stack_crops
+from tierexp.imaging.preprocess import preprocess, stack_views
 from tierexp.imaging.resize import Placement, Resize, ResizeMode, Size, place
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
@@ -99,7 +99,7 @@ def main() -> None:
                         partial(bare_resizes, image, [canvas_size, view_size]),
                         partial(bare_resizes, image, [shown(on_canvas), shown(on_view)]),
                         whole,
-                        lambda whole=whole: stack_crops([whole()]),
+                        lambda whole=whole: stack_views([whole()]),
                     ],
                     TURNS,
                 )

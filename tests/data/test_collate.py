@@ -51,7 +51,7 @@ def test_a_shared_image_is_there_once() -> None:
     rows = [row(first, 5), row(second, 5), row(first, 6), row(second, 5), row(picture(1), 5)]
     inputs = collate_crops(rows, PAD)
     assert inputs.image_index.tolist() == [0, 1, 0, 1, 2]
-    assert inputs.crops[:, 0, 0, 0, 0].tolist() == [1, 2, 1]
+    assert inputs.pixels[:, 0, 0, 0, 0].tolist() == [1, 2, 1]
     assert inputs.patch_mask[:, 0, 0].tolist() == [1, 2, 1]
 
 
@@ -69,7 +69,7 @@ def test_questions_about_one_image_are_prepared_from_one() -> None:
     assert all(isinstance(item, PreparedRow) for item in rows)
     inputs = collate_crops([item.inputs for item in rows if isinstance(item, PreparedRow)], PAD)
     assert inputs.input_ids.shape[0] == 6
-    assert inputs.crops.shape[0] == 1
+    assert inputs.pixels.shape[0] == 1
 
 
 def test_a_shared_image_is_encoded_once_and_answers_are_the_same() -> None:
@@ -77,7 +77,7 @@ def test_a_shared_image_is_encoded_once_and_answers_are_the_same() -> None:
     # The second question is about the first image.
     index = torch.tensor([0, 0, 1])
     shared = dataclasses.replace(
-        inputs, crops=inputs.crops[::2], patch_mask=inputs.patch_mask[::2], image_index=index
+        inputs, pixels=inputs.pixels[::2], patch_mask=inputs.patch_mask[::2], image_index=index
     )
     encoded = []
     model.network.vision_backbone.register_forward_pre_hook(
@@ -110,7 +110,7 @@ def test_parts_of_a_batch_whose_images_are_in_any_order() -> None:
     for start in range(5):
         for stop in range(start + 1, 6):
             part, alone = inputs.select(range(start, stop)), collate_crops(rows[start:stop], PAD)
-            assert torch.equal(part.crops[part.image_index], alone.crops[alone.image_index])
+            assert torch.equal(part.pixels[part.image_index], alone.pixels[alone.image_index])
             assert torch.equal(part.input_ids, alone.input_ids)
 
 
@@ -119,7 +119,7 @@ def test_a_molmo_answers_parts_of_a_batch_as_the_whole(kind: str) -> None:
     model, inputs = small_engine(kind), prompt([9, 12, 14, 10])
     inputs = dataclasses.replace(
         inputs,
-        crops=inputs.crops[:2],
+        pixels=inputs.pixels[:2],
         patch_mask=inputs.patch_mask[:2],
         image_index=torch.tensor([0, 0, 0, 1]),
     )

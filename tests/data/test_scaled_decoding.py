@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_whole_picture(size: tuple[int, int]) -> None:
         assert scaled.content_kept == exactly.content_kept
         assert scaled.actual_vision_tokens == exactly.actual_vision_tokens
         np.testing.assert_array_equal(scaled.patch_mask, exactly.patch_mask)
-        for theirs, ours in zip(exactly.crops, scaled.crops, strict=True):
+        for theirs, ours in zip(exactly.views, scaled.views, strict=True):
             assert theirs.shape == ours.shape
             difference = np.abs(theirs.astype(float) - ours) * (255 if exact else 1)
             assert difference.mean() < 1.0  # of 255, on a picture that is smooth

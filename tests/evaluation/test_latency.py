@@ -116,7 +116,7 @@ class ScriptedModel:
         return torch.zeros(1, max_new_tokens, dtype=torch.long)
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        return StageFlops(inputs.crops.shape[1], inputs.input_ids.shape[1], new_tokens)
+        return StageFlops(inputs.pixels.shape[1], inputs.input_ids.shape[1], new_tokens)
 
 
 def test_a_sample_is_timed_stage_by_stage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,7 +210,7 @@ def test_a_multirun_goes_on_where_it_stopped(
     generate = TableModel.generate
 
     def in_medium(self: TableModel, inputs: Any, *rest: Any, **more: Any) -> Any:
-        if inputs.crops.shape[1] in (9, 7, 5):
+        if inputs.pixels.shape[1] in (9, 7, 5):
             raise RuntimeError("a defect")
         return generate(self, inputs, *rest, **more)
 
@@ -220,7 +220,7 @@ def test_a_multirun_goes_on_where_it_stopped(
             run_on_fakes(tmp_path, SAMPLES, TABLE, *sweep)
 
     def counted(self: TableModel, inputs: Any, *rest: Any, **more: Any) -> Any:
-        answered.append(str(inputs.crops.shape[1]))
+        answered.append(str(inputs.pixels.shape[1]))
         return generate(self, inputs, *rest, **more)
 
     monkeypatch.setattr(TableModel, "generate", counted)

@@ -77,7 +77,7 @@ def test_the_tokens_are_gone() -> None:
         kept = [i for i in range(len(ids)) if i not in gone and bool(inputs.attention_mask[row, i])]
         moved = {old: new for new, old in enumerate(kept)}
         by_hand = torch.tensor([[moved.get(int(p), -100) for p in places.flatten()]])
-        features = engine.vision_features(inputs.crops, inputs.patch_mask)
+        features = engine.vision_features(inputs.pixels, inputs.patch_mask)
         image = features[inputs.image_index[row]][None]
         sequence = ids[kept][None]
         alone: list[int] = []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tierexp.imaging.crops import count_actual_tokens, cut_crops, patch_masks
-from tierexp.imaging.preprocess import preprocess, stack_crops
+from tierexp.imaging.preprocess import preprocess, stack_views
 from tierexp.imaging.resize import Placement, Resize, place
 from tierexp.models.molmo.mask_order import ordered_masks
 from tierexp.tiers.geometry import CropGeometry, Tiling
@@ -96,7 +96,7 @@ def test_crops_are_where_the_canvas_is():
 def test_nothing_is_written_to_crops_and_images_stay_their_owners(mode, size):
     image = np.zeros((*size, 3), np.uint8)
     prepared = preprocess(image, (1, 2), Resize(mode), GEOMETRIES[0])
-    for crop in prepared.crops:
+    for crop in prepared.views:
         assert not np.shares_memory(crop, image)
         with pytest.raises(ValueError, match="read-only"):
             crop[:] = 1
@@ -160,7 +160,7 @@ def test_token_counts_go_by_whether_there_is_a_global_view(global_view):
     # reach into 10 rows of tokens.
     of_view = 0 if global_view == "none" else 10 * 12
     assert prepared.actual_vision_tokens == 6 * 144 + of_view
-    assert len(prepared.crops) == len(prepared.patch_mask) == (6 if global_view == "none" else 7)
+    assert len(prepared.views) == len(prepared.patch_mask) == (6 if global_view == "none" else 7)
 
 
 def test_the_published_letterbox_wastes_what_fill_uses():
@@ -187,7 +187,7 @@ def test_a_batch_has_the_global_view_of_an_image_then_its_crops(exact, dtype):
         preprocess(picture, tiling, resize, geometry)
         for picture, tiling in zip(pictures, tilings, strict=True)
     ]
-    batch = stack_crops(prepared)
+    batch = stack_views(prepared)
     assert batch.shape == (2, 5, 24, 24, 3)
     assert batch.dtype == dtype
     scale = 255 if exact else 1
@@ -203,15 +203,15 @@ def test_images_of_different_crop_counts_are_no_batch():
     image, geometry = np.zeros((30, 40, 3), np.uint8), GEOMETRIES[0]
     images = [preprocess(image, tiling, Resize(), geometry) for tiling in ((1, 2), (1, 3), (2, 1))]
     with pytest.raises(ValueError, match=r"\[2, 3\]"):
-        stack_crops(images)
-    assert len(stack_crops(images[::2])) == 2
+        stack_views(images)
+    assert len(stack_views(images[::2])) == 2
 
 
 def test_padding_is_black_and_the_image_is_not():
     geometry = GEOMETRIES[0]
     image = np.full((30, 90, 3), 200, np.uint8)
     prepared = preprocess(image, (2, 2), Resize("letterbox"), geometry)
-    patches = stack_crops([prepared]).reshape(5, 8, 3, 8, 3, 3).transpose(0, 1, 3, 2, 4, 5)
+    patches = stack_views([prepared]).reshape(5, 8, 3, 8, 3, 3).transpose(0, 1, 3, 2, 4, 5)
     bright = (patches == 200).reshape(5, 64, -1).mean(axis=2)
     np.testing.assert_allclose(bright, prepared.patch_mask, atol=1e-6)
 
@@ -227,7 +227,7 @@ def test_the_published_preprocessor_made_the_same_crops_and_masks():
     np.testing.assert_array_equal(
         ordered_masks(prepared.patch_mask, "shifted"), golden["image_masks"]
     )
-    normalised = (stack_crops([prepared])[0] - CLIP_MEAN) / CLIP_STD
+    normalised = (stack_views([prepared])[0] - CLIP_MEAN) / CLIP_STD
     np.testing.assert_allclose(normalised.mean(axis=(1, 2, 3)), golden["crops_mean"], atol=1e-5)
     np.testing.assert_allclose(normalised.std(axis=(1, 2, 3)), golden["crops_std"], atol=1e-5)
     # The first 12 values (4 pixels) of the first 3 patches of every crop.

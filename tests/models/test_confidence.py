@@ -53,7 +53,7 @@ def test_confidence_is_that_of_full_recomputation(kind: str, ends: bool) -> None
     for row, found in enumerate(meter.answers):
         alone = row_of(inputs, row)
         with torch.inference_mode():
-            features = model.network.vision_features(alone.crops, alone.patch_mask)
+            features = model.network.vision_features(alone.pixels, alone.patch_mask)
             ids, logs, margin = alone.input_ids, [], None
             for token in generated[row].tolist():
                 logits = model.network.decode(ids, features, alone.image_input_idx)[0, -1]

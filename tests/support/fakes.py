@@ -80,7 +80,9 @@ class TableModel:
         observer: AnswerObserver = UNOBSERVED,
     ) -> torch.Tensor:
         time.sleep(float(os.environ.get("TIEREXP_TEST_SLOW", "0")))
-        if inputs.crops.shape[1] * 144 * len(inputs.input_ids) > int(os.environ.get(MEMORY, 10**9)):
+        if inputs.pixels.shape[1] * 144 * len(inputs.input_ids) > int(
+            os.environ.get(MEMORY, 10**9)
+        ):
             torch.empty(1 << 60, dtype=torch.uint8)  # PyTorch's own answer to a machine too small
         for stage in ("vision", "prefill", "decode"):
             with clock.stage(stage):
@@ -88,7 +90,7 @@ class TableModel:
         answers, answered = [], []
         for row in inputs.input_ids.tolist():
             question = "".join(chr(token - FIRST_LETTER) for token in row if token >= FIRST_LETTER)
-            at_count = f"{question}@{inputs.crops.shape[1] - 1}"
+            at_count = f"{question}@{inputs.pixels.shape[1] - 1}"
             answer = self.table.get(at_count, self.table.get(question, "I do not know"))
             if answer == CTRL_C:
                 raise KeyboardInterrupt
@@ -105,7 +107,7 @@ class TableModel:
         return tokens
 
     def stage_flops(self, inputs: ModelInputs, new_tokens: int) -> StageFlops:
-        return StageFlops(inputs.crops.shape[1], inputs.input_ids.shape[1], new_tokens)
+        return StageFlops(inputs.pixels.shape[1], inputs.input_ids.shape[1], new_tokens)
 
 
 @dataclass(frozen=True)

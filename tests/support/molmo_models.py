@@ -89,7 +89,7 @@ def prompt(lengths: list[int], seed: int = 0) -> ModelInputs:
     return ModelInputs(
         input_ids=ids(48, batch, longest),
         attention_mask=torch.arange(longest) >= padding[:, None],
-        crops=ids(256, batch, 2, 56, 56, 3).to(torch.uint8),
+        pixels=ids(256, batch, 2, 56, 56, 3).to(torch.uint8),
         patch_mask=ids(3, batch, 2, 16) / 2,
         image_input_idx=positions,
         image_index=torch.arange(batch),
@@ -104,7 +104,7 @@ def row_of(inputs: ModelInputs, row: int) -> ModelInputs:
     return ModelInputs(
         input_ids=inputs.input_ids[row][real][None],
         attention_mask=torch.ones(1, int(real.sum()), dtype=torch.bool),
-        crops=inputs.crops[inputs.image_index[row]][None],
+        pixels=inputs.pixels[inputs.image_index[row]][None],
         patch_mask=inputs.patch_mask[inputs.image_index[row]][None],
         image_input_idx=torch.where(positions < 0, positions, positions - padding)[None],
         image_index=torch.zeros(1, dtype=torch.long),
@@ -135,7 +135,7 @@ def sharing(lengths: list[int], image_index: list[int], before: list[int]) -> Mo
         ids[row, start : start + length] = ids[first, of_first : of_first + length]
     return replace(
         inputs,
-        crops=inputs.crops[:images],
+        pixels=inputs.pixels[:images],
         patch_mask=inputs.patch_mask[:images],
         image_input_idx=places,
         image_index=index,

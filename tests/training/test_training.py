@@ -203,7 +203,7 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
     one, other = in_order[4], alone[4]
     assert one.frozen_vision is other.frozen_vision is False
     assert one.knobs == other.knobs
-    assert len(one.rehearsed.crops) == 3
+    assert len(one.rehearsed.pixels) == 3
     for mine, others, count in ((one, other, 11), (one.rehearsed, other.rehearsed, 3)):
         tensors = [n for n, value in vars(mine).items() if isinstance(value, torch.Tensor)]
         assert len(tensors) == count
@@ -233,7 +233,7 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
     tokenizer = source.tokenizer()
     phases = [Phase(4, 1e-3, 12, ("medium",), (1,))]
     batch = TrainingBatches(phases, TIERS, 0, source.config, _fill(), tokenizer)[0]
-    images, crops = batch.crops.shape[:2]
+    images, crops = batch.pixels.shape[:2]
     assert 5 <= crops <= 9
     assert images == max(1, 12 // crops)
     for row in range(images):
@@ -318,7 +318,7 @@ def test_rehearsed_crops_add_their_dense_loss(
         loss.backward()
         return loss.item(), weight.grad.clone()
 
-    assert len(batch.rehearsed.crops) == 5
+    assert len(batch.rehearsed.pixels) == 5
     both, together = loss_and_gradient(batch)
     without, images = loss_and_gradient(replace(batch, rehearsed=None))
     alone, rehearsed = loss_and_gradient(batch.rehearsed)

@@ -29,8 +29,8 @@ class PreprocessedImage:
     P patches each.
 
     Args:
-        crops: V of (S, S, 3) uint8, or float32 in [0, 1] where exact. All but the global view are
-            parts of one canvas, on which they overlap; `stack_crops` copies their pixels.
+        views: V of (S, S, 3) uint8, or float32 in [0, 1] where exact. All but the global view are
+            parts of one canvas, on which they overlap; `stack_views` copies their pixels.
             Read-only, as many questions can share an image.
         patch_mask: (V, P) float32: share of each patch's pixels that show the image, -1 in the row
             of a view without a mask.
@@ -41,7 +41,7 @@ class PreprocessedImage:
         actual_crop_tokens: The same of the crops alone.
     """
 
-    crops: tuple[Pixels, ...]
+    views: tuple[Pixels, ...]
     patch_mask: NDArray[np.float32]
     tiling: Tiling
     placement: Placement
@@ -88,7 +88,7 @@ def preprocess(
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
     view_tokens = geometry.global_views * count_actual_tokens(view_placement, (1, 1), geometry)
     return PreprocessedImage(
-        crops=tuple(geometry.in_order(view, cut_crops(canvas, tiling, geometry))),
+        views=tuple(geometry.in_order(view, cut_crops(canvas, tiling, geometry))),
         patch_mask=patch_masks(placement, view_placement, tiling, geometry),
         tiling=tiling,
         placement=placement,
@@ -119,7 +119,7 @@ def _placements(
     )
 
 
-def stack_crops(images: Sequence[PreprocessedImage], out: Room = np.empty) -> Pixels:
+def stack_views(images: Sequence[PreprocessedImage], out: Room = np.empty) -> Pixels:
     """What a model takes of some images: its views.
 
     Args:
@@ -135,8 +135,8 @@ def stack_crops(images: Sequence[PreprocessedImage], out: Room = np.empty) -> Pi
     counts = {image.tiling[0] * image.tiling[1] for image in images}
     if len(counts) != 1:
         raise ValueError(f"a batch holds one crop count, not {sorted(counts)}")
-    first = images[0].crops
+    first = images[0].views
     batch: Pixels = out((len(images), len(first), *first[0].shape), first[0].dtype)
     for row, image in zip(batch, images, strict=True):
-        np.stack(image.crops, out=row)
+        np.stack(image.views, out=row)
     return batch

@@ -25,7 +25,7 @@ from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
 from tierexp.data.tierqa.render import render
 from tierexp.data.tierqa.scene import Scene
-from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
+from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_views
 from tierexp.imaging.resample import resample
 from tierexp.imaging.resize import Resize, place
 from tierexp.models.molmo.config import MolmoConfig
@@ -64,12 +64,12 @@ class VisionBatch(_Movable):
     """Single crops with what their tokens should know.
 
     Args:
-        crops: (B, 1, S, S, 3) uint8.
+        pixels: (B, 1, S, S, 3) uint8.
         patch_mask: (B, 1, P) float32.
         dense_targets: (B, 1, K, heads) int64, -100 where a token is not asked.
     """
 
-    crops: Tensor
+    pixels: Tensor
     patch_mask: Tensor
     dense_targets: Tensor
 
@@ -92,7 +92,7 @@ class TrainingBatch(_Movable):
     """Images of one crop count with their questions.
 
     Args:
-        crops: (B, N, S, S, 3) uint8, or float32 in [0, 1] for exact resizing.
+        pixels: (B, N, S, S, 3) uint8, or float32 in [0, 1] for exact resizing.
         patch_mask: (B, N, P) float32.
         image_input_idx: (B, N, K) int64.
         dense_targets: (B, N, K, heads) int64, -100 where a token is not asked.
@@ -108,7 +108,7 @@ class TrainingBatch(_Movable):
         knobs: How the decoder runs.
     """
 
-    crops: Tensor
+    pixels: Tensor
     patch_mask: Tensor
     image_input_idx: Tensor
     dense_targets: Tensor
@@ -179,7 +179,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         ][:count]
         crops, targets = zip(*shown, strict=True)
         return VisionBatch(
-            crops=torch.from_numpy(np.stack(crops)),
+            pixels=torch.from_numpy(np.stack(crops)),
             patch_mask=torch.ones(len(crops), 1, self._geometry.patches_per_crop),
             dense_targets=torch.from_numpy(np.stack(targets)),
         )
@@ -204,7 +204,7 @@ class TrainingBatches(Dataset["VisionBatch | TrainingBatch"]):
         text = pad_sequences(sequences, self._tokenizer.pad_id)
         looks = stack_lookups(lookups, text["input_ids"].shape[1])
         return TrainingBatch(
-            crops=torch.from_numpy(stack_crops(images)), **stacked, **text, **looks,
+            pixels=torch.from_numpy(stack_views(images)), **stacked, **text, **looks,
             frozen_vision=phase.vision_rate == 0, rehearsed=rehearsed,
             knobs=self._knobs(rng, phase),
         )  # fmt: skip

@@ -174,7 +174,7 @@ class MolmoTraining(LightningModule):
         """The vision features of crops, (B, N, K, D), and their dense loss, logged under `name`:
         the mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it.
         """
-        features = self.molmo.vision_features(batch.crops, batch.patch_mask)
+        features = self.molmo.vision_features(batch.pixels, batch.patch_mask)
         targets = batch.dense_targets
         logits = self.dense_heads(features).float().flatten(0, 2)  # (B * N * K, classes)
         losses: list[Tensor] = []

@@ -20,7 +20,7 @@ NEW_TOKENS = 6
 @torch.inference_mode()
 def answer_without_cache(model: Molmo, inputs: ModelInputs, new_tokens: int) -> list[int]:
     """The answer to the only sample of `inputs`, which has no padding."""
-    features = model.vision_features(inputs.crops, inputs.patch_mask)
+    features = model.vision_features(inputs.pixels, inputs.patch_mask)
     ids, answer = inputs.input_ids, []
     for _ in range(new_tokens):
         logits = model.decode(ids, features, inputs.image_input_idx)

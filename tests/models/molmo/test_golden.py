@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
+from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_views
 from tierexp.imaging.resize import Resize
 from tierexp.models.checkpoint_files import weight_files
 from tierexp.models.molmo.config import read_config
@@ -64,7 +64,7 @@ def golden(name: str) -> Golden:
     )
     with torch.inference_mode():
         features = model.vision_features(
-            torch.from_numpy(stack_crops([image])), torch.from_numpy(image.patch_mask)[None]
+            torch.from_numpy(stack_views([image])), torch.from_numpy(image.patch_mask)[None]
         )
     return Golden(model, expected, image, layout, features)
 
@@ -116,7 +116,7 @@ def test_bfloat16_stays_close(name: str) -> None:
     model = load_model(weight_files(FOLDER / name), config, [torch.device("cpu")], torch.bfloat16)
     with torch.inference_mode():
         features = model.vision_features(
-            torch.from_numpy(stack_crops([g.image])), torch.from_numpy(g.image.patch_mask)[None]
+            torch.from_numpy(stack_views([g.image])), torch.from_numpy(g.image.patch_mask)[None]
         )
     assert features.dtype == torch.bfloat16
     scale = g.features.abs().max()

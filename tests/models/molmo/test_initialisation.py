@@ -33,7 +33,7 @@ def test_a_handful_of_samples_is_learned(kind: str) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     last = torch.full((6, 1), 11)
     for _ in range(60):
-        features = model.vision_features(inputs.crops, inputs.patch_mask)
+        features = model.vision_features(inputs.pixels, inputs.patch_mask)
         logits = model.decode(same, features, inputs.image_input_idx, logits_at=last)
         loss = cross_entropy(logits[:, 0], answers)
         optimizer.zero_grad()

@@ -17,7 +17,7 @@ def test_a_batch_arrives_as_it_was_sent(side: int) -> None:
     sent = ModelInputs(
         input_ids=torch.randint(9, (2, 5), generator=random),
         attention_mask=torch.tensor([[False, True, True, True, True], [True] * 5]),
-        crops=torch.randint(256, (2, 2, side, side, 3), generator=random, dtype=torch.uint8),
+        pixels=torch.randint(256, (2, 2, side, side, 3), generator=random, dtype=torch.uint8),
         patch_mask=torch.rand(2, 2, 4, generator=random),
         image_input_idx=torch.tensor([[[0, -100]], [[1, 2]]]),
         image_index=torch.tensor([0, 1]),

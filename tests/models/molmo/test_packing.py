@@ -51,7 +51,7 @@ def test_a_question_sees_its_image_and_itself(biased: bool) -> None:
 def test_answers_are_those_of_prompts_in_rows_of_their_own(kind: str, index: list[int]) -> None:
     model, inputs = small_engine(kind), sharing([14, 10, 12, 14, 11], index, [0, 2])
     with torch.inference_mode():
-        features = model.vision_features(inputs.crops, inputs.patch_mask)
+        features = model.vision_features(inputs.pixels, inputs.patch_mask)
         read = prefill(model.network, inputs, features, 5, model.knobs, pack=True)
     assert read.packed is not None
     together = model.generate(inputs, 5)
@@ -63,10 +63,10 @@ def test_questions_of_very_unequal_number_are_not_packed() -> None:
     model = small_engine("dense")
     inputs = sharing([12] * 6, [0, 1, 2, 3, 3, 3], [0, 0, 0, 0])
     with torch.inference_mode():
-        features = model.vision_features(inputs.crops, inputs.patch_mask)
+        features = model.vision_features(inputs.pixels, inputs.patch_mask)
         assert (
             prefill(model.network, inputs, features, 1, model.knobs, pack=True).packed is not None
         )
         inputs = sharing([12] * 7, [0, 1, 2, 3, 3, 3, 3], [0, 0, 0, 0])
-        features = model.vision_features(inputs.crops, inputs.patch_mask)
+        features = model.vision_features(inputs.pixels, inputs.patch_mask)
         assert prefill(model.network, inputs, features, 1, model.knobs, pack=True).packed is None

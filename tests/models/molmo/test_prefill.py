@@ -22,7 +22,7 @@ def tokens_read(model: MolmoEngine, inputs: ModelInputs) -> list[int]:
     hook = model.decoder_blocks[0].register_forward_hook(
         lambda _, args, __: passes.append(args[0].shape[:2].numel())
     )
-    features = model.vision_features(inputs.crops, inputs.patch_mask)
+    features = model.vision_features(inputs.pixels, inputs.patch_mask)
     prefill(model.network, inputs, features, new_tokens=1, knobs=model.knobs)
     hook.remove()
     return passes
@@ -43,7 +43,7 @@ def logits_of(model: MolmoEngine, inputs: ModelInputs) -> torch.Tensor:
 @torch.inference_mode()
 def check(model: MolmoEngine, inputs: ModelInputs) -> None:
     """Logits and answers are those of every prompt alone, without padding and in one pass."""
-    features = model.vision_features(inputs.crops, inputs.patch_mask)
+    features = model.vision_features(inputs.pixels, inputs.patch_mask)
     generated = model.generate(inputs, 5)
     for pack in (False, True):
         logits = prefill(model.network, inputs, features, 1, model.knobs, pack=pack).logits

@@ -324,7 +324,7 @@ def test_answers_after_merging_are_those_of_the_prompt_read_again(kind: str) -> 
         longer = ModelInputs(
             torch.cat([inputs.input_ids, answer[:, :length]], dim=1),
             torch.ones(1, 14 + length, dtype=torch.bool),
-            inputs.crops, inputs.patch_mask, inputs.image_input_idx, inputs.image_index,
+            inputs.pixels, inputs.patch_mask, inputs.image_input_idx, inputs.image_index,
         )  # fmt: skip
         logits = prefilled(model, longer, model.token_reduction).logits
         assert int(logits.argmax()) == int(answer[0, length])

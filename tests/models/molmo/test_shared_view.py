@@ -19,21 +19,21 @@ def counted(engine: MolmoEngine, inputs: ModelInputs) -> tuple[Tensor, int]:
         lambda _, given: seen.append(len(given[0]))
     )
     with torch.inference_mode():
-        features = engine.vision_features(inputs.crops, inputs.patch_mask)
+        features = engine.vision_features(inputs.pixels, inputs.patch_mask)
     hook.remove()
     return features, sum(seen)
 
 
 def with_crops(inputs: ModelInputs, crops: int) -> ModelInputs:
     """The same global views with other crops behind them."""
-    images, _, *size = inputs.crops.shape
+    images, _, *size = inputs.pixels.shape
     generator = torch.Generator().manual_seed(crops)
     shape = (images, crops, *size)
     more = torch.randint(256, shape, generator=generator).to(torch.uint8)
     mask = torch.ones(images, crops, inputs.patch_mask.shape[2])
     return dataclasses.replace(
         inputs,
-        crops=torch.cat([inputs.crops[:, :1], more], dim=1),
+        pixels=torch.cat([inputs.pixels[:, :1], more], dim=1),
         patch_mask=torch.cat([inputs.patch_mask[:, :1], mask], dim=1),
     )
 

@@ -26,10 +26,10 @@ def test_patches_are_normalised_row_by_row() -> None:
 
 def test_pixels_in_uint8_and_in_floating_point_are_the_same() -> None:
     model, inputs = small_model("dense"), prompt([12])
-    exact = inputs.crops.float() / 255
+    exact = inputs.pixels.float() / 255
     torch.testing.assert_close(
         model.vision_features(exact, inputs.patch_mask),
-        model.vision_features(inputs.crops, inputs.patch_mask),
+        model.vision_features(inputs.pixels, inputs.patch_mask),
         rtol=1e-3,
         atol=1e-3,
     )
@@ -37,7 +37,7 @@ def test_pixels_in_uint8_and_in_floating_point_are_the_same() -> None:
 
 def test_a_crop_that_fills_up_a_batch_has_no_features_of_its_own() -> None:
     model, inputs = small_model("dense"), prompt([12])
-    crops = inputs.crops.float() / 255
+    crops = inputs.pixels.float() / 255
     crops[:, 1] = -1
     unmasked = torch.ones_like(inputs.patch_mask)
     blank = model.vision_features(crops, unmasked)[0, 1]
@@ -52,8 +52,8 @@ def test_a_crop_that_fills_up_a_batch_has_no_features_of_its_own() -> None:
 
 def test_a_crop_does_not_depend_on_the_others() -> None:
     model, inputs = small_model("dense"), prompt([12, 12])
-    together = model.vision_features(inputs.crops, inputs.patch_mask)
-    alone = model.vision_features(inputs.crops[1:, 1:], inputs.patch_mask[1:, 1:])
+    together = model.vision_features(inputs.pixels, inputs.patch_mask)
+    alone = model.vision_features(inputs.pixels[1:, 1:], inputs.patch_mask[1:, 1:])
     torch.testing.assert_close(together[1, 1], alone[0, 0], rtol=1e-4, atol=1e-4)
 
 

@@ -18,7 +18,7 @@ from transformers.models.molmo2.image_processing_molmo2 import Molmo2ImageProces
 
 from tests.support.molmo2_models import formula_image
 from tierexp.errors import ConfigError
-from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_crops
+from tierexp.imaging.preprocess import PreprocessedImage, preprocess, stack_views
 from tierexp.imaging.resize import Resize
 from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.token_layout import DROPPED, TokenLayout, layout_tokens
@@ -53,7 +53,7 @@ def native(
     inputs = ModelInputs(
         input_ids=torch.from_numpy(layout.input_ids)[None],
         attention_mask=torch.ones(1, len(layout.input_ids), dtype=torch.bool),
-        crops=torch.from_numpy(stack_crops([image])),
+        pixels=torch.from_numpy(stack_views([image])),
         patch_mask=torch.from_numpy(image.patch_mask)[None],
         image_input_idx=torch.from_numpy(layout.image_input_idx)[None],
         image_index=torch.zeros(1, dtype=torch.long),
@@ -73,8 +73,8 @@ def test_the_published_processor_made_the_same_crops(height: int, width: int) ->
     golden = np.load(GOLDEN)
     name = f"{height}x{width}"
     image, _, inputs = native(height, width, MOLMO2, 8)
-    assert inputs.crops.shape[1] == golden[f"{name}_crops"][0]
-    pixels = normalised_patches(inputs.crops[0], 14, HALF, HALF).flatten()[::331]
+    assert inputs.pixels.shape[1] == golden[f"{name}_crops"][0]
+    pixels = normalised_patches(inputs.pixels[0], 14, HALF, HALF).flatten()[::331]
     # Pixels are rounded to one of 256 levels, 2 / 255 apart here; where a sum ends between two,
     # its order, which the number of threads decides, tips it over.
     levels = np.abs(pixels.numpy() - golden[f"{name}_pixels"]) * 255 / 2
@@ -113,7 +113,7 @@ def test_any_native_image_is_laid_out_as_the_library_does(
         picture[None], max_crops, list(margins), 70, 2, True, 1 / 255, True, HALF, HALF, 14, 2, 2,
     )  # fmt: skip
     image, _, inputs = native(height, width, geometry, max_crops)
-    ours = normalised_patches(inputs.crops[0], 14, HALF, HALF)
+    ours = normalised_patches(inputs.pixels[0], 14, HALF, HALF)
     torch.testing.assert_close(ours, pixels[0], rtol=0, atol=1e-5)
     (patches,) = pooled_patches(inputs, geometry)
     assert as_sets(patches.numpy()) == as_sets(pooling[0].numpy())
@@ -186,6 +186,6 @@ def test_exact_is_within_half_a_step_of_the_rounded_pixels(height: int, width: i
     picture = formula_image(height, width)
     exact = preprocess(picture, (1, 2), Resize("stretch", "stretch", True, False), SMALL)
     rounded = preprocess(picture, (1, 2), STRETCHED, SMALL)
-    assert {crop.dtype for crop in exact.crops} == {np.dtype(np.float32)}
-    error = stack_crops([exact]) * 255 - stack_crops([rounded])
+    assert {crop.dtype for crop in exact.views} == {np.dtype(np.float32)}
+    error = stack_views([exact]) * 255 - stack_views([rounded])
     assert np.abs(error).max() <= 0.5 + 1e-4

@@ -19,7 +19,7 @@ from tests.support.molmo2_models import (
     write_settings,
 )
 from tierexp.errors import ConfigError
-from tierexp.imaging.preprocess import preprocess, stack_crops
+from tierexp.imaging.preprocess import preprocess, stack_views
 from tierexp.imaging.resize import Resize
 from tierexp.models.block_importance import BlockImportance
 from tierexp.models.knobs.reduction.settings import (
@@ -100,7 +100,7 @@ def inputs_of(
     return ModelInputs(
         input_ids=ids,
         attention_mask=mask,
-        crops=torch.from_numpy(stack_crops(prepared)),
+        pixels=torch.from_numpy(stack_views(prepared)),
         patch_mask=torch.stack([torch.from_numpy(image.patch_mask) for image in prepared]),
         image_input_idx=torch.stack(positions),
         image_index=torch.tensor([image for image, _ in prompts]),
@@ -129,10 +129,10 @@ def the_librarys_answer(
             input_ids=ids,
             attention_mask=torch.ones_like(ids) if kept else inputs.attention_mask.long(),
             mm_token_type_ids=torch.isin(ids, torch.tensor([320, 321, 322, 323, 324])).long(),
-            pixel_values=normalised_patches(inputs.crops[0], 14, (0.5,) * 3, (0.5,) * 3),
+            pixel_values=normalised_patches(inputs.pixels[0], 14, (0.5,) * 3, (0.5,) * 3),
             image_token_pooling=pooling,
             image_grids=torch.tensor([[1, 1, len(pooling) - 1, 1]]),
-            image_num_crops=torch.tensor([inputs.crops.shape[1]]),
+            image_num_pixels=torch.tensor([inputs.pixels.shape[1]]),
             max_new_tokens=NEW_TOKENS,
             do_sample=False,
             eos_token_id=None,
@@ -367,7 +367,7 @@ def test_the_processor_of_these_tests_is_that_of_the_settings(settings: Molmo2Se
 def test_float_crops_are_taken_too(settings: Molmo2Settings) -> None:
     model = model_of(settings)
     inputs = inputs_of(settings, [(1, 1)], [(0, [5])])
-    exact = ModelInputs(**(vars(inputs) | {"crops": inputs.crops.float() / 255}))
+    exact = ModelInputs(**(vars(inputs) | {"pixels": inputs.pixels.float() / 255}))
     # Rounding of the last bit, of which random weights make a thousand times as much on some CPUs.
     torch.testing.assert_close(
         model.vision_features(exact)[0], model.vision_features(inputs)[0], rtol=2e-3, atol=2e-3

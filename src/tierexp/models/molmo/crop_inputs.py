@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_crops
+from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_views
 from tierexp.imaging.preprocessing import Preprocessing
 from tierexp.imaging.resize import Size
 from tierexp.models.molmo.model_inputs import ModelInputs
@@ -121,8 +121,8 @@ def _stacked(images: Sequence[PreprocessedImage]) -> torch.Tensor:
         return made[0].numpy()
 
     if get_worker_info() is None:
-        return torch.from_numpy(stack_crops(images))
-    stack_crops(images, room)
+        return torch.from_numpy(stack_views(images))
+    stack_views(images, room)
     return made[0]
 
 
@@ -157,7 +157,7 @@ def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
     return ModelInputs(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        crops=_stacked(images),
+        pixels=_stacked(images),
         patch_mask=torch.from_numpy(np.stack([image.patch_mask for image in images])),
         image_input_idx=torch.from_numpy(np.stack(positions)),
         image_index=torch.tensor(image_index),

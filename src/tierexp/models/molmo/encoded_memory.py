@@ -28,15 +28,15 @@ class EncodedMemory:
         self.num_bytes = 0
         self._kept: dict[bytes, Encoded] = {}
 
-    def recall(self, crops: Tensor, patch_mask: Tensor, encode: Callable[[], Encoded]) -> Encoded:
+    def recall(self, pixels: Tensor, patch_mask: Tensor, encode: Callable[[], Encoded]) -> Encoded:
         """What `encode` gives for a batch, from memory where it has been asked before.
 
         Args:
-            crops: As of `VisionBackbone.encode`.
+            pixels: As of `VisionBackbone.encode`.
             patch_mask: As of `VisionBackbone.encode`.
             encode: Asked where the batch is not known.
         """
-        key = digest(crops, patch_mask)
+        key = digest(pixels, patch_mask)
         known = self._kept.get(key)
         if known is not None:
             return known

@@ -96,23 +96,23 @@ class MolmoEngine:
         """What of the decoder runs as the knobs are set now."""
         return DecoderKnobs(tuple(self.active_blocks), self.top_k)
 
-    def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def vision_features(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """As `Molmo.vision_features`, by the backend that is set, less what an earlier pass over
         the same images has encoded.
         """
-        return self.shared_view.encode(crops, patch_mask, self._encode)
+        return self.shared_view.encode(pixels, patch_mask, self._encode)
 
     def earlier_views(self, inputs: ModelInputs) -> list[bool]:
         """Whether, for every prompt, its global view is not encoded again, see `SharesView`."""
         if self.memory is not None or self.token_reduction.method in LOOKS_AT_ENCODER:
             return [False] * len(inputs)
-        known = self.shared_view.known(inputs.crops, inputs.patch_mask)
+        known = self.shared_view.known(inputs.pixels, inputs.patch_mask)
         return [known[image] for image in inputs.image_index.tolist()]
 
-    def _encode(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def _encode(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         if self._backend == "eager":  # as a module, so that its hooks are heard
-            return self.network.vision_features(crops, patch_mask)
-        return self.network.vision_backbone.in_parts(self._encoder, crops, patch_mask)
+            return self.network.vision_features(pixels, patch_mask)
+        return self.network.vision_backbone.in_parts(self._encoder, pixels, patch_mask)
 
     def remember(self, num_bytes: int) -> None:
         """Keep encoded images, up to so many bytes of them, for those that come again; 0 for
@@ -236,9 +236,9 @@ class MolmoEngine:
         with clock.stage("vision"):
             if clock is UNTIMED and self.memory is not None:
                 encoded = self.memory.recall(
-                    inputs.crops,
+                    inputs.pixels,
                     inputs.patch_mask,
-                    lambda: self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask),
+                    lambda: self.network.vision_backbone.encode(inputs.pixels, inputs.patch_mask),
                 )
             else:
                 encoded = self.encoded(inputs)
@@ -261,8 +261,8 @@ class MolmoEngine:
         """The images of a batch, with what the method of reduction asks about them."""
         if self.token_reduction.method in LOOKS_AT_ENCODER:
             # Compiled code cannot be looked into.
-            return self.network.vision_backbone.encode(inputs.crops, inputs.patch_mask)
-        return Encoded(self.vision_features(inputs.crops, inputs.patch_mask))
+            return self.network.vision_backbone.encode(inputs.pixels, inputs.patch_mask)
+        return Encoded(self.vision_features(inputs.pixels, inputs.patch_mask))
 
     def _prefill(self, inputs: ModelInputs, encoded: Encoded, new_tokens: int) -> Prefilled:
         """Read prompts, with as many vision tokens as are to be kept."""
@@ -285,7 +285,7 @@ class MolmoEngine:
     @torch.inference_mode()
     def read(self, inputs: ModelInputs) -> None:
         """Run prompts through all decoder blocks, see `MeasurableModel`."""
-        features = self.vision_features(inputs.crops, inputs.patch_mask)
+        features = self.vision_features(inputs.pixels, inputs.patch_mask)
         self.network.decode(
             inputs.input_ids,
             features[inputs.image_index],
@@ -302,7 +302,7 @@ class MolmoEngine:
         """
         if self.own_reduction is not None:
             return None
-        config, views, tokens = self.network.config, inputs.crops.shape[1], _tokens_of(inputs)
+        config, views, tokens = self.network.config, inputs.pixels.shape[1], _tokens_of(inputs)
         views -= all(self.earlier_views(inputs))
         prompt, left = self._prompt_tokens(tokens)
         flops = stage_flops(

@@ -52,19 +52,19 @@ class Molmo(nn.Module):
 
     def image_features(self, inputs: ModelInputs) -> Tensor:
         """The vision tokens of every prompt's image, (B, N, K, C); each image is encoded once."""
-        return self.vision_features(inputs.crops, inputs.patch_mask)[inputs.image_index]
+        return self.vision_features(inputs.pixels, inputs.patch_mask)[inputs.image_index]
 
-    def vision_features(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def vision_features(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """Every vision token, whether or not the decoder receives it.
 
         Args:
-            crops: (B, N, S, S, 3), see `ModelInputs`.
+            pixels: (B, N, S, S, 3), see `ModelInputs`.
             patch_mask: (B, N, P).
 
         Returns:
             (B, N, K, C) with the decoder's width C.
         """
-        features: Tensor = self.vision_backbone(crops, patch_mask)
+        features: Tensor = self.vision_backbone(pixels, patch_mask)
         return features
 
     def embed(

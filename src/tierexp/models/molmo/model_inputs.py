@@ -19,16 +19,16 @@ _SHARED_FROM = 1 << 20
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """A batch of prompts whose images all have the same number of crops. Several prompts may be
+    """A batch of prompts whose images all have the same number of views. Several prompts may be
     about one image, which is then there, and encoded, once.
 
     Args:
         input_ids: (B, T) int64, padded on the left.
         attention_mask: (B, T) bool, False on padding.
-        crops: (I, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing), of I <= B images; the
-            global view is crop 0.
+        pixels: (I, N, S, S, 3) uint8, or float32 in [0, 1] (exact resizing), of the N views of
+            I <= B images; the global view is the first.
         patch_mask: (I, N, P) float32: the fraction of each patch's pixels that show the image,
-            -1 in the row of a crop without a mask.
+            -1 in the row of a view without a mask.
         image_input_idx: (B, N, K) int64: the position in `input_ids` that each vision token is
             added to, -100 where it is dropped. Where a canvas is pooled as a whole, K is P:
             the position of the token that each patch is pooled into.
@@ -37,7 +37,7 @@ class ModelInputs:
 
     input_ids: Tensor
     attention_mask: Tensor
-    crops: Tensor
+    pixels: Tensor
     patch_mask: Tensor
     image_input_idx: Tensor
     image_index: Tensor
@@ -54,7 +54,7 @@ class ModelInputs:
     @property
     def views(self) -> int:
         """Crops of every image and its global view."""
-        return int(self.crops.shape[1])
+        return int(self.pixels.shape[1])
 
     def to(self, device: torch.device, non_blocking: bool = False) -> ModelInputs:
         """The same batch on `device`."""
@@ -85,7 +85,7 @@ class ModelInputs:
         return ModelInputs(
             input_ids=self.input_ids[part, padding:],
             attention_mask=mask[:, padding:],
-            crops=self.crops[images],
+            pixels=self.pixels[images],
             patch_mask=self.patch_mask[images],
             image_input_idx=positions.where(positions < 0, positions - padding),
             image_index=index - first,

@@ -46,10 +46,10 @@ class OpenVinoEncoder:
         version = openvino.__version__.partition("-")[0]
         _log.info("vision encoder: OpenVINO %s, %s", version, self.precision)
 
-    def _compiled(self, pixels: torch.dtype) -> openvino.InferRequest:
-        """What encodes crops of that dtype."""
+    def _compiled(self, dtype: torch.dtype) -> openvino.InferRequest:
+        """What encodes pixels of that dtype."""
         compiled = openvino.Core().compile_model(
-            _graph(self._backbone, pixels),
+            _graph(self._backbone, dtype),
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": PRECISION,
@@ -64,12 +64,12 @@ class OpenVinoEncoder:
             raise ConfigError("model.backend", "openvino", allowed)
         return compiled.create_infer_request()
 
-    def __call__(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def __call__(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """See `VisionBackbone.views`."""
-        if crops.dtype not in self._requests:
-            self._requests[crops.dtype] = self._compiled(crops.dtype)
-        request = self._requests[crops.dtype]
-        request.infer([crops.numpy(), patch_mask.numpy()])
+        if pixels.dtype not in self._requests:
+            self._requests[pixels.dtype] = self._compiled(pixels.dtype)
+        request = self._requests[pixels.dtype]
+        request.infer([pixels.numpy(), patch_mask.numpy()])
         # The request's memory is written to again by the next views.
         return torch.from_numpy(request.get_output_tensor().data.copy())
 
@@ -81,20 +81,20 @@ class _Views(torch.nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """See `VisionBackbone.views`."""
-        return self.backbone.views(crops, patch_mask)
+        return self.backbone.views(pixels, patch_mask)
 
 
-def _graph(backbone: VisionBackbone, pixels: torch.dtype) -> openvino.Model:
+def _graph(backbone: VisionBackbone, dtype: torch.dtype) -> openvino.Model:
     side = backbone.patch_size * backbone.patches_per_side
     # Three, since an example of one or two would say that there never are more.
-    crops = torch.zeros(3, side, side, 3, dtype=pixels)
+    pixels = torch.zeros(3, side, side, 3, dtype=dtype)
     patch_mask = torch.ones(3, backbone.patches_per_side**2)
     views = torch.export.Dim("views", min=1)
     with torch.no_grad():
         exported = torch.export.export(
-            _Views(backbone), (crops, patch_mask), dynamic_shapes=({0: views}, {0: views})
+            _Views(backbone), (pixels, patch_mask), dynamic_shapes=({0: views}, {0: views})
         )
     # As `openvino.convert_model` does, which in addition sends word of its use to Intel.
     frontend = FrontEndManager().load_by_framework("pytorch")

@@ -206,7 +206,7 @@ def split_at_images(inputs: ModelInputs, images: int) -> Split | None:
     prompts = ModelInputs(
         input_ids=beginnings[read].to(device),
         attention_mask=real[read].to(device),
-        crops=inputs.crops,
+        pixels=inputs.pixels,
         patch_mask=inputs.patch_mask,
         image_input_idx=places[read].to(device),
         image_index=index[read].to(device),

@@ -84,7 +84,7 @@ def published_arrays(
     """
     prepared = preprocess(image, tiling, resize, geometry)
     layout = layout_tokens(tiling, geometry, image_tokens, before_image, prompt_ids)
-    patches = [_patches(crop, geometry.patch_size) for crop in prepared.crops]
+    patches = [_patches(crop, geometry.patch_size) for crop in prepared.views]
     return {
         "input_ids": layout.input_ids,
         "images": np.stack(patches),

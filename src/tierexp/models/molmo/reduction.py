@@ -93,7 +93,7 @@ def _keep(
     if reduction.method in OF_TOKENS_ALONE:
         places = inputs.image_input_idx[row].flatten()[order]
         grids = partial(grids_of, places)
-        return kept_of_tokens(reduction, tokens, grids, inputs.crops[image], count)
+        return kept_of_tokens(reduction, tokens, grids, inputs.pixels[image], count)
     assert encoded.scores is not None
     scores = encoded.scores[image].flatten()[order]
     if reduction.method == "cls_attention":

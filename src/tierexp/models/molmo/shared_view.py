@@ -44,37 +44,37 @@ class SharedView:
         self.begin()
         self.on = False
 
-    def known(self, crops: Tensor, patch_mask: Tensor) -> list[bool]:
+    def known(self, pixels: Tensor, patch_mask: Tensor) -> list[bool]:
         """Whether, for every image, its global view comes from an earlier pass: all of a batch, or
         none.
 
         Args:
-            crops: (I, N, S, S, 3), the global view first.
+            pixels: (I, N, S, S, 3), the global view first.
             patch_mask: (I, N, P).
         """
         if not self._known:
-            return [False] * len(crops)
-        every = all(key in self._known for key in _keys(crops, patch_mask))
-        return [every] * len(crops)
+            return [False] * len(pixels)
+        every = all(key in self._known for key in _keys(pixels, patch_mask))
+        return [every] * len(pixels)
 
-    def encode(self, crops: Tensor, patch_mask: Tensor, whole: Encode) -> Tensor:
+    def encode(self, pixels: Tensor, patch_mask: Tensor, whole: Encode) -> Tensor:
         """What `whole` gives, which encodes only what is not known.
 
         Args:
-            crops: (I, N, S, S, 3), the global view first.
+            pixels: (I, N, S, S, 3), the global view first.
             patch_mask: (I, N, P).
             whole: Encodes views.
         """
         if not self.on:
-            return whole(crops, patch_mask)
-        keys = _keys(crops, patch_mask)
+            return whole(pixels, patch_mask)
+        keys = _keys(pixels, patch_mask)
         if not all(key in self._known for key in keys):
-            encoded = whole(crops, patch_mask)
+            encoded = whole(pixels, patch_mask)
             self._new |= {key: view.clone() for key, view in zip(keys, encoded[:, 0], strict=True)}
             return encoded
         views = torch.stack([self._known[key] for key in keys])
-        return torch.cat([views[:, None], whole(crops[:, 1:], patch_mask[:, 1:])], dim=1)
+        return torch.cat([views[:, None], whole(pixels[:, 1:], patch_mask[:, 1:])], dim=1)
 
 
-def _keys(crops: Tensor, patch_mask: Tensor) -> list[bytes]:
-    return [digest(view, mask) for view, mask in zip(crops[:, 0], patch_mask[:, 0], strict=True)]
+def _keys(pixels: Tensor, patch_mask: Tensor) -> list[bytes]:
+    return [digest(view, mask) for view, mask in zip(pixels[:, 0], patch_mask[:, 0], strict=True)]

@@ -76,37 +76,37 @@ class VisionBackbone(nn.Module):
         )
         self.image_projector = Projector(vision.width, connector.hidden_width, config.decoder.width)
 
-    def forward(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """The vision tokens of every crop.
 
         Args:
-            crops: (B, N, S, S, 3) uint8, or floating point in [0, 1]; a crop that is all -1 fills
+            pixels: (B, N, S, S, 3) uint8, or floating point in [0, 1]; a crop that is all -1 fills
                 up a batch and has no features.
             patch_mask: (B, N, P), see `ModelInputs`.
 
         Returns:
             (B, N, K, decoder width), row by row.
         """
-        return self.in_parts(self.views, crops, patch_mask)
+        return self.in_parts(self.views, pixels, patch_mask)
 
-    def in_parts(self, encode: ViewEncoder, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def in_parts(self, encode: ViewEncoder, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """As `forward`, some views at a time where that is faster. No view sees another, so that
         the parts say what all views at once would.
 
         Args:
             encode: As `views`.
-            crops: As of `forward`.
+            pixels: As of `forward`.
             patch_mask: As of `forward`.
         """
-        views = crops.flatten(0, 1), patch_mask.flatten(0, 1)
+        views = pixels.flatten(0, 1), patch_mask.flatten(0, 1)
         parts = 1
-        if crops.device.type == "cpu" and not torch.is_grad_enabled():
+        if pixels.device.type == "cpu" and not torch.is_grad_enabled():
             parts = -(-views[0].shape[0] // self.views_at_once)
         # As even as can be: compiled code has one of its own for a single view.
         of_each = (tensor.tensor_split(max(1, parts)) for tensor in views)
         tokens = [encode(*part) for part in zip(*of_each, strict=True)]
         together = tokens[0] if len(tokens) == 1 else torch.cat(tokens)
-        return together.view(*crops.shape[:2], -1, together.shape[-1])
+        return together.view(*pixels.shape[:2], -1, together.shape[-1])
 
     @property
     def views_at_once(self) -> int:
@@ -116,29 +116,29 @@ class VisionBackbone(nn.Module):
         widest = (self.patches_per_side**2 + 1) * self.mlp_width * self._patch_dtype.itemsize
         return max(1, CACHE_BYTES // widest)
 
-    def views(self, crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def views(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """The vision tokens of views, all at once.
 
         Args:
-            crops: (V, S, S, 3), as of `forward`.
+            pixels: (V, S, S, 3), as of `forward`.
             patch_mask: (V, P).
 
         Returns:
             (V, K, decoder width).
         """
-        patches = normalised_patches(crops, self.patch_size, CLIP_MEAN, CLIP_STD)
+        patches = normalised_patches(pixels, self.patch_size, CLIP_MEAN, CLIP_STD)
         features = self.image_vit(patches.to(self._patch_dtype))  # (V, P, C)
-        if crops.is_floating_point():
-            blank = (crops == -1).flatten(1).all(dim=-1)
+        if pixels.is_floating_point():
+            blank = (pixels == -1).flatten(1).all(dim=-1)
             features = features.masked_fill(blank[:, None, None], 0)
         features = add_padding_embeddings(features, self.pad_embed, patch_mask)
         side = self.patches_per_side
-        grid = features.view(crops.shape[0], side, side, features.shape[-1])
+        grid = features.view(pixels.shape[0], side, side, features.shape[-1])
         pooled = self.image_pooling_2d.pool(pooling_windows(grid, self.pooling))
         tokens: Tensor = self.image_projector(pooled)  # (V · K, decoder width)
-        return tokens.view(crops.shape[0], -1, tokens.shape[-1])
+        return tokens.view(pixels.shape[0], -1, tokens.shape[-1])
 
-    def encode(self, crops: Tensor, patch_mask: Tensor) -> Encoded:
+    def encode(self, pixels: Tensor, patch_mask: Tensor) -> Encoded:
         """As `forward`, with what methods of reduction ask about the tokens.
 
         The attention kernel gives no weights: queries and keys of the block whose output is the
@@ -146,7 +146,7 @@ class VisionBackbone(nn.Module):
         them.
 
         Args:
-            crops: (I, N, S, S, 3), as of `forward`.
+            pixels: (I, N, S, S, 3), as of `forward`.
             patch_mask: (I, N, P).
         """
         vit = self.image_vit
@@ -168,7 +168,7 @@ class VisionBackbone(nn.Module):
         parts = attention.wq, attention.wk
         hooks = [part.register_forward_hook(look) for part in parts]
         try:
-            features = self(crops, patch_mask)
+            features = self(pixels, patch_mask)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -188,11 +188,11 @@ def compiled(backbone: VisionBackbone) -> ViewEncoder:
     """The backbone's `views` as torch's compiler makes it, at the first call."""
     encode = torch.compile(backbone.views)
 
-    def encoder(crops: Tensor, patch_mask: Tensor) -> Tensor:
+    def encoder(pixels: Tensor, patch_mask: Tensor) -> Tensor:
         # One number varies, however many images of however many crops: one compilation serves all.
-        for tensor in (crops, patch_mask):
+        for tensor in (pixels, patch_mask):
             torch._dynamo.maybe_mark_dynamic(tensor, 0)
-        tokens: Tensor = encode(crops, patch_mask)
+        tokens: Tensor = encode(pixels, patch_mask)
         return tokens
 
     return encoder

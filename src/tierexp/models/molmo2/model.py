@@ -86,14 +86,14 @@ class Molmo2(nn.Module):
         """The vision tokens, (L, C), of every image of a batch, in the order of the prompt."""
         patches = pooled_patches(inputs, self.settings.geometry)
         pixels = normalised_patches(
-            inputs.crops.flatten(0, 1),
+            inputs.pixels.flatten(0, 1),
             self.settings.geometry.patch_size,
             self.settings.image_mean,
             self.settings.image_std,
         )
         # Of a grid the network uses the number of tokens alone, to tell images apart.
         grids = torch.tensor([[len(tokens), 1, 0, 0] for tokens in patches])
-        per_image = inputs.crops.shape[1] * pixels.shape[1]
+        per_image = inputs.pixels.shape[1] * pixels.shape[1]
         pooling = torch.cat(
             [
                 torch.where(tokens < 0, tokens, tokens + image * per_image)
@@ -151,7 +151,7 @@ class Molmo2(nn.Module):
         flops = stage_flops(
             self.network.config,
             self.settings.geometry,
-            views=inputs.crops.shape[1],
+            views=inputs.pixels.shape[1],
             vision_tokens=vision,
             prompt_tokens=inputs.input_ids.shape[1] - vision + kept,
             new_tokens=new_tokens,

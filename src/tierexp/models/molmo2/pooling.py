@@ -28,7 +28,7 @@ def pooled_patches(inputs: ModelInputs, geometry: CropGeometry) -> list[Tensor]:
     prompts = inputs.image_index.tolist()
     return [
         _windows(inputs.image_input_idx[prompts.index(image)].flatten(), window)
-        for image in range(len(inputs.crops))
+        for image in range(len(inputs.pixels))
     ]
 
 

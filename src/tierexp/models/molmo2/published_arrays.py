@@ -67,7 +67,7 @@ class Molmo2Published:
         ids = layout.input_ids[None]
         of_image = np.zeros_like(ids)
         of_image[:, len(before) : ids.shape[1] - len(prompt_ids)] = 1
-        crops = np.stack(preprocess(image, tiling, resize, geometry).crops)
+        crops = np.stack(preprocess(image, tiling, resize, geometry).views)
         return {
             "input_ids": ids,
             "attention_mask": np.ones_like(ids),

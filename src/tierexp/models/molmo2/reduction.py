@@ -44,7 +44,7 @@ def reduced(
     for image, (tokens, count) in enumerate(zip(features, counts, strict=True)):
         positions = vision[prompts.index(image)].nonzero().squeeze(1)
         grids = partial(grids_of, positions)
-        kept.append(kept_of_tokens(reduction, tokens, grids, inputs.crops[image], count))
+        kept.append(kept_of_tokens(reduction, tokens, grids, inputs.pixels[image], count))
     stays = inputs.attention_mask & ~vision
     for row, image in enumerate(prompts):
         stays[row, vision[row].nonzero().squeeze(1)[kept[image].places]] = True
