@@ -132,7 +132,7 @@ def the_librarys_answer(
             pixel_values=normalised_patches(inputs.pixels[0], 14, (0.5,) * 3, (0.5,) * 3),
             image_token_pooling=pooling,
             image_grids=torch.tensor([[1, 1, len(pooling) - 1, 1]]),
-            image_num_pixels=torch.tensor([inputs.pixels.shape[1]]),
+            image_num_crops=torch.tensor([inputs.pixels.shape[1]]),
             max_new_tokens=NEW_TOKENS,
             do_sample=False,
             eos_token_id=None,
