@@ -105,7 +105,7 @@ def test_the_journal_fills_the_disk(
         assert goes_on in one_line(outcome)
         assert journal.read_bytes().splitlines()[: len(whole_lines)] == whole_lines
     assert not list((tmp_path / "out").glob("*.json"))
-    kept = sum(b'"samples": {"' in line for line in journal.read_bytes().splitlines()[:-1])
+    kept = sum(b'"samples":{"' in line for line in journal.read_bytes().splitlines()[:-1])
     answered.clear()
     assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true").code == 0
     assert 0 < len(answered) == BATCHES - kept < BATCHES

@@ -218,7 +218,7 @@ def test_crowded_crops_are_shown_four_times(
     batches = TrainingBatches(phases, {}, 7, source.config, _fill(), source.tokenizer())
     seen: dict[bytes, list[int]] = {}
     for step in (300, 0, 97, 194, 291, 388):
-        for crop in batches[step].crops:
+        for crop in batches[step].pixels:
             seen.setdefault(crop.numpy().tobytes(), []).append(step)
     times = sorted(map(tuple, seen.values()))
     assert times.count((0, 97, 194, 291)) == 2  # 8 crops a step, a quarter of them new
