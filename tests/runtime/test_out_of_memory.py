@@ -17,6 +17,7 @@ from tests.support.fakes import MEMORY, TableModel
 from tests.support.molmo_models import prompt, small_engine
 from tierexp.errors.machine import lacks_memory, machine_trouble
 from tierexp.models.molmo.model_inputs import ModelInputs
+from tierexp.models.threads import torch_threads
 from tierexp.runtime.out_of_memory import SplitOnOutOfMemory
 
 CUDA = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore advice")
@@ -149,7 +150,8 @@ def test_a_molmo_that_runs_out_of_memory_half_way() -> None:
             torch.empty(1 << 60, dtype=torch.uint8)
 
     model.decoder_blocks[1].register_forward_pre_hook(too_large)
-    parts = list(SplitOnOutOfMemory(lambda part: model.generate(part, 6))(inputs))
+    with torch_threads(1):  # several would answer parts of a batch side by side
+        parts = list(SplitOnOutOfMemory(lambda part: model.generate(part, 6))(inputs))
     assert [len(part) for part, _ in parts] == [2, 1, 2]
     answers = torch.cat([answer for _, answer in parts if answer is not None])
     assert torch.equal(answers, expected)

@@ -7,13 +7,14 @@ images have nothing to wait for until each has its answers. Knows nothing about 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from tierexp.models.threads import torch_threads
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -63,18 +64,7 @@ class SideBySide:
             torch.set_num_threads(threads)  # of this thread, as a new one has its own number
             return compute(part)
 
-        with _threads(threads):
+        with torch_threads(threads):  # for MKL, whose number is everybody's
             futures = [self._pool.submit(alone, part) for part in parts]
             wait(futures)
         return [future.result() for future in futures]
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """For MKL, whose number is everybody's."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -63,8 +63,8 @@ class PromptTokenizer:
     """
 
     def __init__(self, tokenizer: Tokenizer, num_embeddings: int) -> None:
-        self._end_of_text = _id(tokenizer, END_OF_TEXT)
-        self.image_tokens = ImageTokenIds(*(_id(tokenizer, token) for token in IMAGE_TOKENS))
+        self._end_of_text = token_id(tokenizer, END_OF_TEXT)
+        self.image_tokens = ImageTokenIds(*(token_id(tokenizer, token) for token in IMAGE_TOKENS))
         vocabulary = tokenizer.get_vocab()
         last = max(vocabulary, key=vocabulary.__getitem__)
         if vocabulary[last] >= num_embeddings:
@@ -85,12 +85,7 @@ class PromptTokenizer:
         Raises:
             CheckpointError: It cannot be read, or does not fit the model.
         """
-        if not path.is_file():
-            raise CheckpointError(f"{path} does not exist")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing more specific
-            raise CheckpointError(f"{path} is not a tokenizer: {error}") from None
+        tokenizer = read_tokenizer(path)
         try:
             return cls(tokenizer, num_embeddings)
         except CheckpointError as error:
@@ -146,7 +141,29 @@ class PromptTokenizer:
         return self._tokenizer.encode(text, add_special_tokens=False)
 
 
-def _id(tokenizer: Tokenizer, token: str) -> int:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read a `tokenizer.json`.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CheckpointError: It is missing or unreadable.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more specific
+        raise CheckpointError(f"{path} is not a tokenizer: {error}") from None
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token.
+
+    Raises:
+        CheckpointError: The tokenizer has none of it.
+    """
     number: int | None = tokenizer.token_to_id(token)
     if number is None:
         raise CheckpointError(f"the tokenizer has no {token}")

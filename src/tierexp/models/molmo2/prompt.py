@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from tierexp.errors import CheckpointError
 from tierexp.models.checkpoint_files import TOKENIZER_FILE, read_object
+from tierexp.models.molmo.tokenizer import read_tokenizer, token_id
 from tierexp.models.molmo2.settings import PROCESSOR_FILE, Molmo2Settings
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
@@ -126,16 +127,11 @@ class Molmo2Tokenizer:
             CheckpointError: A file is missing or unreadable, or does not fit the model.
         """
         path = folder / TOKENIZER_FILE
-        if not path.is_file():
-            raise CheckpointError(f"{path} does not exist")
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing more specific
-            raise CheckpointError(f"{path} is not a tokenizer: {error}") from None
+        tokenizer = read_tokenizer(path)
         named = _named_tokens(folder)
         try:
             # Molmo2's tokenizers begin a sequence with the token that ends an answer.
-            end = _token_id(tokenizer, named["eos_token"])
+            end = token_id(tokenizer, named["eos_token"])
             prompt = _render(_template(folder), named)
             begin = named.get("bos_token", named["eos_token"])
             return cls(
@@ -143,7 +139,7 @@ class Molmo2Tokenizer:
                 _image_tokens(tokenizer, settings),
                 prompt if prompt.startswith(begin) else begin + prompt,
                 [end, *(also for also in _generation_ends(folder) if also != end)],
-                _token_id(tokenizer, named.get("pad_token", named["eos_token"])),
+                token_id(tokenizer, named.get("pad_token", named["eos_token"])),
             )
         except CheckpointError as error:
             raise CheckpointError(f"{folder}: {error}") from None
@@ -170,21 +166,14 @@ class Molmo2Tokenizer:
         return ids
 
 
-def _token_id(tokenizer: Tokenizer, token: str) -> int:
-    found: int | None = tokenizer.token_to_id(token)
-    if found is None:
-        raise CheckpointError(f"the tokenizer has no {token}")
-    return found
-
-
 def _image_tokens(tokenizer: Tokenizer, settings: Molmo2Settings) -> Molmo2ImageTokens:
     for token, stated in settings.token_ids.items():
-        found = _token_id(tokenizer, token)
+        found = token_id(tokenizer, token)
         if found != stated:
             raise CheckpointError(f"the tokenizer has {token} at {found}, the model at {stated}")
     ids = settings.token_ids
     # The model's configuration does not state this one, so the tokenizer's word is taken for it.
-    col = _token_id(tokenizer, "<im_col>") if settings.canvas_cols or settings.view_cols else None
+    col = token_id(tokenizer, "<im_col>") if settings.canvas_cols or settings.view_cols else None
     return Molmo2ImageTokens(
         im_start=ids["<im_start>"],
         view_start=ids["<low_res_im_start>" if settings.own_view_start else "<im_start>"],

@@ -24,6 +24,7 @@ from torch.distributed import PrefixStore, TCPStore
 from typing_extensions import override
 
 from tierexp.config.refusal import error_line
+from tierexp.models.threads import torch_threads
 from tierexp.runtime.processes.group import ProcessEndedError, Processes
 
 _EVERY = 0.2
@@ -132,7 +133,7 @@ def local_processes(size: int, program: Program) -> Iterator[LocalProcesses]:
     if "OMP_NUM_THREADS" not in os.environ:
         threads = max(1, threads // size)
         variables["OMP_NUM_THREADS"] = str(threads)
-    with _environment(variables), _threads(threads):
+    with _environment(variables), torch_threads(threads):
         try:
             yield processes
             processes.join()
@@ -176,13 +177,3 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
