@@ -65,14 +65,25 @@ def json_line(value: Any) -> bytes:
     Raises:
         ValueError: A number in it is not finite, or a text is no Unicode.
     """
-    if dataclasses.is_dataclass(value):
-        names, beside = _layout(type(value))  # type: ignore[arg-type]
-        shallow = {name: getattr(value, name) for name in names}
-        value = shallow if beside is None else shallow | getattr(value, beside)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = entries_of(value)
     text = to_json(value)
     if b"NaN" in text or b"Infinity" in text:
         json.dumps(encode(value), allow_nan=False)  # unless they are words
     return text
+
+
+def entries_of(record: DataclassInstance) -> dict[str, Any]:
+    """A record's fields, and beside them what lies there: `encode` of the outermost level alone.
+
+    Args:
+        record: See `json_line`, which takes what this returns as a part of its value, too.
+    """
+    names, beside = _layout(type(record))
+    entries = {name: getattr(record, name) for name in names}
+    if beside is not None:
+        entries.update(getattr(record, beside))
+    return entries
 
 
 def decode(kind: type[Record], values: dict[str, Any]) -> Record:
