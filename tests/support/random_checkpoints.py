@@ -146,10 +146,10 @@ WIDE_VISION = VISION | {"num_hidden_layers": 1, "num_attention_heads": 1}
 """Where an image has thousands of patches, whose attention to each other is what takes time."""
 
 
-def siglip(side: int, sizes: Mapping[str, Any] = VISION) -> dict[str, Any]:
-    """Settings of an encoder for crops of `side` pixels, 14 a patch."""
+def siglip(side: int, sizes: Mapping[str, Any] = VISION, patch_size: int = 14) -> dict[str, Any]:
+    """Settings of an encoder for crops of `side` pixels."""
     kind = {"model_type": "siglip_vision_model", "vision_use_head": False}
-    return {**sizes, **kind, "image_size": side, "patch_size": 14}
+    return {**sizes, **kind, "image_size": side, "patch_size": patch_size}
 
 
 def idefics3(folder: Path) -> None:
@@ -295,7 +295,8 @@ def gemma3(folder: Path) -> None:
         boi_token_index=tokenizer.convert_tokens_to_ids("<boi>"),
         eoi_token_index=tokenizer.convert_tokens_to_ids("<eoi>"),
         mm_tokens_per_image=256,
-        vision_config=siglip(896, WIDE_VISION),
+        # A quarter of the published number of patches, which are pooled to as many tokens.
+        vision_config=siglip(896, WIDE_VISION, patch_size=28),
         text_config=windowed_text_settings(tokenizer, "gemma3_text", head_dim=8),
     )
     images = {
