@@ -84,6 +84,8 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         started_in = wandb_mode(mode)
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
             refuse_run_id("in a multirun, whose runs would be written over one another")
+        # Frames are known by the name of their type: for all else, pandas need not be imported.
+        wandb.util.pd_available = False
         if started_in in ("offline", "disabled"):
             disable_telemetry()  # it would go to W&B's server all the same
         try:
@@ -123,10 +125,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             }
             columns = list(cells)
             data.append(list(cells.values()))
-        table = wandb.Table(columns=columns)
-        for cells in data:
-            table.add_data(*cells)  # handed over at once, they would have pandas imported
-        self.log_media({"samples": table})
+        self.log_media({"samples": wandb.Table(columns=columns, data=data)})
 
     def log_media(self, values: Mapping[str, Any]) -> None:
         """Log tables, pages and pictures; in an offline run all their files lie in its folder.
