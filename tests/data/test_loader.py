@@ -112,6 +112,7 @@ def test_workers_begin_before_they_are_asked(tmp_path: Path) -> None:
         while not (tmp_path / "3").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert {file.name for file in tmp_path.iterdir()} >= {"0", "1", "2", "3"}
+        iter(loader)  # as Lightning does, to see that it can be iterated
         batches = iter(loader)
         assert next(batches) == [0, 1]
         assert children() - others == {worker}

@@ -75,7 +75,9 @@ class SurvivingLoader:
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
         begun, self._begun = self._begun or self._batches_and_starts(), None
-        return (batch for batch in begun if batch is not None)
+        for batch in begun:
+            if batch is not None:
+                yield batch
 
     @contextmanager
     def begun(self) -> Iterator[None]:
