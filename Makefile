@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev eval train test test-slow check audit benchmark docs clean
+.PHONY: help install install-dev eval train test test-fast test-slow check audit benchmark docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,8 +35,11 @@ eval: install  ## evaluate the medium tier (ARGS="tier=low" to override)
 train: install  ## train the tiny model with the shipped recipe
 	$(BIN)/python train.py experiment=tiny $(ARGS)
 
-test: install-dev  ## the fast tests, on two cores
+test: install-dev  ## all but the exhaustive tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-fast: install-dev  ## those of them that start no command, server, browser or process of their own
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not whole' $(ARGS)
 
 test-slow: install-dev  ## the exhaustive tests as well
 	$(BIN)/python -m pytest -m 'slow or not slow' $(ARGS)

@@ -9,7 +9,6 @@ configurations are the same; `tests/cli/test_composing.py` holds them against Hy
 
 from __future__ import annotations
 
-import copy
 import pickle
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -19,6 +18,8 @@ from typing import Any, TextIO
 from unittest.mock import patch
 
 import omegaconf.base
+import omegaconf.omegaconf
+import yaml
 from hydra._internal import config_loader_impl
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
@@ -27,7 +28,9 @@ from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra._internal.hydra import Hydra
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.grammar_parser import parse
 
 _COMPOSED = Hydra.get_mode
@@ -36,7 +39,7 @@ _ROOT = Path(__file__).parents[2]
 _FOLDERS = ("conf", "tests/conf", "tests/extending", "tests/extending/my")
 _UNCHANGING = ("", "hydra.conf", *(str(_ROOT / folder) for folder in _FOLDERS))
 """The folders (and packages) whose files no test writes."""
-_texts: dict[str, DictConfig | ListConfig] = {}
+_texts: dict[str, bytes] = {}
 _chosen: dict[tuple[object, ...], DefaultsList] = {}
 _parse = lru_cache(maxsize=4096)(parse)
 
@@ -50,8 +53,9 @@ class _KeptTexts(OmegaConf):
         text = file_.read()
         if text not in _texts:
             file_.seek(0)
-            _texts[text] = OmegaConf.load(file_)
-        return copy.deepcopy(_texts[text])
+            _texts[text] = pickle.dumps(OmegaConf.load(file_))
+        kept: DictConfig | ListConfig = pickle.loads(_texts[text])
+        return kept
 
 
 class _KeptDefaults(list[ResultDefault]):
@@ -105,18 +109,41 @@ def _mode(hydra: Hydra, config_name: str | None, overrides: Sequence[str]) -> An
     return None
 
 
+_COPIED = DictConfig.__deepcopy__
+
+
+def _copied(config: DictConfig, memo: dict[int, Any]) -> DictConfig:
+    """A copy of a whole configuration, which is no part of another one."""
+    if config._get_parent() is not None:
+        return _COPIED(config, memo)
+    try:
+        copied: DictConfig = pickle.loads(pickle.dumps(config))
+    except (pickle.PicklingError, AttributeError, TypeError):  # holds an object of a test's own
+        return _COPIED(config, memo)
+    return copied
+
+
+class _Dumper(yaml.CDumper):
+    """OmegaConf's way of writing YAML."""
+
+    yaml_representers = get_omega_conf_dumper().yaml_representers
+
+
 _PLACES: tuple[tuple[Any, str, Any], ...] = (
     (file_config_source, "OmegaConf", _KeptTexts),
     (omegaconf.base, "parse", _parse),
     (config_loader_impl, "create_defaults_list", _defaults_list),
     (ConfigLoaderImpl, "_compose_config_from_defaults_list", _merged),
     (Hydra, "get_mode", _mode),
+    (DictConfig, "__deepcopy__", _copied),
+    (omegaconf.omegaconf, "get_omega_conf_dumper", lambda: _Dumper),
 )
 _HYDRAS = tuple((owner, name, getattr(owner, name)) for owner, name, _ in _PLACES)
 
 
 def composing_quickly() -> AbstractContextManager[object]:
     """What is composed inside takes what is known from before."""
+    Plugins.instance()  # which runs the modules of Hydra's own plugins anew
     return _with(_PLACES)
 
 

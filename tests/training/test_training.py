@@ -250,18 +250,18 @@ def test_knobs_are_varied_in_their_share_of_the_batches(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
 
-    def knobs(share: float) -> list[Knobs]:
+    def knobs(share: float, count: int) -> list[Knobs]:
         phases = [Phase(60, 1e-3, 2, ("low",), (1,), varied_knobs=share)]
         batches = TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())
-        return [batches[step].knobs for step in range(60)]
+        return [batches[step].knobs for step in range(count)]
 
-    assert set(knobs(0)) == {Knobs()}
-    varied = knobs(1)
+    assert set(knobs(0, 5)) == {Knobs()}
+    varied = knobs(1, 24)
     # 8 experts, 2 by default; 4 blocks
     assert {knob.top_k for knob in varied} == {None, 1, 3, 4}
     assert {knob.skipped_block for knob in varied} == {None, 0, 1, 2, 3}
     assert all((knob.top_k is None) != (knob.skipped_block is None) for knob in varied)
-    assert 15 < sum(knob == Knobs() for knob in knobs(0.5)) < 45
+    assert 3 < sum(knob == Knobs() for knob in knobs(0.5, 16)) < 13
 
 
 def test_deeper_blocks_are_skipped_more_often(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 import torch
@@ -78,8 +79,11 @@ class TierDataModule(LightningDataModule):
         Raises:
             MachineError: When iterated, worker processes are killed again and again.
         """
-        preparer, collate = self._preparer, self._collate
-        return SurvivingLoader(preparer, self.batches, collate, self._num_workers)
+        return self._loader
+
+    def begun(self) -> AbstractContextManager[None]:
+        """Workers prepare the first batches meanwhile, before a trainer asks for them."""
+        return self._loader.begun()
 
     def view(self, index: int) -> DatasetView:
         """A sample of the plan as a policy sees it."""
@@ -103,6 +107,11 @@ class TierDataModule(LightningDataModule):
             for group in groups.values()
             for start in range(0, len(group), self._batch_size)
         ]
+
+    @cached_property
+    def _loader(self) -> SurvivingLoader:
+        preparer, collate = self._preparer, self._collate
+        return SurvivingLoader(preparer, self.batches, collate, self._num_workers)
 
     @cached_property
     def _collate(self) -> Collate:

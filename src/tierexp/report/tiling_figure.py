@@ -57,9 +57,9 @@ def draw_tiling(
         return round((x - left) * scale), round((y - top) * scale)
 
     size = tuple(max(1, side) for side in drawn(bottom, right))
-    drawing = _striped(size)
     corner, end = drawn(0, 0), drawn(height, width)
     shown = max(1, end[0] - corner[0]), max(1, end[1] - corner[1])
+    drawing = Image.new("RGB", size) if shown == size else _striped(size)
     drawing.paste(Image.fromarray(image).resize(shown), corner)
 
     inside = Image.new("L", drawing.size, 0)

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,18 +43,12 @@ def gather_provenance(
         inputs: As from `digest_inputs`; None without a model.
         checkpoint: As from `checkpoint_of`.
     """
-    root = checkout()
-    commit = None if root is None else _git(root, "rev-parse", "HEAD")
-    changes = None if root is None else _git(root, "status", "--porcelain")
+    commit, dirty = _code(checkout())
     return Provenance(
         config=config,
         git_commit=commit,
-        git_dirty=None if commit is None or changes is None else bool(changes),
-        versions={
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-            **{package: version(package) for package in _OPTIONAL if find_spec(package)},
-        },
+        git_dirty=dirty,
+        versions=dict(_versions()),
         seed=seed,
         device=device,
         inputs=inputs or {},
@@ -94,6 +89,24 @@ def _command() -> str | None:
         hydra = HydraConfig.get()
         return shlex.join([f"{hydra.job.name}.py", *hydra.overrides.task])
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else None
+
+
+# A process runs the code and the packages that it began with, in every run of a multirun.
+
+
+@cache
+def _versions() -> dict[str, str]:
+    packages = (*_PACKAGES, *(package for package in _OPTIONAL if find_spec(package)))
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+@cache
+def _code(root: Path | None) -> tuple[str | None, bool | None]:
+    """The commit, and whether there are changes beside it; None where nobody can say."""
+    if root is None:
+        return None, None
+    commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
+    return commit, None if commit is None or changes is None else bool(changes)
 
 
 def _git(root: Path, *arguments: str) -> str | None:
