@@ -129,7 +129,8 @@ class TierDataModule(LightningDataModule):
             DataError: A sample failed and `on_error` is `raise`.
         """
         if self._on_error == "raise" and batch.failures:
-            raise _broken(batch.failures[0].sample, batch.failures[0].reason)
+            failed = batch.failures[0]
+            raise _broken(self.dataset[failed.index], failed.reason)
         return batch
 
     def transfer_batch_to_device(

@@ -24,6 +24,7 @@ from tierexp.data.collate import Collate
 from tierexp.data.prepare import SamplePreparer
 from tierexp.errors import MachineError
 from tierexp.errors.machine import first_line
+from tierexp.models.shared_memory import Slabs
 
 _log = logging.getLogger(__name__)
 
@@ -115,12 +116,14 @@ class SurvivingLoader:
                 _log.warning("%s; another one does its work again", reason)
 
     def _prepared(self, batches: Sequence[Sequence[int]]) -> Iterator[EvaluationBatch | None]:
+        slabs = Slabs(self._num_workers)
         loader: DataLoader[EvaluationBatch] = DataLoader(
             self._preparer,  # type: ignore[arg-type]  # map-style by its methods
             batch_sampler=batches,  # type: ignore[arg-type]  # an iterable of index lists
             collate_fn=self._collate,
             num_workers=self._num_workers,
             multiprocessing_context=start_method(self._num_workers),
+            worker_init_fn=slabs.serve,
             pin_memory=torch.cuda.is_available(),
         )
         # What is here already stays until the end: looking through it for garbage would take a
