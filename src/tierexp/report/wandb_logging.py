@@ -188,7 +188,7 @@ def _make_haste() -> None:
     # Frames are known by the name of their type, too: pandas need not be imported for all else.
     wandb.util.pd_available = False
     # Its service is there after a few hundredths of a second, and is looked for every fifth of one.
-    service_port_file._SLEEP = lambda seconds: time.sleep(min(seconds, 0.01))
+    service_port_file._SLEEP = lambda _: time.sleep(0.01)
 
 
 @contextmanager
