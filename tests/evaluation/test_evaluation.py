@@ -193,16 +193,6 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     assert "4 of 6 samples" not in again.out
 
 
-def test_a_multirun_keeps_its_runs_apart(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "logger=none", "-m", "tier=low,high", "hydra.verbose=false"
-    )
-    assert (outcome.code, outcome.err) == (0, "")
-    paths = sorted((tmp_path / "out").glob("*/*.json"))
-    assert [path.parent.name for path in paths] == ["0_tier-low", "1_tier-high"]
-    assert [load_results(path).tier for path in paths] == ["low", "high"]
-
-
 def test_the_console_says_what_counts(tmp_path: Path) -> None:
     outcome, _ = evaluated(tmp_path)
     (path,) = (tmp_path / "out").glob("*.json")

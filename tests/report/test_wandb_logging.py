@@ -467,15 +467,6 @@ def test_a_group_is_called_like_the_folder(
     assert sweep_group(None, folder) is None
 
 
-def test_fixed_counts_can_be_swept(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none", "-m", "tier=fixed_432,native"
-    )
-    assert (outcome.code, outcome.err) == (0, "")
-    runs = sorted((tmp_path / "out").glob("*/*.json"))
-    assert [run.parent.name for run in runs] == ["0_tier-fixed_432", "1_tier-native"]
-
-
 def test_a_run_in_which_every_sample_fails_is_marked_as_failed(tmp_path: Path) -> None:
     samples = [[[0, 1], "q0", ["yes"], "read"]]
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "logger=wandb")
