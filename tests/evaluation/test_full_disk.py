@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,17 @@ BATCHES = 12
 
 @contextlib.contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes. Python ignores the signal that this also sends."""
+    """No file can grow beyond so many bytes. Python ignores the signal that this also sends, and
+    that bytecode of what is first imported here was cut short, which later imports stumble over.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = writes_none
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from tierexp.evaluation import latency_meter
 from tierexp.evaluation.latency_meter import LatencyMeter, StageTimes
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
+from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.stages import UNTIMED, Stage, StageClock, StageFlops
 from tierexp.results.files import load_results
@@ -40,12 +41,13 @@ SQUARE = [512, 512]
 
 
 @pytest.fixture
-def no_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experts of a single thread are never padded; padding is not estimated."""
+def as_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experts without padding, as of a single thread, and whole views, as on a GPU."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(MolmoEngine, "_received", lambda *_: None)
 
 
-@pytest.mark.usefixtures("no_padding")
+@pytest.mark.usefixtures("as_estimated")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("length", "new_tokens"), [(9, 1), (14, 6)])
 def test_estimated_cost_is_what_torch_counts(kind: str, length: int, new_tokens: int) -> None:
@@ -61,7 +63,7 @@ def test_estimated_cost_is_what_torch_counts(kind: str, length: int, new_tokens:
                 assert getattr(estimated, stage) == pytest.approx(counted, rel=0.02), stage
 
 
-@pytest.mark.usefixtures("no_padding")
+@pytest.mark.usefixtures("as_estimated")
 def test_estimated_cost_of_the_model_in_the_box() -> None:
     source = MolmoCheckpoint(TINY)
     model, geometry = source.load(CPU), source.geometry

@@ -32,9 +32,9 @@ class Behaviour:
         tokens: From the image's (width, height) to what it is billed.
         fault: From a question and how often it was asked before to a fault: a status, `cut`, `hang`
             or `nonsense`; None for none. The probe's questions are not asked.
-        log_probabilities: Of every token; None sends none.
+        log_probability: From a question to that of every token of its answer; None sends none.
         first, each: Seconds until a streamed answer begins, and between its tokens.
-        pause: Seconds that an answer about `q...` takes; the probe asks nothing of the kind.
+        together: Holds back answers about images of `q...` until so many have been asked for.
         key: That is asked for.
         usage: Whether tokens are counted.
     """
@@ -42,10 +42,10 @@ class Behaviour:
     answer: Callable[[str, Image.Image | None], str] = lambda question, image: f"about {question}"
     tokens: Callable[[int, int], int] = lambda width, height: width // CELL * (height // CELL) + 2
     fault: Callable[[str, int], int | str | None] = lambda question, before: None
-    log_probabilities: float | None = None
+    log_probability: Callable[[str], float | None] = lambda question: None
     first: float = 0.0
     each: float = 0.0
-    pause: float = 0.0
+    together: threading.Barrier | None = None
     key: str | None = None
     usage: bool = True
 
@@ -97,7 +97,7 @@ def chat_server(behaviour: Behaviour | None = None) -> Iterator[ChatServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     state.address = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield state
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {"what": "ever"})
         else:
             assert isinstance(fault, int)
-            self._send(fault, {"error": {"message": f"fault {fault}"}}, retry=fault == 429)
+            self._send(fault, {"error": {"message": f"fault {fault}"}}, retry=True)
         return True
 
     def _answer(self, body: dict[str, Any], question: str, image: Image.Image | None) -> None:
@@ -183,20 +183,20 @@ class _Handler(BaseHTTPRequestHandler):
         if body.get("stream"):
             self._stream(whole, words)
             return
-        time.sleep(behaviour.pause if question.startswith("q") else 0)
+        if behaviour.together is not None and image is not None and question.startswith("q"):
+            behaviour.together.wait(20)
+            time.sleep(0.05)  # for one that should not be there yet
         choice: dict[str, Any] = {
             "index": 0,
             "finish_reason": "stop",
             "message": {"role": "assistant", "content": " ".join(words)},
         }
-        if behaviour.log_probabilities is not None and body.get("logprobs"):
-            choice["logprobs"] = {"content": self._log_probabilities(words)}
+        sure = behaviour.log_probability(question)
+        if sure is not None and body.get("logprobs"):
+            rivals = [{"token": "x", "logprob": sure}, {"token": "y", "logprob": -3.0}]
+            tokens = [{"token": word, "logprob": sure, "top_logprobs": rivals} for word in words]
+            choice["logprobs"] = {"content": tokens}
         self._send(200, {"object": "chat.completion", "choices": [choice], **whole})
-
-    def _log_probabilities(self, words: list[str]) -> list[dict[str, Any]]:
-        sure = self.server_state.behaviour.log_probabilities
-        rivals = [{"token": "x", "logprob": sure}, {"token": "y", "logprob": -3.0}]
-        return [{"token": word, "logprob": sure, "top_logprobs": rivals} for word in words]
 
     def _stream(self, whole: dict[str, Any], words: list[str]) -> None:
         behaviour = self.server_state.behaviour

@@ -129,6 +129,29 @@ def text_settings(tokenizer: PreTrainedTokenizerFast, **more: Any) -> dict[str, 
     return {**TEXT, **ends, **more}
 
 
+def windowed_text_settings(
+    tokenizer: PreTrainedTokenizerFast, model_type: str, **more: Any
+) -> dict[str, Any]:
+    """Of a language model two of whose three blocks see 64 tokens back."""
+    kinds = ["sliding_attention", "full_attention", "sliding_attention"]
+    return text_settings(
+        tokenizer, model_type=model_type, sliding_window=64, layer_types=kinds, **more
+    )
+
+
+VISION: dict[str, Any] = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+}  # fmt: skip
+WIDE_VISION = VISION | {"num_hidden_layers": 1, "num_attention_heads": 1}
+"""Where an image has thousands of patches, whose attention to each other is what takes time."""
+
+
+def siglip(side: int, sizes: Mapping[str, Any] = VISION, patch_size: int = 14) -> dict[str, Any]:
+    """Settings of an encoder for crops of `side` pixels."""
+    kind = {"model_type": "siglip_vision_model", "vision_use_head": False}
+    return {**sizes, **kind, "image_size": side, "patch_size": patch_size}
+
+
 def idefics3(folder: Path) -> None:
     """Crops of 364 pixels, 169 tokens each."""
     tokenizer = byte_tokenizer(SPLIT_MARKS, "<image>")
@@ -136,12 +159,9 @@ def idefics3(folder: Path) -> None:
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         pad_token_id=tokenizer.pad_token_id,
         scale_factor=2,
-        vision_config={
-            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "image_size": 364, "patch_size": 14,
-        },
+        vision_config={**VISION, "image_size": 364, "patch_size": 14},
         text_config=text_settings(tokenizer, model_type="llama"),
-    )  # fmt: skip
+    )
     write(
         folder,
         Idefics3ForConditionalGeneration(config),
@@ -154,13 +174,6 @@ def idefics3(folder: Path) -> None:
         },
         {"processor_class": "Idefics3Processor", "image_seq_len": 169},
     )
-
-
-VISION: dict[str, Any] = {
-    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
-}  # fmt: skip
-WIDE_VISION = VISION | {"num_hidden_layers": 1, "num_attention_heads": 1}
-"""Where an image has thousands of patches, whose attention to each other is what takes time."""
 
 
 def smolvlm2(folder: Path) -> None:
@@ -182,39 +195,47 @@ def smolvlm2(folder: Path) -> None:
     write(folder, SmolVLMForConditionalGeneration(config), tokenizer, images, settings)
 
 
-def qwen3_vl(folder: Path) -> None:
-    """Cells of 32 pixels, 64 to 16,384 of them."""
-    names = {
-        "image_token": "<image>", "video_token": "<video>", "vision_start_token": "<vs>",
-        "vision_end_token": "<ve>",
-    }  # fmt: skip
-    tokenizer = byte_tokenizer((), "<vs><image><ve>", names)
-    numbers = {
-        f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()
-    }
-    rope = {
-        "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1],
-        "mrope_interleaved": True,
-    }  # fmt: skip
-    text = text_settings(tokenizer, model_type="qwen3_vl_text", head_dim=8, rope_parameters=rope)
-    config = Qwen3VLConfig(
-        **numbers,
-        vision_config={
-            "depth": 2, "hidden_size": 16, "intermediate_size": 24, "num_heads": 2,
-            "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2,
-            "out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0],
-        },
-        text_config=text,
-    )  # fmt: skip
-    images = {
+QWEN_NAMES = {
+    "image_token": "<image>", "video_token": "<video>", "vision_start_token": "<vs>",
+    "vision_end_token": "<ve>",
+}  # fmt: skip
+
+
+def _qwen_images(patch_size: int, shortest: int, longest: int) -> dict[str, Any]:
+    return {
         "image_processor_type": "Qwen2VLImageProcessor",
-        "size": {"shortest_edge": 65536, "longest_edge": 16777216},
-        "patch_size": 16,
+        "size": {"shortest_edge": shortest, "longest_edge": longest},
+        "patch_size": patch_size,
         "temporal_patch_size": 2,
         "merge_size": 2,
     }
-    settings = {"processor_class": "Qwen3VLProcessor"}
-    write(folder, Qwen3VLForConditionalGeneration(config), tokenizer, images, settings)
+
+
+def _qwen(kind: str, **of_text: Any) -> tuple[PreTrainedTokenizerFast, dict[str, Any]]:
+    """The tokenizer, and what the configurations of Qwen's models share."""
+    tokenizer = byte_tokenizer((), "<vs><image><ve>", QWEN_NAMES)
+    numbers = {
+        f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in QWEN_NAMES.items()
+    }
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+    if kind == "qwen3_vl":
+        rope["mrope_interleaved"] = True
+    text = text_settings(tokenizer, model_type=f"{kind}_text", rope_parameters=rope, **of_text)
+    return tokenizer, {**numbers, "text_config": text}
+
+
+def qwen3_vl(folder: Path) -> None:
+    """Cells of 32 pixels, 64 to 16,384 of them."""
+    tokenizer, settings = _qwen("qwen3_vl", head_dim=8)
+    vision = {
+        "depth": 2, "hidden_size": 16, "intermediate_size": 24, "num_heads": 2,
+        "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2,
+        "out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0],
+    }  # fmt: skip
+    config = Qwen3VLConfig(**settings, vision_config=vision)
+    images = _qwen_images(16, 65536, 16777216)
+    processor = {"processor_class": "Qwen3VLProcessor"}
+    write(folder, Qwen3VLForConditionalGeneration(config), tokenizer, images, processor)
 
 
 def internvl3_5(folder: Path) -> None:
@@ -249,12 +270,9 @@ def llava_onevision(folder: Path) -> None:
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
         image_grid_pinpoints=points,
-        vision_config={
-            **VISION, "model_type": "siglip_vision_model", "image_size": 384, "patch_size": 14,
-            "vision_use_head": False,
-        },
+        vision_config=siglip(384),
         text_config=text_settings(tokenizer, model_type="qwen2"),
-    )  # fmt: skip
+    )
     images = {
         "image_processor_type": "LlavaOnevisionImageProcessor",
         "size": {"height": 384, "width": 384},
@@ -272,24 +290,15 @@ def gemma3(folder: Path) -> None:
     """Squares of 896 pixels, 256 tokens each."""
     names = {"boi_token": "<boi>", "eoi_token": "<eoi>", "image_token": "<image>"}
     tokenizer = byte_tokenizer((), "<boi>", names)
-    text = text_settings(
-        tokenizer,
-        model_type="gemma3_text",
-        head_dim=8,
-        sliding_window=64,
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-    )
     config = Gemma3Config(
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         boi_token_index=tokenizer.convert_tokens_to_ids("<boi>"),
         eoi_token_index=tokenizer.convert_tokens_to_ids("<eoi>"),
         mm_tokens_per_image=256,
-        vision_config={
-            **WIDE_VISION, "model_type": "siglip_vision_model", "image_size": 896, "patch_size": 14,
-            "vision_use_head": False,
-        },
-        text_config=text,
-    )  # fmt: skip
+        # A quarter of the published number of patches, which are pooled to as many tokens.
+        vision_config=siglip(896, WIDE_VISION, patch_size=28),
+        text_config=windowed_text_settings(tokenizer, "gemma3_text", head_dim=8),
+    )
     images = {
         "image_processor_type": "Gemma3ImageProcessor",
         "size": {"height": 896, "width": 896},
@@ -301,29 +310,6 @@ def gemma3(folder: Path) -> None:
     write(folder, Gemma3ForConditionalGeneration(config), tokenizer, images, settings)
 
 
-QWEN_NAMES = {
-    "image_token": "<image>", "video_token": "<video>", "vision_start_token": "<vs>",
-    "vision_end_token": "<ve>",
-}  # fmt: skip
-QWEN_IMAGES: dict[str, Any] = {
-    "image_processor_type": "Qwen2VLImageProcessor",
-    "patch_size": 14,
-    "temporal_patch_size": 2,
-    "merge_size": 2,
-}
-
-
-def _qwen(kind: str) -> tuple[PreTrainedTokenizerFast, dict[str, Any]]:
-    """The tokenizer, and what the configurations of Qwen2-VL and Qwen2.5-VL share."""
-    tokenizer = byte_tokenizer((), "<vs><image><ve>", QWEN_NAMES)
-    numbers = {
-        f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in QWEN_NAMES.items()
-    }
-    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
-    text = text_settings(tokenizer, model_type=f"{kind}_text", rope_parameters=rope)
-    return tokenizer, {**numbers, "text_config": text}
-
-
 def qwen2_vl(folder: Path) -> None:
     """Cells of 28 pixels, 4 to 1,280 of them."""
     tokenizer, settings = _qwen("qwen2_vl")
@@ -332,7 +318,7 @@ def qwen2_vl(folder: Path) -> None:
         "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
     }  # fmt: skip
     config = Qwen2VLConfig(**settings, vision_config=vision)
-    images = {**QWEN_IMAGES, "size": {"shortest_edge": 3136, "longest_edge": 1003520}}
+    images = _qwen_images(14, 3136, 1003520)
     processor = {"processor_class": "Qwen2VLProcessor"}
     write(folder, Qwen2VLForConditionalGeneration(config), tokenizer, images, processor)
 
@@ -346,7 +332,7 @@ def qwen2_5_vl(folder: Path) -> None:
         "window_size": 112, "fullatt_block_indexes": [1],
     }  # fmt: skip
     config = Qwen2_5_VLConfig(**settings, vision_config=vision)
-    images = {**QWEN_IMAGES, "size": {"shortest_edge": 3136, "longest_edge": 12845056}}
+    images = _qwen_images(14, 3136, 12845056)
     processor = {"processor_class": "Qwen2_5_VLProcessor"}
     write(folder, Qwen2_5_VLForConditionalGeneration(config), tokenizer, images, processor)
 
@@ -383,19 +369,12 @@ def aya_vision(folder: Path) -> None:
     marks = ("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>", "<image>")
     tiles = (*(f"TILE_{number}" for number in range(1, 13)), "TILE_GLOBAL")
     tokenizer = byte_tokenizer((*marks, *tiles), "<image>")
-    text = text_settings(
-        tokenizer, model_type="cohere2", sliding_window=64,
-        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
-    )  # fmt: skip
     config = AyaVisionConfig(
         image_token_index=tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),
         downsample_factor=2,
-        vision_config={
-            **VISION, "model_type": "siglip_vision_model", "image_size": 364, "patch_size": 14,
-            "vision_use_head": False,
-        },
-        text_config=text,
-    )  # fmt: skip
+        vision_config=siglip(364),
+        text_config=windowed_text_settings(tokenizer, "cohere2"),
+    )
     images = {
         "image_processor_type": "GotOcr2ImageProcessor",
         "size": {"height": 364, "width": 364},

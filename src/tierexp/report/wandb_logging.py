@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import wandb
@@ -19,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from typing_extensions import override
+from wandb.analytics.opentelemetry.opentelemetry_proxy import disable as disable_telemetry
 
 from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
@@ -28,6 +31,7 @@ from tierexp.results.metrics import Metric
 
 _MOST_SAMPLES = 1000
 """Each is drawn and uploaded."""
+_LAUNCH_INPUTS = "wandb.sdk.launch.inputs.internal"
 _NO_PROJECT = re.compile(r"[/\\#?%:]")
 _LONGEST_PROJECT = 128
 _LONGEST_TAG = 64
@@ -80,14 +84,19 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         started_in = wandb_mode(mode)
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
             refuse_run_id("in a multirun, whose runs would be written over one another")
+        # Frames are known by the name of their type: for all else, pandas need not be imported.
+        wandb.util.pd_available = False
+        if started_in in ("offline", "disabled"):
+            disable_telemetry()  # it would go to W&B's server all the same
         try:
-            run = wandb.init(
-                dir=save_dir, project=project, name=name, group=group, entity=entity,
-                job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
-                # Without git: the address of a remote may hold a token. The commit is in the
-                # results file, which is an artifact of the run.
-                settings=wandb.Settings(silent=True, console="off", disable_git=True),
-            )  # fmt: skip
+            with _without_launch():
+                run = wandb.init(
+                    dir=save_dir, project=project, name=name, group=group, entity=entity,
+                    job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
+                    # Without git: the address of a remote may hold a token. The commit is in the
+                    # results file, which is an artifact of the run.
+                    settings=wandb.Settings(silent=True, console="off", disable_git=True),
+                )  # fmt: skip
         except wandb.Error as error:
             raise ConfigError("logger.mode", mode, f"W&B cannot start: {error}") from error
         self._folder = Path(save_dir).resolve()
@@ -99,12 +108,15 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         """Log the W&B table `samples`."""
         columns: list[str | int] = []
         data = []
+        pictures: dict[int, wandb.Image] = {}  # questions about one image share its figure
         for row in rows:
-            result = row.result
+            result, figure = row.result, row.figure
+            if id(figure) not in pictures:
+                pictures[id(figure)] = wandb.Image(figure)
             cells = {
                 "sample_id": result.sample_id,
                 "task": result.task,
-                "tiling": wandb.Image(row.figure),
+                "tiling": pictures[id(figure)],
                 **{m.stem: result.metrics.get(m.name) for m in metrics},
                 "question": result.question,
                 "prediction": result.prediction,
@@ -168,6 +180,28 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             yield
         finally:
             del os.environ[name]
+
+
+@contextmanager
+def _without_launch() -> Iterator[None]:
+    """Start a run without W&B's launcher, which it imports, with all of its public interface, to
+    look for a job's inputs: only who has imported it can have left some.
+    """
+    if _LAUNCH_INPUTS in sys.modules:
+        yield
+        return
+    none_left = ModuleType(_LAUNCH_INPUTS)
+    none_left.StagedLaunchInputs = _NoLaunchInputs  # type: ignore[attr-defined]
+    sys.modules[_LAUNCH_INPUTS] = none_left
+    try:
+        yield
+    finally:
+        del sys.modules[_LAUNCH_INPUTS]
+
+
+class _NoLaunchInputs:
+    def apply(self, run: wandb.Run) -> None:
+        """Nothing."""
 
 
 def _run_folder(run: wandb.Run) -> Path:

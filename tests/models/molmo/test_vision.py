@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from tests.support.molmo_models import prompt, small_model
+from tests.support.molmo_models import VISION, prompt, small_config, small_model
 from tierexp.models.molmo.connector import add_padding_embeddings, pooling_windows
-from tierexp.models.molmo.vision import quick_gelu
+from tierexp.models.molmo.model import Molmo
+from tierexp.models.molmo.vision import VisionMLP
 from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
 from tierexp.models.patches import normalised_patches
 
@@ -57,9 +60,43 @@ def test_a_crop_does_not_depend_on_the_others() -> None:
     torch.testing.assert_close(together[1, 1], alone[0, 0], rtol=1e-4, atol=1e-4)
 
 
-def test_quick_gelu() -> None:
-    x = torch.linspace(-6, 6, 101, dtype=torch.float64)
-    torch.testing.assert_close(quick_gelu(x), x / (1 + (-1.702 * x).exp()))
+@pytest.mark.parametrize("graded", [True, False])
+def test_quick_gelu_stands_between_the_layers(graded: bool) -> None:
+    mlp, x = VisionMLP(5, 7).double(), torch.randn(2, 3, 5, dtype=torch.float64)
+    hidden = mlp.w1(x)
+    expected = mlp.w2(hidden / (1 + (-1.702 * hidden).exp()))
+    with torch.set_grad_enabled(graded):
+        torch.testing.assert_close(mlp(x), expected)
+
+
+@pytest.mark.parametrize("layers", [(-1, -2), (-2, -1), (0, 2), (-2, -3), (-1,), (1,)])
+def test_tokens_that_nobody_reads_are_left_out_and_the_others_stay(
+    layers: tuple[int, ...],
+) -> None:
+    """Whichever blocks the features come from; all, some and none of a view's tokens read."""
+    torch.manual_seed(len(layers))
+    vision = replace(VISION, feature_layers=layers, crop_size=56 * 2)
+    model = Molmo(replace(small_config("dense"), vision=vision)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    pixels = torch.randint(256, (2, 4, 112, 112, 3), dtype=torch.uint8)
+    patch_mask = torch.randint(3, (2, 4, 64)) / 2
+    received = torch.rand(2, 4, 16) < 0.6
+    received[0, 0], received[1, 2], received[1, 3] = True, False, received[0, 1]
+    with torch.inference_mode():
+        whole = model.vision_features(pixels, patch_mask)
+        some = model.vision_features(pixels, patch_mask, received)
+    assert (some - whole)[received].abs().max() < 1e-5 * whole.abs().max()
+    assert not some[~received].any()
+
+
+def test_windows_over_the_edge_are_encoded_whole() -> None:
+    config = small_config("dense")
+    pooling = replace(config.connector, pooling=(3, 3))
+    model, inputs = Molmo(replace(config, connector=pooling)).eval(), prompt([12])
+    features = model.vision_features(inputs.pixels, inputs.patch_mask)
+    received = torch.zeros(features.shape[:3], dtype=torch.bool)
+    assert torch.equal(model.vision_features(inputs.pixels, inputs.patch_mask, received), features)
 
 
 def test_padding_embeddings_by_share() -> None:

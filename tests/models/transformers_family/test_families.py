@@ -16,25 +16,32 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from hydra import compose, initialize_config_dir
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
 import tierexp
 from tests.support import random_checkpoints as checkpoints
 from tests.support.command_line import ARGUMENTS, TESTS, Outcome, run_eval
-from tests.support.fakes import PlainImages
 from tests.support.flop_counter import Counter
+from tierexp.api.composition import model_and_resize
+from tierexp.api.model import Answer, Model
+from tierexp.config.location import config_dir
 from tierexp.errors import TierexpError
+from tierexp.evaluation.setup import read_setup
+from tierexp.models.knobs.reduction.settings import StridedTokens
+from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import SizedImage
 from tierexp.models.plans.registry import families, preset
-from tierexp.models.plans.token_tiers import family_tier
+from tierexp.models.plans.token_tiers import TierChoice, family_tier
 from tierexp.models.stages import StageFlops
 from tierexp.models.transformers_family.flops import Lengths, stage_flops
-from tierexp.models.transformers_family.inputs import FamilyInputBuilder, FamilyInputs, FamilyRow
+from tierexp.models.transformers_family.inputs import FamilyInputs, FamilyRow
 from tierexp.models.transformers_family.model import FamilyModel
 from tierexp.models.transformers_family.source import FamilyCheckpoint
 from tierexp.results.files import load_results
 from tierexp.tiers.files import load_tier
+from tierexp.tiers.tier import Tier
 
 FAMILIES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     # Writer, tier, image processor.
@@ -67,7 +74,7 @@ def run(name: str, checkpoint: Path, folder: Path, *arguments: str) -> Outcome:
     return run_eval(
         "--config-dir", str(TESTS / "conf"), "data=plain", f"data.path={folder / 'samples.json'}",
         f"model={name}", f"model.checkpoint={checkpoint}", f"tier={FAMILIES[name][1]}",
-        "model.max_new_tokens=6", f"output_dir={folder / 'out'}", *ARGUMENTS, *arguments,
+        "model.max_new_tokens=4", f"output_dir={folder / 'out'}", *ARGUMENTS, *arguments,
     )  # fmt: skip
 
 
@@ -80,70 +87,86 @@ def evaluated(name: str, checkpoint: Path, folder: Path, *arguments: str) -> Any
 
 @dataclass(frozen=True)
 class Answered:
-    """An evaluation, timed afterwards.
+    """What Python's call answers.
 
     Args:
-        folder: Of its samples.
-        results: Of it.
-        seen: Every model, batch and answers of the evaluation itself.
+        model: That was asked.
+        answers: One a sample.
+        seen: Every batch, and its answers' tokens.
     """
 
-    folder: Path
-    results: Any
-    seen: list[tuple[FamilyModel, FamilyInputs, torch.Tensor]]
+    model: Model
+    answers: list[Answer]
+    seen: list[tuple[FamilyInputs, torch.Tensor]]
+
+
+IMAGES: list[Any] = [np.full((*size, 3), 128, np.uint8) for size, *_ in SAMPLES]
+QUESTIONS = [sample[1] for sample in SAMPLES]
 
 
 @pytest.fixture(scope="module")
-def answered(family: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Answered:
-    folder = tmp_path_factory.mktemp("answered")
+def answered(family: tuple[str, Path]) -> Answered:
+    """Of a folder, nothing said of its family."""
+    name, checkpoint = family
+    model = tierexp.load_model(checkpoint, device="cpu", max_new_tokens=4)
     seen: list[Any] = []
     generate = FamilyModel.generate
 
     def watched(self: FamilyModel, inputs: Any, *rest: Any, **named: Any) -> Any:
         answers = generate(self, inputs, *rest, **named)
-        if not {"clock", "fixed_length"} & named.keys():  # those are timed
-            seen.append((self, inputs, answers))
+        seen.append((inputs, answers))
         return answers
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(FamilyModel, "generate", watched)
-        timed = ("latency=on", "latency.repeats=1", "latency.warmup=0")
-        results = evaluated(*family, folder, *timed)
-    return Answered(folder, results, seen)
+        answers = model.answer(IMAGES, QUESTIONS, tier=FAMILIES[name][1])
+    return Answered(model, answers, seen)
 
 
-def test_an_evaluation(family: tuple[str, Path], answered: Answered) -> None:
-    (name, checkpoint), results = family, answered.results
+def test_a_tier_is_kept_and_confidence_told(family: tuple[str, Path], answered: Answered) -> None:
+    tier = FAMILIES[family[0]][1]
+    low, high = {"low": (288, 576), "medium": (720, 1296), "high": (1440, 2304)}[tier]
+    for answer in answered.answers:
+        assert low <= answer.llm_vision_tokens <= high
+        assert answer.confidence is not None
+        assert answer.first_margin is not None
+        assert answer.confidence <= 0
+        assert 0 <= answer.first_margin <= 1
+    plan = preset_of(answered.model).geometry.plan(480, 640)
+    native = answered.model.answer(IMAGES[0], QUESTIONS[0], tier=None, max_new_tokens=1)
+    assert (native.llm_vision_tokens, native.selection.tiling) == (plan.vision_tokens, plan.grid)
+
+
+def preset_of(model: Model) -> Preset:
+    assert isinstance(model.source, FamilyCheckpoint)
+    return model.source.preset
+
+
+@pytest.mark.parametrize("family", ["internvl3_5", "qwen3_vl"], indirect=True)
+def test_an_evaluation(family: tuple[str, Path], answered: Answered, tmp_path: Path) -> None:
+    """Crops, and cells: what Python's call answers."""
+    timed = ("latency=on", "latency.repeats=1", "latency.warmup=0")
+    results = evaluated(*family, tmp_path, *timed)
     assert (results.num_samples, results.num_failed, results.num_active_blocks) == (3, 0, 3)
-    low, high = {"low": (288, 576), "medium": (720, 1296), "high": (1440, 2304)}[FAMILIES[name][1]]
-    for sample in results.per_sample_results:
-        assert low <= sample.metrics["llm_vision_tokens"] <= high
-        assert sample.metrics["confidence"] <= 0
-        assert 0 <= sample.metrics["first_margin"] <= 1
-        assert sample.latency is not None
-        assert sample.latency.T_vision_total > 0
-    assert results.latency.stages.keys() >= {"T_vision_total", "T_LLM_prefill", "T_total"}
-    assert results.latency.flops_mean.keys() == {"flops_vision", "flops_prefill", "flops_decode"}
-    assert_python_answers_alike(checkpoint, answered.folder, results)
-
-
-def assert_python_answers_alike(checkpoint: Path, folder: Path, results: Any) -> None:
-    """A folder, nothing said of its family: the answers of the evaluation."""
-    images = PlainImages(str(folder / "samples.json"))
-    model = tierexp.load_model(checkpoint, device="cpu", max_new_tokens=6)
-    pixels: list[Any] = [images.image(index) for index in range(len(images))]
-    questions = [images[index].question for index in range(len(images))]
-    answers = model.answer(pixels, questions, tier=results.tier)
     samples = {sample.question: sample for sample in results.per_sample_results}
-    for question, answer in zip(questions, answers, strict=True):
+    for question, answer in zip(QUESTIONS, answered.answers, strict=True):
         sample = samples[question]
         assert answer.text == sample.prediction
         assert answer.selection.tiling == sample.selected_tiling
         assert answer.llm_vision_tokens == sample.metrics["llm_vision_tokens"]
         assert answer.confidence == pytest.approx(sample.metrics["confidence"], abs=1e-4)
-    plan = model.source.preset.geometry.plan(480, 640)  # type: ignore[attr-defined]
-    native = model.answer(pixels[0], questions[0], tier=None)
-    assert (native.llm_vision_tokens, native.selection.tiling) == (plan.vision_tokens, plan.grid)
+        assert answer.first_margin == pytest.approx(sample.metrics["first_margin"], abs=1e-4)
+        assert sample.latency is not None
+        assert sample.latency.T_vision_total > 0
+    assert results.latency.stages.keys() >= {"T_vision_total", "T_LLM_prefill", "T_total"}
+    assert results.latency.flops_mean.keys() == {"flops_vision", "flops_prefill", "flops_decode"}
+
+
+def test_the_option_of_its_name_reads_it(family: tuple[str, Path], answered: Answered) -> None:
+    name, checkpoint = family
+    source, _ = model_and_resize(name, {"checkpoint": str(checkpoint)})
+    assert isinstance(source, FamilyCheckpoint)
+    assert source.preset == preset_of(answered.model)
 
 
 def test_what_no_family_reads_is_a_line(tmp_path: Path) -> None:
@@ -163,29 +186,44 @@ def test_what_reaches_the_model_is_the_processor_s(
     family: tuple[str, Path], answered: Answered
 ) -> None:
     """Tensor by tensor, of a processor put together here; the answers are the library's."""
-    (name, checkpoint), results, seen = family, answered.results, answered.seen
+    name, checkpoint = family
     processor = reference_processor(checkpoint, FAMILIES[name][2])
-    images = PlainImages(str(answered.folder / "samples.json"))
-    numbers = {sample[1]: place for place, sample in enumerate(SAMPLES)}
-    sizes = {s.question: s.target_resolution for s in results.per_sample_results}
-    assert sum(len(inputs) for _, inputs, _ in seen) == 3
-    for model, inputs, answers in seen:
+    sizes = dict(zip(QUESTIONS, planned(name, FAMILIES[name][1]), strict=True))
+    model = answered.model._model
+    assert isinstance(model, FamilyModel)
+    assert sum(len(inputs) for inputs, _ in answered.seen) == 3
+    for inputs, answers in answered.seen:
         for part in inputs.parts:
             rows = [inputs.rows[place] for place in part.places]
             for row in rows:
-                # A plain picture stays plain, whatever its size.
-                plain = np.asarray(images.image(numbers[row.question]))[0, 0]
-                assert (row.image.pixels == plain).all()
-                assert row.image.pixels.shape[:2] == sizes[row.question]
+                assert (row.image.pixels == 128).all()  # a plain picture stays plain
+                assert row.image.pixels.shape[:2] == sizes[row.question].size
             expected = processed(processor, rows, name)
             assert part.tensors.keys() == expected.keys()
             for key, tensor in expected.items():
                 assert torch.equal(part.tensors[key], tensor), key
-            again = model.network.generate(**expected, max_new_tokens=6, do_sample=False)
+            again = model.network.generate(**expected, max_new_tokens=4, do_sample=False)
             length = expected["input_ids"].shape[1]
             mine = answers[list(part.places)][:, : again.shape[1] - length]
             ends = again[:, length:] == model.end_ids[0]
             assert torch.equal(mine, again[:, length:].masked_fill(ends, model.end_ids[0]))
+
+
+def planned(name: str, tier: str) -> list[TierChoice]:
+    """What a tier asks for of every sample."""
+    rule = load_tier(tier)
+    assert isinstance(rule, Tier)
+    made = family_tier(preset(PRESETS.get(name, name)).geometry, rule)
+    heights, widths = zip(*(size for size, *_ in SAMPLES), strict=True)
+    return [made.choices[chosen] for chosen in made.plan_many(heights, widths).chosen]
+
+
+PRESETS = {
+    "internvl3_5": "internvl",
+    "llava_onevision": "llava_ov",
+    "gemma3": "gemma3_pan_and_scan",
+}
+"""Where a family's option has another name."""
 
 
 def reference_processor(checkpoint: Path, image_processor: str) -> Any:
@@ -222,18 +260,19 @@ def processed(processor: Any, rows: list[Any], name: str) -> dict[str, torch.Ten
 
 
 def source_of(name: str, checkpoint: Path) -> FamilyCheckpoint:
-    key = {"internvl3_5": "internvl", "llava_onevision": "llava_ov"}
-    return FamilyCheckpoint(str(checkpoint), name, key.get(name, name))
+    return FamilyCheckpoint(str(checkpoint), name, PRESETS.get(name, name))
 
 
 def one_crop(source: FamilyCheckpoint, question: str) -> FamilyInputs:
     """A square image of noise that the family does not divide."""
-    side = {"internvl": 448, "llava_ov": 384}.get(source.family, 896)
+    side = {"internvl": 448, "llava_ov": 384, "qwen3_vl": 320}.get(source.family or "", 896)
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     plan = source.preset.geometry.plan(side, side)
+    own, tokens = (), plan.vision_tokens
+    if source.family == "smolvlm2":  # which enlarges what it divides
+        own, tokens = (("size", {"longest_edge": 512}),), 64
     builder = source.inputs()
-    assert isinstance(builder, FamilyInputBuilder)
-    row = FamilyRow(SizedImage(pixels, (), plan.vision_tokens, plan.marks, 1.0), question)
+    row = FamilyRow(SizedImage(pixels, own, tokens, plan.marks, 1.0), question)
     return builder.collate([row])
 
 
@@ -245,8 +284,8 @@ def test_operations_are_those_that_torch_counts(family: tuple[str, Path]) -> Non
     for blocks in (range(3), (0, 2)):
         model.run_blocks(blocks)
         counter = Counter()
-        model.generate(inputs, 9, clock=counter, fixed_length=True)
-        estimated = model.stage_flops(inputs, 9)
+        model.generate(inputs, 3, clock=counter, fixed_length=True)
+        estimated = model.stage_flops(inputs, 3)
         assert counter.flops.keys() == {"vision", "prefill", "decode"}
         for stage, counted in counter.flops.items():
             assert getattr(estimated, stage) == pytest.approx(counted, rel=0.02), stage
@@ -295,27 +334,26 @@ def test_what_nobody_can_count_stays_empty() -> None:
     assert stage_flops(None, text, lengths) == replace(known, vision=None)
 
 
-def test_a_run_counts_what_a_reduction_leaves(tmp_path: Path) -> None:
-    """Matched to the family's own low tier, which is none of Molmo's."""
+def test_a_reduction_is_matched_to_the_family_s_own_tier(tmp_path: Path) -> None:
+    """Which is none of Molmo's."""
     checkpoint = tmp_path / "checkpoint"
     checkpoints.qwen3_vl(checkpoint)
-    outcome = run(
-        "qwen3_vl", checkpoint, tmp_path, "tier=medium", "reduction=stride", "reduction.match=low"
+    (tmp_path / "samples.json").write_text(json.dumps(SAMPLES))
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        setup = read_setup(compose("eval", [
+            f"hydra.searchpath=[file://{TESTS / 'conf'}]", "data=plain",
+            f"data.path={tmp_path / 'samples.json'}", "model=qwen3_vl",
+            f"model.checkpoint={checkpoint}", "tier=medium", "reduction=stride",
+            "reduction.match=low", "run_name=a", "logger=none",
+        ]))  # fmt: skip
+    low, medium = (
+        [choice.plan.vision_tokens for choice in planned("qwen3_vl", tier)]
+        for tier in ("low", "medium")
     )
-    assert (outcome.code, outcome.err) == (0, "")
-    (path,) = (tmp_path / "out").glob("*_tier-*.json")
-    results = load_results(path)
-    geometry = preset("qwen3_vl").geometry
-    tier = family_tier(geometry, load_tier("low"))
-    low = [tier.plan_many([h], [w]).choices[int(tier.plan_many([h], [w]).chosen[0])]
-           for (h, w), *_ in SAMPLES]  # fmt: skip
-    mean = int(np.mean([choice.plan.vision_tokens for choice in low]) + 0.5)
-    for sample in results.per_sample_results:
-        assert sample.llm_vision_tokens == mean < sample.unreduced_vision_tokens
-    assert results.knobs["reduction"] == f"stride {mean}"
-    refused = run("qwen3_vl", checkpoint, tmp_path, "reduction=merge", "reduction.keep=0.5")
-    assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "one of none, random, stride, pool, diverse for model=" in refused.err
+    mean = int(np.mean(low) + 0.5)
+    assert mean < min(medium)
+    (reduction,) = setup.point_reductions
+    assert reduction == StridedTokens(tokens=mean)
 
 
 def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> None:
@@ -332,15 +370,15 @@ def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> N
     if getattr(decoder.config, "layer_types", None):
         del decoder.config.layer_types[1]
     inputs = one_crop(source, "what?")
-    whole = model.generate(inputs, 8)
+    whole = model.generate(inputs, 4)
     model.run_blocks([0, 2])
     assert isinstance(model, FamilyModel)
-    less = model.generate(inputs, 8)
+    less = model.generate(inputs, 4)
     (part,) = inputs.parts
-    expected = shorter.generate(**part.tensors, max_new_tokens=8, do_sample=False)
+    expected = shorter.generate(**part.tensors, max_new_tokens=4, do_sample=False)
     assert torch.equal(less, expected[:, part.tensors["input_ids"].shape[1] :])
     model.run_blocks([0, 1, 2])
-    assert torch.equal(model.generate(inputs, 8), whole)
+    assert torch.equal(model.generate(inputs, 4), whole)
 
 
 def test_a_processor_that_does_not_follow_the_plan_is_a_line(tmp_path: Path) -> None:

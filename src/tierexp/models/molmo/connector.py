@@ -8,6 +8,7 @@ named as in the released checkpoints.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -27,9 +28,8 @@ def add_padding_embeddings(features: Tensor, pad_embed: Tensor, patch_mask: Tens
     Returns:
         (..., P, C).
     """
-    all_padding = (patch_mask == 0).to(features.dtype).unsqueeze(-1)
-    part_padding = ((patch_mask < 1) & (patch_mask != 0)).to(features.dtype).unsqueeze(-1)
-    return features + all_padding * pad_embed[0] + part_padding * pad_embed[1]
+    kinds = (patch_mask < 1).long() + ((patch_mask < 1) & (patch_mask != 0))
+    return features + F.embedding(kinds, F.pad(pad_embed, (0, 0, 1, 0)))
 
 
 def pooling_windows(features: Tensor, pooling: tuple[int, int]) -> Tensor:
@@ -61,7 +61,8 @@ class Projector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_width) to (..., out_width)."""
-        output: Tensor = self.w2(F.silu(self.w1(x)) * self.w3(x))
+        gate = F.silu(self.w1(x), inplace=not torch.is_grad_enabled())
+        output: Tensor = self.w2(gate * self.w3(x))
         return output
 
 

@@ -96,11 +96,13 @@ class MolmoEngine:
         """What of the decoder runs as the knobs are set now."""
         return DecoderKnobs(tuple(self.active_blocks), self.top_k)
 
-    def vision_features(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
+    def vision_features(
+        self, pixels: Tensor, patch_mask: Tensor, received: Tensor | None = None
+    ) -> Tensor:
         """As `Molmo.vision_features`, by the backend that is set, less what an earlier pass over
         the same images has encoded.
         """
-        return self.shared_view.encode(pixels, patch_mask, self._encode)
+        return self.shared_view.encode(pixels, patch_mask, received, self._encode)
 
     def earlier_views(self, inputs: ModelInputs) -> list[bool]:
         """Whether, for every prompt, its global view is not encoded again, see `SharesView`."""
@@ -109,9 +111,9 @@ class MolmoEngine:
         known = self.shared_view.known(inputs.pixels, inputs.patch_mask)
         return [known[image] for image in inputs.image_index.tolist()]
 
-    def _encode(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
+    def _encode(self, pixels: Tensor, patch_mask: Tensor, received: Tensor | None) -> Tensor:
         if self._backend == "eager":  # as a module, so that its hooks are heard
-            return self.network.vision_features(pixels, patch_mask)
+            return self.network.vision_features(pixels, patch_mask, received)
         return self.network.vision_backbone.in_parts(self._encoder, pixels, patch_mask)
 
     def remember(self, num_bytes: int) -> None:
@@ -262,7 +264,21 @@ class MolmoEngine:
         if self.token_reduction.method in LOOKS_AT_ENCODER:
             # Compiled code cannot be looked into.
             return self.network.vision_backbone.encode(inputs.pixels, inputs.patch_mask)
-        return Encoded(self.vision_features(inputs.pixels, inputs.patch_mask))
+        return Encoded(
+            self.vision_features(inputs.pixels, inputs.patch_mask, self._received(inputs))
+        )
+
+    def _received(self, inputs: ModelInputs) -> Tensor | None:
+        """(I, N, K) bool: the vision tokens of every image that a prompt has a place for, the
+        others being given by a neighbouring crop; None where all are encoded.
+        """
+        # A GPU would be waited for to count them, and its encoders have many blocks before the
+        # last.
+        if inputs.pixels.device.type != "cpu" or self.own_reduction is not None:
+            return None
+        places = (inputs.image_input_idx >= 0).int()
+        shape = len(inputs.pixels), *places.shape[1:]
+        return places.new_zeros(shape).index_add_(0, inputs.image_index, places) > 0
 
     def _prefill(self, inputs: ModelInputs, encoded: Encoded, new_tokens: int) -> Prefilled:
         """Read prompts, with as many vision tokens as are to be kept."""

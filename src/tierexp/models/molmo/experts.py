@@ -80,7 +80,7 @@ def grouped_product_waits(dtype: torch.dtype, capability: tuple[int, int]) -> bo
 def gated(inner: Tensor) -> Tensor:
     """The silu of the first half of the channels, times the second."""
     gate, up = inner.chunk(2, dim=-1)
-    return F.silu(gate) * up
+    return F.silu(gate, inplace=not torch.is_grad_enabled()) * up
 
 
 class Experts(nn.Module):

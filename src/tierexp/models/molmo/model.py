@@ -54,17 +54,20 @@ class Molmo(nn.Module):
         """The vision tokens of every prompt's image, (B, N, K, C); each image is encoded once."""
         return self.vision_features(inputs.pixels, inputs.patch_mask)[inputs.image_index]
 
-    def vision_features(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
+    def vision_features(
+        self, pixels: Tensor, patch_mask: Tensor, received: Tensor | None = None
+    ) -> Tensor:
         """Every vision token, whether or not the decoder receives it.
 
         Args:
             pixels: (B, N, S, S, 3), see `ModelInputs`.
             patch_mask: (B, N, P).
+            received: (B, N, K) bool: the others may be zeros; None for all.
 
         Returns:
             (B, N, K, C) with the decoder's width C.
         """
-        features: Tensor = self.vision_backbone(pixels, patch_mask)
+        features: Tensor = self.vision_backbone(pixels, patch_mask, received)
         return features
 
     def embed(

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from tierexp.models.molmo.encoded_memory import digest
 
-Encode = Callable[[Tensor, Tensor], Tensor]
-"""From crops, (I, N, S, S, 3), and patch masks, (I, N, P), to vision tokens, (I, N, K, C)."""
+Encode = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""From crops, (I, N, S, S, 3), patch masks, (I, N, P), and which tokens are read, (I, N, K) bool,
+None for all, to vision tokens, (I, N, K, C)."""
 
 
 class SharedView:
@@ -29,11 +30,12 @@ class SharedView:
         """Whether images may come again."""
         self._known: dict[bytes, Tensor] = {}
         self._new: dict[bytes, Tensor] = {}
+        self._digested: tuple[Tensor, Tensor, list[bytes]] | None = None
 
     def begin(self) -> None:
         """Other images: forget those before."""
         self.on = True
-        self._known, self._new = {}, {}
+        self._known, self._new, self._digested = {}, {}, None
 
     def next_pass(self) -> None:
         """The images so far may come again."""
@@ -54,27 +56,38 @@ class SharedView:
         """
         if not self._known:
             return [False] * len(pixels)
-        every = all(key in self._known for key in _keys(pixels, patch_mask))
+        every = all(key in self._known for key in self._keys(pixels, patch_mask))
         return [every] * len(pixels)
 
-    def encode(self, pixels: Tensor, patch_mask: Tensor, whole: Encode) -> Tensor:
+    def encode(
+        self, pixels: Tensor, patch_mask: Tensor, received: Tensor | None, whole: Encode
+    ) -> Tensor:
         """What `whole` gives, which encodes only what is not known.
 
         Args:
-            pixels: (I, N, S, S, 3), the global view first.
+            pixels: (I, N, S, S, 3), the global view first, whose tokens are all read.
             patch_mask: (I, N, P).
+            received: (I, N, K) bool, which tokens are read; None for all.
             whole: Encodes views.
         """
         if not self.on:
-            return whole(pixels, patch_mask)
-        keys = _keys(pixels, patch_mask)
+            return whole(pixels, patch_mask, received)
+        keys = self._keys(pixels, patch_mask)
         if not all(key in self._known for key in keys):
-            encoded = whole(pixels, patch_mask)
+            encoded = whole(pixels, patch_mask, received)
             self._new |= {key: view.clone() for key, view in zip(keys, encoded[:, 0], strict=True)}
             return encoded
         views = torch.stack([self._known[key] for key in keys])
-        return torch.cat([views[:, None], whole(pixels[:, 1:], patch_mask[:, 1:])], dim=1)
+        crops = None if received is None else received[:, 1:]
+        return torch.cat([views[:, None], whole(pixels[:, 1:], patch_mask[:, 1:], crops)], dim=1)
 
-
-def _keys(pixels: Tensor, patch_mask: Tensor) -> list[bytes]:
-    return [digest(view, mask) for view, mask in zip(pixels[:, 0], patch_mask[:, 0], strict=True)]
+    def _keys(self, pixels: Tensor, patch_mask: Tensor) -> list[bytes]:
+        """What the global views are known by. The same tensors again, as when a pass follows the
+        question what it will reuse, are not digested again.
+        """
+        last = self._digested
+        if last is None or last[0] is not pixels or last[1] is not patch_mask:
+            views = zip(pixels[:, 0], patch_mask[:, 0], strict=True)
+            last = pixels, patch_mask, [digest(view, mask) for view, mask in views]
+            self._digested = last
+        return last[2]

@@ -43,11 +43,8 @@ class VisionAttention(nn.Module):
         return output
 
 
-def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's activation, x · sigmoid(1.702 x), written with silu because that has a fused
-    backward pass.
-    """
-    return F.silu(1.702 * x) * (1 / 1.702)
+SLOPE = 1.702
+"""Of CLIP's activation, quick-GELU: x · sigmoid(1.702 x)."""
 
 
 class VisionMLP(nn.Module):
@@ -60,8 +57,13 @@ class VisionMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
-        output: Tensor = self.w2(quick_gelu(self.w1(x)))
-        return output
+        # Quick-GELU of x is silu(1.702 x) / 1.702, and a product is scaled for nothing.
+        scaled = torch.addmm(
+            self.w1.bias, x.flatten(0, 1), self.w1.weight.mT, beta=SLOPE, alpha=SLOPE
+        )
+        hidden = F.silu(scaled, inplace=not torch.is_grad_enabled())
+        output = torch.addmm(self.w2.bias, hidden, self.w2.weight.mT, alpha=1 / SLOPE)
+        return output.view(x.shape)
 
 
 class VisionBlock(nn.Module):
@@ -74,12 +76,21 @@ class VisionBlock(nn.Module):
         self.ffn_norm = nn.LayerNorm(config.width, config.norm_eps)
         self.feed_forward = VisionMLP(config.width, config.mlp_width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) to (B, T, C)."""
+    def forward(self, x: Tensor, asked: Tensor | None = None) -> Tensor:
+        """(B, T, C) to (B, T, C); or to (B, A, C), of the tokens `asked`, (B, A) int64, alone."""
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, normed)
+        queries = normed
+        if asked is not None:
+            x, queries = _tokens(x, asked), _tokens(normed, asked)
+        x = x + self.attention(queries, normed)
         output: Tensor = x + self.feed_forward(self.ffn_norm(x))
         return output
+
+
+def _tokens(x: Tensor, numbers: Tensor) -> Tensor:
+    """Of (B, T, C) the tokens with these numbers, (B, A): (B, A, C)."""
+    first = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
+    return x.flatten(0, 1).index_select(0, (first + numbers).flatten()).view(*numbers.shape, -1)
 
 
 class VisionBlocks(nn.Module):
@@ -107,24 +118,30 @@ class VisionTransformer(nn.Module):
         self.transformer = VisionBlocks(config)
         self.feature_layers = tuple(n % config.num_layers for n in config.feature_layers)
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Features of every patch.
+    def forward(self, patches: Tensor, asked: Tensor | None = None) -> Tensor:
+        """Features of patches.
 
         Args:
             patches: (B, P, patch_size² · 3), normalised; row by row, and within a patch by
                 height, width, channel.
+            asked: (B, A) int64, the patches whose features are wanted; None for all. The last
+                block, whose output nobody else sees, computes nothing of the others but their
+                keys and values.
 
         Returns:
-            (B, P, feature_width): the outputs of the feature layers, class token dropped.
+            (B, P or A, feature_width): the outputs of the feature layers, class token dropped.
         """
         x = self.patch_embedding(patches)  # (B, P, C)
         class_token = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([class_token, x], dim=1) + self.positional_embedding  # (B, 1 + P, C)
         x = self.pre_ln(x)
-        outputs = []
+        last = max(self.feature_layers)
+        tokens = None if asked is None else asked + 1  # behind the class token
+        outputs = {}
         # Blocks above the last feature layer (the released models have one) would change nothing.
-        for block in self.transformer.resblocks[: max(self.feature_layers) + 1]:
-            x = block(x)
-            outputs.append(x)
-        features: Tensor = torch.cat([outputs[n][:, 1:] for n in self.feature_layers], dim=-1)
-        return features
+        for number, block in enumerate(self.transformer.resblocks[: last + 1]):
+            x = block(x, tokens if number == last else None)
+            if number in self.feature_layers:
+                rest = x[:, 1:] if tokens is None else x if number == last else _tokens(x, tokens)
+                outputs[number] = rest
+        return torch.cat([outputs[number] for number in self.feature_layers], dim=-1)

@@ -76,18 +76,36 @@ class VisionBackbone(nn.Module):
         )
         self.image_projector = Projector(vision.width, connector.hidden_width, config.decoder.width)
 
-    def forward(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, patch_mask: Tensor, received: Tensor | None = None) -> Tensor:
         """The vision tokens of every crop.
 
         Args:
             pixels: (B, N, S, S, 3) uint8, or floating point in [0, 1]; a crop that is all -1 fills
                 up a batch and has no features.
             patch_mask: (B, N, P), see `ModelInputs`.
+            received: (B, N, K) bool: the tokens that somebody reads, of which alone the last block
+                and the connector are computed; None for all.
 
         Returns:
-            (B, N, K, decoder width), row by row.
+            (B, N, K, decoder width), row by row; zeros where nobody reads.
         """
-        return self.in_parts(self.views, pixels, patch_mask)
+        rows, cols = self.pooling
+        if received is None or self.patches_per_side % rows or self.patches_per_side % cols:
+            return self.in_parts(self.views, pixels, patch_mask)
+        return self._of_received(pixels, patch_mask, received)
+
+    def _of_received(self, pixels: Tensor, patch_mask: Tensor, received: Tensor) -> Tensor:
+        """As `forward`, views of which as many tokens are read together."""
+        crops, masks, read = (t.flatten(0, 1) for t in (pixels, patch_mask, received))
+        counts = read.sum(dim=1)
+        width = self.image_projector.w2.out_features
+        found = pixels.new_zeros(*read.shape, width, dtype=self._patch_dtype)
+        for count in sorted({*counts.tolist()} - {0}):
+            for views in (counts == count).nonzero().squeeze(1).split(self.views_at_once):
+                tokens = read[views].nonzero()[:, 1].view(len(views), count)
+                of_views = self.views(crops[views], masks[views], tokens)
+                found[views[:, None], tokens] = of_views.to(found.dtype)
+        return found.view(*received.shape, width)
 
     def in_parts(self, encode: ViewEncoder, pixels: Tensor, patch_mask: Tensor) -> Tensor:
         """As `forward`, some views at a time where that is faster. No view sees another, so that
@@ -116,27 +134,42 @@ class VisionBackbone(nn.Module):
         widest = (self.patches_per_side**2 + 1) * self.mlp_width * self._patch_dtype.itemsize
         return max(1, CACHE_BYTES // widest)
 
-    def views(self, pixels: Tensor, patch_mask: Tensor) -> Tensor:
+    def views(self, pixels: Tensor, patch_mask: Tensor, tokens: Tensor | None = None) -> Tensor:
         """The vision tokens of views, all at once.
 
         Args:
             pixels: (V, S, S, 3), as of `forward`.
             patch_mask: (V, P).
+            tokens: (V, T) int64, which of the K tokens are wanted; None for all. Windows of patches
+                must not reach over the edge.
 
         Returns:
-            (V, K, decoder width).
+            (V, K or T, decoder width).
         """
         patches = normalised_patches(pixels, self.patch_size, CLIP_MEAN, CLIP_STD)
-        features = self.image_vit(patches.to(self._patch_dtype))  # (V, P, C)
+        asked = None if tokens is None else self._windows[tokens].flatten(1)
+        features = self.image_vit(patches.to(self._patch_dtype), asked)  # (V, P or T · window, C)
         if pixels.is_floating_point():
             blank = (pixels == -1).flatten(1).all(dim=-1)
             features = features.masked_fill(blank[:, None, None], 0)
-        features = add_padding_embeddings(features, self.pad_embed, patch_mask)
+        shown = patch_mask if asked is None else patch_mask.gather(1, asked)
+        features = add_padding_embeddings(features, self.pad_embed, shown)
+        if asked is None:
+            side = self.patches_per_side
+            grid = features.view(pixels.shape[0], side, side, features.shape[-1])
+            windows = pooling_windows(grid, self.pooling)
+        else:
+            windows = features.view(-1, self._windows.shape[1], features.shape[-1])
+        pooled = self.image_pooling_2d.pool(windows)
+        found: Tensor = self.image_projector(pooled)  # (V · K or V · T, decoder width)
+        return found.view(pixels.shape[0], -1, found.shape[-1])
+
+    @property
+    def _windows(self) -> Tensor:
+        """(K, window) int64: the patches of each token's window."""
         side = self.patches_per_side
-        grid = features.view(pixels.shape[0], side, side, features.shape[-1])
-        pooled = self.image_pooling_2d.pool(pooling_windows(grid, self.pooling))
-        tokens: Tensor = self.image_projector(pooled)  # (V · K, decoder width)
-        return tokens.view(pixels.shape[0], -1, tokens.shape[-1])
+        patches = torch.arange(side * side, device=self.pad_embed.device)
+        return pooling_windows(patches.view(1, side, side, 1), self.pooling).squeeze(-1)
 
     def encode(self, pixels: Tensor, patch_mask: Tensor) -> Encoded:
         """As `forward`, with what methods of reduction ask about the tokens.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
@@ -186,11 +187,11 @@ class FamilyCheckpoint(ReducingSource):
         """What makes inputs of samples."""
         from tierexp.models.transformers_family.inputs import FamilyInputBuilder
 
-        return FamilyInputBuilder(self._processor(), self.preset)
+        return FamilyInputBuilder(self._processor, self.preset)
 
     def tokenizer(self) -> FamilyTokenizer:
         """The tokenizer that goes with the weights."""
-        tokenizer = self._processor().tokenizer
+        tokenizer = self._processor.tokenizer
         return FamilyTokenizer(tokenizer, self._end_ids(tokenizer))
 
     def load(self, device: torch.device) -> FamilyModel:
@@ -210,12 +211,14 @@ class FamilyCheckpoint(ReducingSource):
         kind = getattr(transformers, self.library.network)
         network = load_network(kind, self.folder, devices_from(self.devices, device), dtype)
         image_token = getattr(network.config, self.library.image_token)
-        end_ids = self._end_ids(self._processor().tokenizer)
+        end_ids = self._end_ids(self._processor.tokenizer)
         model = FamilyModel(network, image_token, end_ids, self.library)
         self.apply_knobs(model)
         return model
 
+    @cached_property
     def _processor(self) -> Any:
+        """Read once: a run asks for it a dozen times, and a tokenizer's file may have megabytes."""
         from tierexp.models.transformers_family.processor import load_processor
 
         return load_processor(self.folder, self.library.processor)
