@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 import wandb
 from hydra.types import RunMode
@@ -23,6 +26,7 @@ from tierexp.evaluation import running_metrics
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report.command import main as report
 from tierexp.report.tiling_figure import draw_tiling
+from tierexp.report.wandb_logging import TierWandbLogger
 from tierexp.report.wandb_settings import logged_in, wandb_mode
 
 SAMPLES = [[[480, 640], f"q{index}", ["yes", "ja"], "read"] for index in range(3)]
@@ -236,6 +240,37 @@ def test_an_offline_run_holds_config_metrics_and_samples(single: tuple[Path, Out
         ("q1", "no", 0),
     ]
     assert rows[0]["answers"] == "yes | ja"
+
+
+@pytest.mark.whole
+def test_an_offline_run_does_without_what_nobody_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B's launcher, pandas, and what tells W&B's server, even offline, how W&B is doing."""
+    monkeypatch.setitem(sys.modules, "pandas", None)  # to import it is an error now
+    launcher = [name for name in sys.modules if name.startswith("wandb.sdk.launch")]
+    for name in launcher:
+        monkeypatch.delitem(sys.modules, name)
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert not [name for name in sys.modules if name.startswith("wandb.sdk.launch")]
+    assert not [thread.name for thread in threading.enumerate() if "Otel" in thread.name]
+    (log,) = (tmp_path / "out").glob("wandb/offline-run-*/logs/debug.log")
+    assert "ERROR" not in log.read_text()
+
+
+@pytest.mark.whole
+def test_a_frame_is_logged_as_a_table(tmp_path: Path) -> None:
+    logger = TierWandbLogger(tmp_path, "tierexp", mode="offline")
+    try:
+        logger.log_media({"frame": pd.DataFrame({"a": [1, 2, 3]})})
+    finally:
+        logger.finish(0)
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    summary: dict[str, Any] = {}
+    for record in records(path):
+        summary |= keyed(record.summary.update)
+    assert (summary["frame/_type"], summary["frame/nrows"]) == ("table-file", 3)
 
 
 @pytest.mark.whole

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from typing_extensions import override
 from wandb.analytics.opentelemetry.opentelemetry_proxy import disable as disable_telemetry
+from wandb.sdk.lib.service import service_port_file
 
 from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
@@ -84,8 +86,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         started_in = wandb_mode(mode)
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
             refuse_run_id("in a multirun, whose runs would be written over one another")
-        # Frames are known by the name of their type: for all else, pandas need not be imported.
-        wandb.util.pd_available = False
+        _make_haste()
         if started_in in ("offline", "disabled"):
             disable_telemetry()  # it would go to W&B's server all the same
         try:
@@ -180,6 +181,14 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             yield
         finally:
             del os.environ[name]
+
+
+def _make_haste() -> None:
+    """Spare W&B what costs it time and nobody a thing."""
+    # Frames are known by the name of their type, too: pandas need not be imported for all else.
+    wandb.util.pd_available = False
+    # Its service is there after a few hundredths of a second, and is looked for every fifth of one.
+    service_port_file._SLEEP = lambda _: time.sleep(0.01)
 
 
 @contextmanager
