@@ -40,6 +40,7 @@ def test_compiled_modules_are_known_for_what_they_are() -> None:
     assert isinstance(torch.compile(plain), _OptimizedModule)
 
 
+@pytest.mark.whole
 def test_lightning_comes_without_them_and_they_can_be_had_afterwards() -> None:
     script = (
         "import gc, sys\n"
