@@ -20,7 +20,10 @@ from tests.support.sweeps import sweep
 from tierexp.report.page import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
 
 PHONE, DESK = (390, 844), (1280, 900)
 LIGHT, DARK = "1", "0"
