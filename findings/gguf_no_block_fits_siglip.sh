@@ -7,7 +7,7 @@
 #   have no quantised type and stay at 16 bits. Its width of 1,152 is not a multiple of 256, so that no weight
 #   of SigLIP-so400m can be Q4_K or Q6_K. A patch of 14 x 14 x 3 values, 588, fits neither.
 # Who is hurt: whoever reckons an encoder's memory from its bits, or reads "Q4" of a model as that of its
-#   encoder; Gemma 3, PaliGemma, Idefics 3, SmolVLM 2 and Kimi-VL have these widths. CLIP-L (1,024, 4,096) fits.
+#   encoder; Gemma 3, PaliGemma, Idefics 3 and Kimi-VL have these widths. CLIP-L (1,024, 4,096) fits.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
