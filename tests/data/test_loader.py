@@ -98,6 +98,36 @@ def test_an_image_that_kills_every_worker_ends_the_run() -> None:
     assert given == [[0, 1], [2, 3], [4, 5]]
 
 
+def test_workers_begin_before_they_are_asked(tmp_path: Path) -> None:
+    class Noted(Suicidal):
+        def __getitem__(self, index: int) -> int:
+            (tmp_path / str(index)).touch()
+            return index
+
+    loader = loader_of(Noted(set()), 1)
+    others = children()
+    with loader.begun():
+        (worker,) = children() - others
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "3").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert {file.name for file in tmp_path.iterdir()} >= {"0", "1", "2", "3"}
+        iter(loader)  # as Lightning does, to see that it can be iterated
+        batches = iter(loader)
+        assert next(batches) == [0, 1]
+        assert children() - others == {worker}
+        assert [batch[0] for batch in batches] == list(range(2, 20, 2))
+    assert len(list(loader)) == 10  # and once more
+
+
+def test_workers_that_nobody_has_asked_are_gone() -> None:
+    others, before = children(), signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(ValueError, match="refused"), loader_of(Suicidal(set()), 2).begun():
+        raise ValueError("refused")
+    assert children() == others
+    assert signal.getsignal(signal.SIGCHLD) == before
+
+
 def test_a_death_does_not_interrupt_what_the_run_is_doing() -> None:
     """PyTorch's handler raises its exception wherever the main process is."""
     others = children()

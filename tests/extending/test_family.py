@@ -16,7 +16,7 @@ from tierexp.results.files import load_results
 from tierexp.results.schema import EvaluationResults
 
 MY = Path(__file__).parent / "my"
-FEW = ("data=tierqa", "tier=low", "data.max_samples=14", *ARGUMENTS)
+FEW = ("data=tierqa", "tier=fixed_288", "data.max_samples=2", *ARGUMENTS)
 
 
 def results(folder: Path, *arguments: str) -> EvaluationResults:

@@ -21,7 +21,7 @@ from tierexp.results.schema import EvaluationResults
 
 MY = Path(__file__).parent / "my"
 FEW = (
-    "--config-dir", str(MY), "model=tiny", "data=tierqa", "tier=fixed_288", "data.max_samples=4",
+    "--config-dir", str(MY), "model=tiny", "data=tierqa", "tier=fixed_288", "data.max_samples=1",
     *ARGUMENTS,
 )  # fmt: skip
 

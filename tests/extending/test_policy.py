@@ -10,7 +10,8 @@ from tierexp.results.files import load_results
 from tierexp.results.schema import SampleResult
 
 MY = Path(__file__).parent / "my"
-FEW = ("model=tiny", "data=tierqa", "data.max_samples=14")
+SAMPLES = 4
+FEW = ("model=tiny", "data=tierqa", f"data.max_samples={SAMPLES}")
 
 
 def answered(folder: Path, *arguments: str) -> tuple[SampleResult, ...]:
@@ -24,7 +25,7 @@ def test_a_seeded_coin_between_two_tiers(tmp_path: Path) -> None:
     tossed = answered(tmp_path / "coin", "--config-dir", str(MY), "policy=coin", "seed=3")
     static = {name: answered(tmp_path / name, f"tier={name}") for name in ("low", "medium")}
     coin = Random(3)
-    expected = [("low", "medium")[coin.randrange(2)] for _ in range(14)]
+    expected = [("low", "medium")[coin.randrange(2)] for _ in range(SAMPLES)]
     assert [sample.point for sample in tossed] == expected
     assert set(expected) == {"low", "medium"}
     for number, (sample, name) in enumerate(zip(tossed, expected, strict=True)):

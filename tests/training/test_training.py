@@ -250,18 +250,18 @@ def test_knobs_are_varied_in_their_share_of_the_batches(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
 
-    def knobs(share: float) -> list[Knobs]:
+    def knobs(share: float, count: int) -> list[Knobs]:
         phases = [Phase(60, 1e-3, 2, ("low",), (1,), varied_knobs=share)]
         batches = TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())
-        return [batches[step].knobs for step in range(60)]
+        return [batches[step].knobs for step in range(count)]
 
-    assert set(knobs(0)) == {Knobs()}
-    varied = knobs(1)
+    assert set(knobs(0, 5)) == {Knobs()}
+    varied = knobs(1, 24)
     # 8 experts, 2 by default; 4 blocks
     assert {knob.top_k for knob in varied} == {None, 1, 3, 4}
     assert {knob.skipped_block for knob in varied} == {None, 0, 1, 2, 3}
     assert all((knob.top_k is None) != (knob.skipped_block is None) for knob in varied)
-    assert 15 < sum(knob == Knobs() for knob in knobs(0.5)) < 45
+    assert 3 < sum(knob == Knobs() for knob in knobs(0.5, 16)) < 13
 
 
 def test_deeper_blocks_are_skipped_more_often(
@@ -284,7 +284,7 @@ def test_a_knob_that_is_turned_reaches_the_decoder(
     """Without a block its weights get no gradient; with all experts, every expert gets one."""
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     recipe = recipe_of()
-    module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
+    module = MolmoTraining(source.config, recipe, source.tokenizer(), {})
     module.log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
     batches = TrainingBatches(recipe.phases, TIERS, 0, source.config, _fill(), source.tokenizer())
     batch = batches[2]
@@ -305,7 +305,7 @@ def test_rehearsed_crops_add_their_dense_loss(
 ) -> None:
     source = MolmoCheckpoint(str(trained[0] / "checkpoint"))
     recipe = recipe_of("recipe.dense_weight=0.5")
-    module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
+    module = MolmoTraining(source.config, recipe, source.tokenizer(), {})
     module.log = lambda *_args, **_kwargs: None  # type: ignore[method-assign]
     phases = [Phase(4, 1e-3, 4, ("low",), (1,), rehearsed_crops=5)]
     batches = TrainingBatches(phases, TIERS, 0, source.config, _fill(), source.tokenizer())
@@ -433,7 +433,7 @@ def test_the_schedule_gives_the_vision_part_its_rate(
         "vision_rate: 0.2}]"
     )
     recipe = recipe_of(f"recipe.phases={phases}")
-    module = MolmoTraining(source.config, recipe, source.tokenizer(), [])
+    module = MolmoTraining(source.config, recipe, source.tokenizer(), {})
     configured = module.configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     for step in range(1, 4):
@@ -530,7 +530,7 @@ def test_the_taught_head_is_the_one_whose_attention_is_judged(
     decoder = replace(source.config.decoder, num_heads=4, num_kv_heads=2)
     model = replace(source.config, decoder=decoder)
     recipe = recipe_of()
-    module = MolmoTraining(model, recipe, source.tokenizer(), [])
+    module = MolmoTraining(model, recipe, source.tokenizer(), {})
     logged: dict[str, torch.Tensor] = {}
     module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign]
     batches = TrainingBatches(recipe.phases, TIERS, 0, model, _fill(), source.tokenizer())

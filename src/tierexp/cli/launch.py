@@ -8,6 +8,8 @@ and nothing in its interface spares that.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import shlex
 import sys
@@ -73,6 +75,8 @@ def launch(
     # Hydra then hands its exceptions on instead of printing them with hints of its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     accept_plugin_defaults()
+    # Nobody needs the garbage of a process that ends; Python would look for it three times.
+    atexit.register(gc.freeze)
     runs = Runs(job)
     with command(check) as running:
         try:

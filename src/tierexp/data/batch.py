@@ -1,11 +1,14 @@
-"""What a data loader hands to the evaluation: model inputs, and what is known of every row."""
+"""What a data loader hands to the evaluation: model inputs, and what is known of every row.
+
+Rows name their samples by place: whoever reads a batch has the data set, and worker processes need
+not send its texts back.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tierexp.data.sample import Sample
 from tierexp.imaging.measurements import OneImage
 from tierexp.tiers.selection import Selection
 
@@ -20,7 +23,6 @@ class PreparedSample:
     Args:
         index: Its place in the data set.
         point: Number of the operating point that it was prepared for.
-        sample: The question.
         image_size: (height, width) of the image as displayed, in pixels.
         selection: The tiling that was chosen for it.
         target_resolution: (height, width) of the tiling's windows, in pixels.
@@ -29,7 +31,6 @@ class PreparedSample:
 
     index: int
     point: int
-    sample: Sample
     image_size: tuple[int, int]
     selection: Selection
     target_resolution: tuple[int, int]
@@ -42,12 +43,10 @@ class FailedSample:
 
     Args:
         index: Its place in the data set.
-        sample: The question.
         reason: Why, in one line.
     """
 
     index: int
-    sample: Sample
     reason: str
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 import torch
@@ -78,8 +79,11 @@ class TierDataModule(LightningDataModule):
         Raises:
             MachineError: When iterated, worker processes are killed again and again.
         """
-        preparer, collate = self._preparer, self._collate
-        return SurvivingLoader(preparer, self.batches, collate, self._num_workers)
+        return self._loader
+
+    def begun(self) -> AbstractContextManager[None]:
+        """Workers prepare the first batches meanwhile, before a trainer asks for them."""
+        return self._loader.begun()
 
     def view(self, index: int) -> DatasetView:
         """A sample of the plan as a policy sees it."""
@@ -105,6 +109,11 @@ class TierDataModule(LightningDataModule):
         ]
 
     @cached_property
+    def _loader(self) -> SurvivingLoader:
+        preparer, collate = self._preparer, self._collate
+        return SurvivingLoader(preparer, self.batches, collate, self._num_workers)
+
+    @cached_property
     def _collate(self) -> Collate:
         return Collate(self._source.inputs())
 
@@ -120,7 +129,8 @@ class TierDataModule(LightningDataModule):
             DataError: A sample failed and `on_error` is `raise`.
         """
         if self._on_error == "raise" and batch.failures:
-            raise _broken(batch.failures[0].sample, batch.failures[0].reason)
+            failed = batch.failures[0]
+            raise _broken(self.dataset[failed.index], failed.reason)
         return batch
 
     def transfer_batch_to_device(

@@ -24,6 +24,7 @@ from tierexp.data.collate import Collate
 from tierexp.data.prepare import SamplePreparer
 from tierexp.errors import MachineError
 from tierexp.errors.machine import first_line
+from tierexp.models.shared_memory import Slabs
 
 _log = logging.getLogger(__name__)
 
@@ -68,17 +69,36 @@ class SurvivingLoader:
         self._batches = batches
         self._collate = collate
         self._num_workers = num_workers
+        self._begun: Iterator[EvaluationBatch | None] | None = None
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
+        begun, self._begun = self._begun or self._batches_and_starts(), None
+        for batch in begun:
+            if batch is not None:
+                yield batch
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Workers prepare the first batches meanwhile, before anybody iterates."""
+        self._begun = self._batches_and_starts()
+        next(self._begun, None)
+        try:
+            yield
+        finally:
+            self._begun = None
+
+    def _batches_and_starts(self) -> Iterator[EvaluationBatch | None]:
+        """The batches, and None whenever workers have been started."""
         given = deaths = 0
         with _handler_kept():
             while given < len(self):
                 try:
                     for batch in self._prepared(self._batches[given:]):
-                        given, deaths = given + 1, 0
+                        if batch is not None:
+                            given, deaths = given + 1, 0
                         yield batch
                 except (RuntimeError, OSError, EOFError) as error:
                     if not (self._num_workers and _tells_of_a_death(error)):
@@ -95,13 +115,15 @@ class SurvivingLoader:
                     )
                 _log.warning("%s; another one does its work again", reason)
 
-    def _prepared(self, batches: Sequence[Sequence[int]]) -> Iterator[EvaluationBatch]:
+    def _prepared(self, batches: Sequence[Sequence[int]]) -> Iterator[EvaluationBatch | None]:
+        slabs = Slabs(self._num_workers)
         loader: DataLoader[EvaluationBatch] = DataLoader(
             self._preparer,  # type: ignore[arg-type]  # map-style by its methods
             batch_sampler=batches,  # type: ignore[arg-type]  # an iterable of index lists
             collate_fn=self._collate,
             num_workers=self._num_workers,
             multiprocessing_context=start_method(self._num_workers),
+            worker_init_fn=slabs.serve,
             pin_memory=torch.cuda.is_available(),
         )
         # What is here already stays until the end: looking through it for garbage would take a
@@ -114,6 +136,7 @@ class SurvivingLoader:
             # its loader finds out when it has waited for the worker for some seconds.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
+            yield None
             yield from prepared
         finally:
             gc.unfreeze()

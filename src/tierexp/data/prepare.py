@@ -82,7 +82,7 @@ class SamplePreparer:
 
     def __getitem__(self, index: int) -> PreparedRow | FailedSample:
         if index in self._plan.unreadable:
-            return FailedSample(index, self._dataset[index], self._plan.unreadable[index])
+            return FailedSample(index, self._plan.unreadable[index])
         point = self._plan.points[index]
         return self._prepared(index, point, self._how(point), self._plan.selections[index])
 
@@ -102,21 +102,20 @@ class SamplePreparer:
     def _prepared(
         self, index: int, point: int, how: Preprocessing, selection: Selection
     ) -> PreparedRow | FailedSample:
-        sample = self._dataset[index]
         try:
             tiled = self._tiled(index, how, selection)
         except ImageDecodeError as error:
-            return FailedSample(index, sample, str(error))
+            return FailedSample(index, str(error))
         prepared = PreparedSample(
             index=index,
             point=point,
-            sample=sample,
             image_size=tiled.size,
             selection=tiled.selection,
             target_resolution=tiled.target_resolution,
             measured=tiled.measured,
         )
-        row = self._builder.row(tiled.image, selection.tiling, how.geometry, sample.question)
+        question = self._dataset[index].question
+        row = self._builder.row(tiled.image, selection.tiling, how.geometry, question)
         return PreparedRow(row, prepared)
 
     def _tiled(self, index: int, how: Preprocessing, selection: Selection) -> _TiledImage:

@@ -180,7 +180,7 @@ class PointAsker:
                 part, tokens.tolist(), known, of_part, strict=True
             ):
                 if facts.failure is not None:
-                    yield FailedSample(prepared.index, prepared.sample, facts.failure)
+                    yield FailedSample(prepared.index, facts.failure)
                 else:
                     answered.append(Pass(prepared, self._decode(row), facts, latency, knobs, view))
             yield answered

@@ -98,14 +98,14 @@ class LatencyPass(LightningModule):
     def test_step(self, batch: EvaluationBatch, batch_index: int) -> None:
         """Answer one sample and record what it took; one without an image has no latency."""
         for failed in batch.failures:
-            _log.warning("sample %s is not timed: %s", failed.sample.sample_id, failed.reason)
+            self._say(failed.index, failed.reason)
         if batch.inputs is None or self.meter is None:
             return
         (prepared,) = batch.prepared
         try:
             timed = self._timed(prepared.index, batch.inputs)
         except UnansweredError as error:
-            _log.warning("sample %s is not timed: %s", prepared.sample.sample_id, error)
+            self._say(prepared.index, error)
             return
         if timed is None:
             return
@@ -132,7 +132,7 @@ class LatencyPass(LightningModule):
             self._turn_to(point)
             (more,) = self._data.at([index], point)
             if more.inputs is None:
-                _log.warning("sample %s is not timed: %s", *_why(more))
+                self._say(index, more.failures[0].reason)
                 return None
             moved = more.inputs.to(self.device)
             passes.append(self.meter.measure(moved, self._max_new_tokens)[1])
@@ -147,7 +147,6 @@ class LatencyPass(LightningModule):
         if results is not None:
             self.log_dict(latency_metrics(results))
 
-
-def _why(batch: EvaluationBatch) -> tuple[str, str]:
-    failed = batch.failures[0]
-    return failed.sample.sample_id, failed.reason
+    def _say(self, index: int, reason: object) -> None:
+        sample_id = self._data.dataset[index].sample_id
+        _log.warning("sample %s is not timed: %s", sample_id, reason)

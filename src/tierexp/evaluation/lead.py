@@ -70,6 +70,7 @@ def lead(run: Run, console: Console) -> EvaluationResults:
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(_open_journal(run, key, provenance, earlier))
         data = samples_left(run, journal)
+        stack.enter_context(data.begun())  # while the logger starts and weights are read
         # After whatever can be refused: it may start a run on a server.
         assert setup.logger is not None
         logger = stack.enter_context(closing(_logger(setup.logger, run.folder)))

@@ -34,7 +34,7 @@ from tierexp.results.aggregate import (
     task_accuracies,
     task_accuracy,
 )
-from tierexp.results.codec import decode_many, encode
+from tierexp.results.codec import decode_many, entries_of
 from tierexp.results.latency import (
     LatencyResults,
     aggregate_latency,
@@ -282,7 +282,7 @@ class TierEvaluation(LightningModule):
         Raises:
             DataError: `data.on_error` is `raise`.
         """
-        name = failed.sample.sample_id
+        name = self._setup.dataset[failed.index].sample_id
         if self._setup.loader.on_error == "raise":
             raise DataError(f"sample {name}: {failed.reason}")
         return Failure(name, failed.reason)
@@ -293,7 +293,8 @@ class TierEvaluation(LightningModule):
         Raises:
             MachineError: `data.on_error` is `raise`.
         """
-        name, crops = prepared.sample.sample_id, prepared.selection.crops
+        name = self._setup.dataset[prepared.index].sample_id
+        crops = prepared.selection.crops
         reason = f"with {crops} crops it does not fit into memory, not even alone"
         if self._setup.loader.on_error == "raise":
             raise MachineError(f"sample {name}: {reason}")
@@ -308,8 +309,8 @@ class TierEvaluation(LightningModule):
         self.halved_batches += halved
         self._journal.append(
             {
-                "samples": {index: encode(result) for index, result in results.items()},
-                "failures": {index: encode(failure) for index, failure in failures.items()},
+                "samples": {index: entries_of(result) for index, result in results.items()},
+                "failures": {index: entries_of(failure) for index, failure in failures.items()},
                 "seconds": self.seconds,
                 "halved_batches": halved,
             }

@@ -57,14 +57,13 @@ class Recorder:
         self._ranges = [TierRange(p.tier.min_crops, p.tier.max_crops) for p in self._points]
         self._last: _Image | None = None
         self._knobs: dict[str, KnobValue] = {}
-        self._answers: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __call__(self, passes: Sequence[Pass]) -> SampleResult:
         """What was measured of a sample; its last answer counts."""
         setup, points = self._setup, self._points
         *earlier, last = passes
         prepared, point = last.prepared, points[last.prepared.point]
-        sample, image = prepared.sample, self._image(prepared)
+        sample, image = setup.dataset[prepared.index], self._image(prepared)
         if self._knobs != last.knobs:
             self._knobs = dict(last.knobs)
         timed = [one.latency for one in passes if one.latency is not None]
@@ -88,8 +87,7 @@ class Recorder:
             knobs=self._knobs,
             question=sample.question,
             prediction=last.text,
-            # They come from another process, again and again.
-            answers=self._answers.setdefault(sample.answers, sample.answers),
+            answers=sample.answers,
             accuracy=score,
             task=sample.task,
             chance=(

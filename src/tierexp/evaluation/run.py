@@ -7,6 +7,7 @@ that can be wrong with the configuration is found before torch is imported.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -18,7 +19,7 @@ from tierexp.evaluation.folder import claimed
 from tierexp.evaluation.model_free import run_model_free
 from tierexp.evaluation.setup import read_setup
 from tierexp.models.none import NoModel
-from tierexp.runtime.lean_imports import import_lightning
+from tierexp.runtime.lean_imports import lean_imports
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +32,7 @@ def evaluate(
     Args:
         config: As composed from `conf/eval.yaml`.
         output_dir: Where the results file and the logger's files go.
-        own_process: Whether nobody else's code runs in this process, which `import_lightning` asks
-            for.
+        own_process: Whether nobody else's code runs in this process, which `lean_imports` asks for.
 
     Returns:
         The accuracy; None without a model, `NotRankZero` where another process speaks for the run.
@@ -56,9 +56,8 @@ def evaluate(
                 setup.dataset.name, len(setup.dataset), setup.policy.name,
                 setup.source.name,
             )  # fmt: skip
-        if own_process:
-            import_lightning()
-        from tierexp.evaluation.engine import run_evaluation
+        with lean_imports() if own_process else nullcontext():
+            from tierexp.evaluation.engine import run_evaluation
 
         results = run_evaluation(setup, output_dir)
     if results is None:

@@ -12,12 +12,17 @@ the evaluation's record counts what it ran. The language model reads its tokens 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tierexp.config.checks import choice, number
 from tierexp.errors import ConfigError
 from tierexp.results.older import OlderSample
 from tierexp.results.schema import SampleResult
+
+_Counts = TypeVar("_Counts", float, NDArray[np.float64])
 
 Unit = Literal["llm_vision_tokens", "selected_vision_tokens", "flops", "latency_ms"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -75,8 +80,20 @@ def shared_cost(sample: SampleResult | OlderSample, unit: Unit) -> float:
     if unit == "selected_vision_tokens":
         return view
     if unit == "flops" and sample.latency is not None and sample.latency.flops_vision is not None:
-        return sample.latency.flops_vision * view / selected if selected else 0.0
+        flops = float(sample.latency.flops_vision)
+        return shared_flops(flops, view, selected) if selected else 0.0
     return 0.0
+
+
+def shared_flops(vision: _Counts, view: _Counts, selected: _Counts) -> _Counts:
+    """The operations of a vision stage that are the global view's: its share of the tokens.
+
+    Args:
+        vision: Operations of the stage, of one sample or of many.
+        view: Tokens of the view.
+        selected: All tokens that were encoded, above 0.
+    """
+    return vision * view / selected
 
 
 def _view_tokens(sample: SampleResult, selected: float) -> float:

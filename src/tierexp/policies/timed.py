@@ -13,6 +13,7 @@ import numpy as np
 
 from tierexp.config.checks import path
 from tierexp.errors import ConfigError
+from tierexp.policies.costs import Unit, shared_flops
 from tierexp.policies.latency_model import fit_cost_model, recalibrated, timed_units
 from tierexp.policies.policy_file import PolicyFile, data_identity
 from tierexp.policies.settings import PolicySettings, RouterSettings
@@ -65,11 +66,10 @@ def with_predicted_costs(sweep: Sweep, timed: Sweep) -> Sweep:
             continue
         vision, prefill, decode = fit_cost_model(timed, unit).stages(sweep.asked)
         costs[unit] = vision + prefill + decode
-        # As `shared_cost` has it: the global view's part of the operations, nothing of the time.
-        shared[unit] = np.zeros_like(vision)
+        shared[unit] = np.zeros_like(vision)  # nothing of the time, as in `shared_cost`
         if unit == "flops":
-            view = sweep.shared["selected_vision_tokens"] / sweep.cost("selected_vision_tokens")
-            shared[unit] = vision * view
+            selected: Unit = "selected_vision_tokens"
+            shared[unit] = shared_flops(vision, sweep.shared[selected], sweep.cost(selected))
     return replace(sweep, costs=costs, shared=shared)
 
 

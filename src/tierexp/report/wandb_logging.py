@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
+from tierexp.report.lean_wandb import lean_start
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
 from tierexp.report.wandb_settings import Mode, refuse_run_id, wandb_mode
 from tierexp.results.metrics import Metric
@@ -81,13 +82,14 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
             refuse_run_id("in a multirun, whose runs would be written over one another")
         try:
-            run = wandb.init(
-                dir=save_dir, project=project, name=name, group=group, entity=entity,
-                job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
-                # Without git: the address of a remote may hold a token. The commit is in the
-                # results file, which is an artifact of the run.
-                settings=wandb.Settings(silent=True, console="off", disable_git=True),
-            )  # fmt: skip
+            with lean_start(offline=started_in in ("offline", "disabled")):
+                run = wandb.init(
+                    dir=save_dir, project=project, name=name, group=group, entity=entity,
+                    job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
+                    # Without git: the address of a remote may hold a token. The commit is in the
+                    # results file, which is an artifact of the run.
+                    settings=wandb.Settings(silent=True, console="off", disable_git=True),
+                )  # fmt: skip
         except wandb.Error as error:
             raise ConfigError("logger.mode", mode, f"W&B cannot start: {error}") from error
         self._folder = Path(save_dir).resolve()
@@ -99,12 +101,15 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         """Log the W&B table `samples`."""
         columns: list[str | int] = []
         data = []
+        pictures: dict[int, wandb.Image] = {}  # questions about one image share its figure
         for row in rows:
-            result = row.result
+            result, figure = row.result, row.figure
+            if id(figure) not in pictures:
+                pictures[id(figure)] = wandb.Image(figure)
             cells = {
                 "sample_id": result.sample_id,
                 "task": result.task,
-                "tiling": wandb.Image(row.figure),
+                "tiling": pictures[id(figure)],
                 **{m.stem: result.metrics.get(m.name) for m in metrics},
                 "question": result.question,
                 "prediction": result.prediction,

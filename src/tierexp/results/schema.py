@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SkipValidation
+
 from tierexp.data.scores.mme import MmeTotals
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.check import Check
@@ -145,7 +147,7 @@ class SampleResult(ReadColumns):
     reused_vision_tokens: int = 0
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
-    metrics: dict[str, Number | None] = field(default_factory=dict, metadata=BESIDE)
+    metrics: SkipValidation[dict[str, Number | None]] = field(default_factory=dict, metadata=BESIDE)
 
     def number(self, name: str) -> float:
         """The value of a column that every sample has.
@@ -282,7 +284,9 @@ class EvaluationResults(ReadColumns):
     num_unparsed: int | None = None
     policies: tuple[PolicyRecord, ...] = ()
     over_budget: float | None = None
-    aggregates: dict[str, float | None] = field(default_factory=dict, metadata=BESIDE)
+    aggregates: SkipValidation[dict[str, float | None]] = field(
+        default_factory=dict, metadata=BESIDE
+    )
 
     @property
     def other_knobs(self) -> dict[str, KnobValue]:

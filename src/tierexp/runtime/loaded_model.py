@@ -30,9 +30,10 @@ def load_once(source: ModelSource, device: torch.device) -> VisionLanguageModel:
     key = source.weights, str(device)
     if key in _kept:
         source.apply_knobs(_kept[key])
-    else:
+        return _kept[key]
+    if _kept:
         _kept.clear()
         # Lightning's trainer and module refer to each other, and to the model.
         gc.collect()
-        _kept[key] = source.load(device)
+    _kept[key] = source.load(device)
     return _kept[key]

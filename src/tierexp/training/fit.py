@@ -91,7 +91,7 @@ def fit(
         for name, tier in tiers.items()
         if name in recipe.phases[-1].tiers
     }
-    module = MolmoTraining(architecture, recipe, tokenizer, list(validation))
+    module = MolmoTraining(architecture, recipe, tokenizer, dict.fromkeys(validation, questions))
     if recipe.vision_from is not None and not resume:
         start_vision_from(module.molmo, path("recipe.vision_from", recipe.vision_from))
     logger: Logger = build(config, "logger", save_dir=str(folder.parent))

@@ -9,7 +9,7 @@ nothing of scenes or tiers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from torchmetrics import MeanMetric
 from typing_extensions import override
 
 from tierexp.data.batch import EvaluationBatch
+from tierexp.data.sample import QuestionDataset
 from tierexp.data.scores.exact_match import exact_match
 from tierexp.errors import ConfigError
 from tierexp.models.molmo.config import MolmoConfig
@@ -45,7 +46,7 @@ class MolmoTraining(LightningModule):
         config: Config of the model.
         recipe: How to train it.
         tokenizer: Decodes what validation generates.
-        validation_names: One per validation data loader, for the logged names.
+        validation: What each validation data loader asks, by its name in logs.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class MolmoTraining(LightningModule):
         config: MolmoConfig,
         recipe: Recipe,
         tokenizer: PromptTokenizer,
-        validation_names: Sequence[str],
+        validation: Mapping[str, QuestionDataset],
     ) -> None:
         super().__init__()
         self.molmo = Molmo(config)
         self._engine = MolmoEngine(self.molmo, tokenizer.eos_id)
         self.dense_heads = nn.Linear(config.decoder.width, sum(head.classes for head in HEADS))
-        self.validation_accuracy = nn.ModuleDict({name: MeanMetric() for name in validation_names})
-        self._names = tuple(validation_names)
+        self.validation_accuracy = nn.ModuleDict({name: MeanMetric() for name in validation})
+        self._validation = dict(validation)
         self._recipe = recipe
         self._tokenizer = tokenizer
         self._router_logits: list[Tensor] = []
@@ -195,12 +196,14 @@ class MolmoTraining(LightningModule):
         """Accuracy of generated answers, one number per data loader."""
         if batch.inputs is None:
             return
-        name = self._names[dataloader_idx]
+        name, questions = list(self._validation.items())[dataloader_idx]
         generated = self._engine.generate(batch.inputs, self._recipe.max_new_tokens)
         metric = self.validation_accuracy[name]
         assert isinstance(metric, MeanMetric)
-        rows = zip(generated.tolist(), batch.prepared, strict=True)
-        scores = [exact_match(self._tokenizer.decode(r), p.sample.answers) for r, p in rows]
+        scores = [
+            exact_match(self._tokenizer.decode(row), questions[prepared.index].answers)
+            for row, prepared in zip(generated.tolist(), batch.prepared, strict=True)
+        ]
         metric.update(torch.tensor(scores, device=self.device))
         self.log(f"validation/accuracy_{name}", metric, add_dataloader_idx=False, prog_bar=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from tierexp.models.molmo.side_by_side import SideBySide, parts_by_image
 LENGTHS = [14, 10, 12, 14, 11]
 
 
-@pytest.fixture
+@contextmanager
 def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -42,7 +43,6 @@ def test_parts_share_no_image(index: list[int], most: int, parts: list[tuple[int
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", [None, 17])
-@pytest.mark.usefixtures("two_threads")
 def test_every_row_answers_as_alone(kind: str, end: int | None) -> None:
     model, inputs = (
         small_engine(kind, end_of_text_id=end),
@@ -53,7 +53,8 @@ def test_every_row_answers_as_alone(kind: str, end: int | None) -> None:
         lambda *_: computing.add(threading.get_ident())
     )
     meter = ConfidenceMeter()
-    answers = model.generate(inputs, 6, observer=meter)
+    with two_threads():
+        answers = model.generate(inputs, 6, observer=meter)
     hook.remove()
     assert computing
     assert threading.get_ident() not in computing
@@ -68,7 +69,6 @@ def test_every_row_answers_as_alone(kind: str, end: int | None) -> None:
         )
 
 
-@pytest.mark.usefixtures("two_threads")
 def test_threads_are_shared_out_and_failures_told_when_all_have_ended() -> None:
     ended = []
 
@@ -78,8 +78,9 @@ def test_threads_are_shared_out_and_failures_told_when_all_have_ended() -> None:
         ended.append(part)
         return torch.get_num_threads()
 
-    with pytest.raises(MemoryError, match="no room"):
-        SideBySide()(compute, [0, 1])
-    assert ended == [1]
-    assert SideBySide()(compute, [1, 2]) == [1, 1]
-    assert SideBySide()(compute, [1]) == [2]
+    with two_threads():
+        with pytest.raises(MemoryError, match="no room"):
+            SideBySide()(compute, [0, 1])
+        assert ended == [1]
+        assert SideBySide()(compute, [1, 2]) == [1, 1]
+        assert SideBySide()(compute, [1]) == [2]

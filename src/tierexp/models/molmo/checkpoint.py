@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,6 +173,11 @@ class MolmoCheckpoint(ReducingSource):
         Raises:
             CheckpointError: There is none, or it does not fit.
         """
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> PromptTokenizer:
+        """Read once: it may have megabytes."""
         num_embeddings = self.config.decoder.num_embeddings
         return PromptTokenizer.from_file(self.folder / TOKENIZER_FILE, num_embeddings)
 

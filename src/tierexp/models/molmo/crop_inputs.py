@@ -6,15 +6,13 @@ An `InputBuilder`; a family with inputs of its own brings another.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import get_worker_info
 
 from tierexp.imaging.preprocess import PreprocessedImage, needed_size, preprocess, stack_views
 from tierexp.imaging.preprocessing import Preprocessing
@@ -22,6 +20,7 @@ from tierexp.imaging.resize import Size
 from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.token_layout import ImageTokens, layout_tokens
 from tierexp.models.protocol import QuestionTokenizer
+from tierexp.models.shared_memory import room
 from tierexp.tiers.geometry import CropGeometry, Tiling
 
 
@@ -107,25 +106,6 @@ class CropInputs:
         return collate_crops(rows, self._tokenizer.pad_id)
 
 
-def _stacked(images: Sequence[PreprocessedImage]) -> torch.Tensor:
-    """Their crops; those of a data loader's worker lie where they are handed over from, as torch's
-    own `default_collate` has it, so that they are not copied once more.
-    """
-    made: list[torch.Tensor] = []
-
-    def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        size = math.prod(shape) * dtype.itemsize
-        storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
-        kind = torch.from_numpy(np.empty(0, dtype)).dtype
-        made.append(torch.empty(0, dtype=kind).set_(storage).reshape(shape))
-        return made[0].numpy()
-
-    if get_worker_info() is None:
-        return torch.from_numpy(stack_views(images))
-    stack_views(images, room)
-    return made[0]
-
-
 def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
     """Stack rows of equal crop count; shorter prompts are padded on the left, and an image that
     several rows share is there once.
@@ -157,7 +137,7 @@ def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
     return ModelInputs(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        pixels=_stacked(images),
+        pixels=torch.from_numpy(stack_views(images, room)),
         patch_mask=torch.from_numpy(np.stack([image.patch_mask for image in images])),
         image_input_idx=torch.from_numpy(np.stack(positions)),
         image_index=torch.tensor(image_index),

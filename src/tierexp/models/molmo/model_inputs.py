@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tierexp.models.knobs.reduction.staying import staying
-
-_SHARED_FROM = 1 << 20
-"""Bytes of a tensor from which it is worth sharing."""
+from tierexp.models.shared_memory import received, sent
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,8 @@ class ModelInputs:
     image_index: Tensor
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For another process: only a large tensor goes through memory that both share, since to
-        hand one over takes a millisecond, whatever its size.
-        """
-        return _received, (type(self), [_sent(getattr(self, each.name)) for each in fields(self)])
+        """For another process, through memory that both share."""
+        return _received, (type(self), sent([getattr(self, each.name) for each in fields(self)]))
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -115,10 +109,5 @@ def shortened(inputs: ModelInputs, stays: Tensor) -> ModelInputs:
     return replace(inputs, input_ids=ids, attention_mask=left.real)
 
 
-def _sent(tensor: Tensor) -> Tensor | NDArray[Any]:
-    small = tensor.nbytes < _SHARED_FROM and tensor.device.type == "cpu"
-    return tensor.numpy() if small else tensor
-
-
-def _received(kind: type[ModelInputs], sent: Sequence[Tensor | NDArray[Any]]) -> ModelInputs:
-    return kind(*(torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in sent))
+def _received(kind: type[ModelInputs], what: tuple[Any, ...]) -> ModelInputs:
+    return kind(*received(what))

@@ -7,6 +7,7 @@ weights are read, and, on `load`, the model. Imports neither torch nor transform
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +113,11 @@ class Molmo2Checkpoint(ReducingSource):
         Raises:
             CheckpointError: There is none, or it does not fit.
         """
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Molmo2Tokenizer:
+        """Read once: it may have megabytes."""
         return Molmo2Tokenizer.from_folder(self.folder, self.settings)
 
     @property
