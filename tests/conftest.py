@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
@@ -62,4 +63,13 @@ def composed_quickly() -> Iterator[None]:
     from tests.support.composing import composing_quickly
 
     with composing_quickly():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pictures_are_small() -> Iterator[None]:
+    """Nearly every run draws pictures of samples, and few tests look at them."""
+    from tierexp.report.tiling_figure import draw_tiling
+
+    with patch.object(draw_tiling, "__defaults__", (64, 2)):
         yield
