@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
@@ -252,6 +251,8 @@ def test_a_killed_worker_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.whole
 def test_ray_on_a_cluster_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray  # which takes long, and no other test needs
+
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     ray.init(num_cpus=2, include_dashboard=False, logging_level="warning", log_to_driver=False)
