@@ -156,7 +156,7 @@ def _written(
 ) -> tuple[EvaluationResults, Path]:
     """The results and their file; what they supersede, and what was unfinished, is gone."""
     results = aggregate(
-        [sample for _, sample in measured.samples],
+        measured.samples,
         measured.failures,
         measured.facts,
         measured.seconds,
@@ -189,12 +189,12 @@ def _show_samples(run: Run, measured: Measured, path: Path, logger: Logger) -> N
     """Draw some samples for the logger and for a report."""
     setup, samples = run.setup, measured.samples
     count = logger.table_samples if isinstance(logger, SampleTableLogger) else 0
-    chosen = worth_keeping(samples, count)
+    chosen = [(measured.places[at], samples[at]) for at in worth_keeping(samples, count)]
     rows = list(sample_rows(setup.dataset, setup.preprocessing, chosen))
     mode = setup.preprocessing.resize.crops
     keep_thumbnails(((row.result, row.figure) for row in rows), mode, run.folder)
     if isinstance(logger, SampleTableLogger):
-        first = {id(sample) for _, sample in samples[:count]}
+        first = {id(sample) for sample in samples[:count]}
         shown = [metric for metric in setup.metrics if metric.tables != "summary"]
         logger.log_sample_table([row for row in rows if id(row.result) in first][:count], shown)
         logger.log_file(path, "results")
