@@ -8,6 +8,7 @@ imports.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import UnionType
 from typing import (
@@ -33,12 +34,12 @@ from typing import (
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from tierexp.config.checks import choice
 from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.errors.machine import writing
-from tierexp.results.codec import decode_many, json_line
+from tierexp.results.codec import decode_many
 from tierexp.results.schema import SampleResult
 
 if TYPE_CHECKING:
@@ -163,23 +164,43 @@ def write_columns(results_file: Path) -> Path:
     Raises:
         MachineError: It cannot be written.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    schema, count = _schema_and_count(results_file)
-    schema = schema.with_metadata(_said_of(results_file, count))
     path = columns_file(results_file)
     part = path.with_name(f".{path.name}.part")
+    fractions: set[str] = set()
     with writing(path):
         try:
-            with parquet.ParquetWriter(part, schema) as writer:
-                for rows in _rows(results_file):
-                    values = [_written(rows, field) for field in schema]
-                    writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            # A declared column is of whole numbers where all of it is; which no type says.
+            while found := _write_or_find_fractions(results_file, part, fractions):
+                fractions |= found
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
     return path
+
+
+def _write_or_find_fractions(results_file: Path, part: Path, fractions: set[str]) -> set[str]:
+    """Write the columns; or stop at some that are none of whole numbers and not among those that
+    are known to be so, and return them.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    groups = _rows(results_file)
+    first = next(groups)
+    fields, metrics = _fields(), [name for name in first[0] if name not in _hints()]
+    found = _fractions(first, metrics) | fractions
+    fields += [pa.field(m, pa.float64() if m in found else pa.int64()) for m in metrics]
+    count = 0
+    with parquet.ParquetWriter(part, schema := pa.schema(fields)) as writer:
+        for rows in chain([first], groups):
+            more = _fractions(rows, metrics) - found
+            if more:
+                return found | more
+            values = [_written(rows, field) for field in schema]
+            writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            count += len(rows)
+        writer.add_key_value_metadata(_said_of(results_file, count))
+    return set()
 
 
 def _rows(results_file: Path) -> Iterator[list[dict[str, Any]]]:
@@ -211,7 +232,7 @@ def stored_samples(results_file: Path) -> StoredSamples | None:
         file = parquet.ParquetFile(path, memory_map=True)
     except (ArrowInvalid, OSError):
         return None
-    said = file.schema_arrow.metadata or {}
+    said = file.metadata.metadata or {}
     count = file.metadata.num_rows
     if any(said.get(key) != value for key, value in _said_of(results_file, count).items()):
         return None
@@ -299,32 +320,33 @@ def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
     }
 
 
-def _schema_and_count(results_file: Path) -> tuple[pa.Schema, int]:
-    """The columns of samples, their fields, then the declared ones; and how many samples there are.
-
-    A declared column is of whole numbers where all of it is.
-    """
-    import pyarrow as pa
-
+def _hints() -> dict[str, Any]:
+    """The fields of samples that are no declared columns."""
     hints = get_type_hints(SampleResult)
     del hints[_METRICS]
-    metrics: dict[str, bool] = {}
-    count = 0
-    for rows in _rows(results_file):
-        metrics = metrics or {name: True for name in rows[0] if name not in hints}
-        for name, whole in metrics.items():
-            values = [row[name] for row in rows if row[name] is not None]
-            of_these = set(map(type, values)) <= {int} and all(abs(v) < 2**63 for v in values)
-            metrics[name] = whole and of_these
-        count += len(rows)
+    return hints
+
+
+def _fields() -> list[pa.Field]:
+    """Their columns."""
+    import pyarrow as pa
+
     fields = []
-    for name, hint in hints.items():
+    for name, hint in _hints().items():
         kind = _kind(hint)
         said = {_JSON: b"1"} if kind is None else None
         fields.append(pa.field(name, pa.string() if kind is None else kind, metadata=said))
-    for name, whole in metrics.items():
-        fields.append(pa.field(name, pa.int64() if whole else pa.float64()))
-    return pa.schema(fields), count
+    return fields
+
+
+def _fractions(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> set[str]:
+    """The declared columns in which something is no whole number of 64 bits."""
+    found = set()
+    for name in metrics:
+        values = [row[name] for row in rows if row[name] is not None]
+        if not (set(map(type, values)) <= {int} and all(-(2**63) < v < 2**63 for v in values)):
+            found.add(name)
+    return found
 
 
 def _kind(hint: Any) -> Any:
@@ -351,13 +373,14 @@ def _written(rows: Sequence[Mapping[str, Any]], field: pa.Field) -> Any:
 
     values = [row[field.name] for row in rows]
     if _is_json(field):
-        values = [json_line(value).decode() for value in values]
+        values = [to_json(value).decode() for value in values]
     elif field.type == pa.float64():
         values = [None if value is None else float(value) for value in values]
     return pa.array(values, field.type)
 
 
 if __name__ == "__main__":
+    gc.disable()  # millions of values, and no circles among them
     try:
         write_columns(Path(sys.argv[1]))
     except MachineError as error:
