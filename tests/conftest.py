@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
@@ -22,8 +23,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch or numpy are imported
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 
+gc.disable()  # until the tests are collected: imports make no garbage, and a fifth of their time
+
+
 def pytest_collection_finish() -> None:
     """Collections need not look at what imports have left, time and again."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 
@@ -58,4 +63,13 @@ def composed_quickly() -> Iterator[None]:
     from tests.support.composing import composing_quickly
 
     with composing_quickly():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pictures_are_small() -> Iterator[None]:
+    """Nearly every run draws pictures of samples, and few tests look at them."""
+    from tierexp.report.tiling_figure import draw_tiling
+
+    with patch.object(draw_tiling, "__defaults__", (64, 2)):
         yield

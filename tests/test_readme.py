@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +24,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = {script.stem for script in ROOT.glob("*.py")}
 HYDRA = {path.stem for path in (ROOT / "conf").glob("*.yaml")}
 """Commands whose arguments are overrides."""
-SHIM = """#!{python}
-import json, sys
-with open({record!r}, "a") as file:
-    file.write(json.dumps(sys.argv[1:]) + "\\n")
+SHIM = """#!/bin/sh
+printf '%s\\0' "$@" > {record}
 """
 
 
@@ -61,18 +58,18 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_own_tier(tmp_path / "my", "mine")
     shim = tmp_path / "bin" / "python"
     shim.parent.mkdir()
-    shim.write_text(SHIM.format(python=sys.executable, record=str(tmp_path / "typed.jsonl")))
+    shim.write_text(SHIM.format(record=shlex.quote(str(tmp_path / "typed"))))
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize(("page", "line"), commands())
+@pytest.mark.parametrize(("page", "line"), list(commands()))
 def test_a_command_is_read_by_bash_and_hydra(typed: Path, page: str, line: str) -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    (script, *arguments) = json.loads((typed / "typed.jsonl").read_text().splitlines()[0])
+    (script, *arguments, _) = (typed / "typed").read_text().split("\0")
     assert Path(script).stem in COMMANDS
     if Path(script).stem not in HYDRA or {"--help", "--cfg"} & {*arguments}:
         return

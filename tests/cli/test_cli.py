@@ -240,6 +240,7 @@ def test_token_targets_are_a_multirun_of_the_fixed_tier() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.whole
 def test_composing_imports_nothing_heavy() -> None:
     script = (
         "import runpy, sys\n"
@@ -253,6 +254,7 @@ def test_composing_imports_nothing_heavy() -> None:
     assert "name: high" in done.stdout
 
 
+@pytest.mark.whole
 def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "eval.py", "threshold.value=-1", f"output_dir={tmp_path}"],

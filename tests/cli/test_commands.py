@@ -58,6 +58,7 @@ def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert "did you mean eval?" in text
 
 
+@pytest.mark.whole
 def test_it_is_installed_and_works_away_from_the_clone(tmp_path: Path) -> None:
     tier = tmp_path / "my" / "tier" / "mine.yaml"
     tier.parent.mkdir(parents=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import FAKES, run_eval, run_on_fakes
+from tests.support.command_line import FAKES, assert_refused, run_eval, run_on_fakes
 from tests.support.forked import forked
 from tierexp.config.names import launch_id, run_folder
 from tierexp.evaluation.journal import FILE_NAME
@@ -68,6 +68,7 @@ def alive(process: int) -> bool:
         return False
 
 
+@pytest.mark.whole
 def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     """Refused while the first one lives, and after `kill -9` at once welcome."""
     journal = tmp_path / "out" / FILE_NAME
@@ -75,7 +76,7 @@ def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     def run() -> object:
         return run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "data.num_workers=1")
 
-    process = forked(run, {"TIEREXP_TEST_SLOW": "5"})
+    process = forked(run, {"TIEREXP_TEST_SLOW": "1"})
     try:
         while _lines(journal) < 2:
             assert process.is_alive()
@@ -99,6 +100,15 @@ def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
     assert json.loads(results.read_text())["num_samples"] == len(SAMPLES)
 
 
+def test_a_folder_that_another_run_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with (tmp_path / "out" / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = run_on_fakes(tmp_path, SAMPLES[:1], TABLE, *ARGUMENTS)
+    assert_refused(refused, ["a folder of its own while another run ("])
+    assert not (tmp_path / "out" / ".hydra").exists()
+
+
 def test_a_file_of_the_same_name_by_another_model_stays(tmp_path: Path) -> None:
     """Results files tell data, tier and knobs; what else differs would give the same name."""
     first = run_on_fakes(tmp_path, SAMPLES[:1], TABLE, *ARGUMENTS)
@@ -114,6 +124,7 @@ def test_a_file_of_the_same_name_by_another_model_stays(tmp_path: Path) -> None:
         assert file.read_bytes() == content
 
 
+@pytest.mark.whole
 def test_no_worker_of_joblib_outlives_the_launcher(tmp_path: Path) -> None:
     """Of a task that would go on for a minute."""
     arguments = ("-m", "tier=low,medium", "hydra/launcher=joblib", f"output_dir={tmp_path}")
@@ -274,18 +285,18 @@ def test_finished_runs_of_a_sweep_are_refused_before_its_first_run(tmp_path: Pat
     sweep = ("-m", "model=none", "data.max_samples=2", f"output_dir={tmp_path}")
     assert run_eval(*sweep, "tier=high").code == 0
     assert [path.parent.name for path in tmp_path.glob("*/*_tier-*.json")] == ["0"]
-    again = run_eval(*sweep, "tier=low,high,medium")
+    again = run_eval(*sweep, "tier=low,high")
     assert again.code == 0  # folders of other names: 0 for one that nothing tells apart
-    outcome = run_eval(*sweep, "tier=low,high,medium")
+    outcome = run_eval(*sweep, "tier=low,high")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "0_tier-low" in outcome.err
     assert "overwrite=true" in outcome.err
     # Those that are finished are kept, and what is missing is measured.
     kept = {file: file.read_bytes() for file in tmp_path.glob("*_tier-*/*_tier-*.json")}
     next(iter(kept)).unlink()
-    resumed = run_eval(*sweep, "tier=low,high,medium", "resume=true")
+    resumed = run_eval(*sweep, "tier=low,high", "resume=true")
     assert (resumed.code, resumed.err) == (0, "")
-    assert [file.read_bytes() == before for file, before in kept.items()] == [False, True, True]
-    other = run_eval(*sweep, "tier=low,high,medium", "resume=true", "data.max_samples=3")
+    assert [file.read_bytes() == before for file, before in kept.items()] == [False, True]
+    other = run_eval(*sweep, "tier=low,high", "resume=true", "data.max_samples=3")
     assert (other.code, other.err.count("\n")) == (2, 1)
     assert "data.max_samples=3 is not possible: 2, as in the run" in other.err

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from tests.support.command_line import TESTS, run_command, run_eval, run_on_fakes
 from tests.support.fakes import CTRL_C, DEFECT, TableModel
 from tests.support.launched_tasks import die, end, note_process
+from tierexp.cli import multirun
 from tierexp.cli.multirun import RunError
 from tierexp.config.location import config_dir
 
@@ -53,6 +54,7 @@ def assert_nothing_left_behind(folder: Path) -> None:
     assert not list(folder.glob(".outcomes*"))
 
 
+@pytest.mark.whole
 def test_other_processes_give_the_same_figures(tmp_path: Path) -> None:
     """Of runs without a model, which take no processes that load PyTorch."""
     elsewhere = run_eval(*MODEL_FREE, "hydra/launcher=joblib", f"output_dir={tmp_path / 'out'}")
@@ -76,25 +78,66 @@ def test_other_processes_give_the_same_figures(tmp_path: Path) -> None:
     assert all(file.read_bytes() == before for file, before in files.items())
 
 
-@pytest.mark.parametrize(
-    ("how", "code", "line"),
-    [
-        ("mistake", 2, "error: seed=1 is not possible: 2\n"),
-        ("machine", 1, "error: the machine is too small\n"),
-        ("code", 3, ""),
-        ("interrupt", 130, "interrupted\n"),
-    ],
-)
-def test_a_run_elsewhere_ends_the_command_as_here(
-    how: str, code: int, line: str, tmp_path: Path
+ENDINGS = [
+    ("mistake", 2, "error: seed=1 is not possible: 2\n"),
+    ("machine", 1, "error: the machine is too small\n"),
+    ("code", 3, ""),
+    ("interrupt", 130, "interrupted\n"),
+]
+
+
+def assert_ends(launcher: str, ending: tuple[str, int, str], folder: Path) -> None:
+    how, code, line = ending
+    arguments = ("-m", f"tier.name={how},fine", f"output_dir={folder}")
+    outcome = run_command(end, "eval", *arguments, f"hydra/launcher={launcher}")
+    assert (outcome.code, outcome.err) == (code, line)
+    assert_nothing_left_behind(folder)
+
+
+@pytest.fixture
+def travelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of Hydra's own launcher are copies made by pickle, as those of other processes are."""
+    name = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+    launcher: Any = Plugins.instance().class_name_to_class[name]
+    launch = launcher.launch
+
+    def launched(self: Any, *arguments: Any, **more: Any) -> Any:
+        self.task_function = pickle.loads(pickle.dumps(self.task_function))
+        return launch(self, *arguments, **more)
+
+    monkeypatch.setattr(launcher, "launch", launched)
+    monkeypatch.setattr(multirun, "end_with", lambda _: None)  # which is this process itself
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
+def test_a_run_ends_the_command(ending: tuple[str, int, str], tmp_path: Path) -> None:
+    assert_ends("basic", ending, tmp_path)
+
+
+@pytest.mark.usefixtures("travelled")
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
+def test_a_copy_of_it_ends_the_command_as_well(
+    ending: tuple[str, int, str], tmp_path: Path
 ) -> None:
-    arguments = ("-m", f"tier.name={how},fine", f"output_dir={tmp_path}")
-    for launcher in ("joblib", "basic"):
-        outcome = run_command(end, "eval", *arguments, f"hydra/launcher={launcher}")
-        assert (outcome.code, outcome.err) == (code, line), launcher
-        assert_nothing_left_behind(tmp_path)
+    assert_ends("basic", ending, tmp_path)
 
 
+@pytest.mark.usefixtures("travelled")
+def test_a_defect_of_a_copy_keeps_its_traceback(tmp_path: Path) -> None:
+    arguments = ("-m", "tier.name=defect,fine", f"output_dir={tmp_path}")
+    with pytest.raises(RunError, match=r"launched_tasks.py(.|\n)*RuntimeError: a defect"):
+        run_command(end, "eval", *arguments)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
+def test_a_run_elsewhere_ends_the_command_as_here(
+    ending: tuple[str, int, str], tmp_path: Path
+) -> None:
+    assert_ends("joblib", ending, tmp_path)
+
+
+@pytest.mark.whole
 def test_a_defect_elsewhere_keeps_its_traceback(tmp_path: Path) -> None:
     arguments = ("-m", "tier.name=defect,fine", "hydra/launcher=joblib", f"output_dir={tmp_path}")
     with pytest.raises(RunError, match=r"launched_tasks.py(.|\n)*RuntimeError: a defect"):
@@ -186,6 +229,7 @@ def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (130, "interrupted\n")
 
 
+@pytest.mark.whole
 def test_joblib_shares_the_cores_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     outcome = run_command(note_process, "eval", *JOBLIB, f"output_dir={tmp_path}")
@@ -196,6 +240,7 @@ def test_joblib_shares_the_cores_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert os.getpid() not in {run["pid"] for run in noted}
 
 
+@pytest.mark.whole
 def test_a_killed_worker_is_one_line(tmp_path: Path) -> None:
     outcome = run_command(
         die, "eval", *TIERS, "hydra/launcher=joblib", f"output_dir={tmp_path / 'killed'}"
@@ -204,7 +249,10 @@ def test_a_killed_worker_is_one_line(tmp_path: Path) -> None:
     assert outcome.err.startswith("error: a process that this one had started was killed")
 
 
+@pytest.mark.whole
 def test_ray_on_a_cluster_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray  # which takes long, and no other test needs
+
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     ray.init(num_cpus=2, include_dashboard=False, logging_level="warning", log_to_driver=False)
@@ -228,6 +276,7 @@ def test_ray_on_a_cluster_of_this_machine(tmp_path: Path, monkeypatch: pytest.Mo
     assert "threshold.value=-1" in refused.err
 
 
+@pytest.mark.whole
 def test_submitit_without_a_cluster(tmp_path: Path) -> None:
     local = (*MODEL_FREE, "hydra/launcher=submitit_local")
     outcome = run_eval(*local, f"output_dir={tmp_path / 'local'}")

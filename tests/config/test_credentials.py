@@ -47,7 +47,7 @@ def leaks(folder: Path, outcome: Outcome) -> list[str]:
     return found + [secret for secret in SECRETS if secret in said]
 
 
-@pytest.mark.parametrize("logger", ["wandb", "csv"])
+@pytest.mark.parametrize("logger", [pytest.param("wandb", marks=pytest.mark.whole), "csv"])
 def test_what_the_environment_holds_is_in_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logger: str
 ) -> None:

@@ -77,7 +77,7 @@ for index in {order}:
 
 def test_any_process_in_any_order_makes_the_same_pictures_and_questions() -> None:
     outputs = []
-    for order, seed in (("range(0, 40, 3)", "1"), ("reversed(range(0, 40, 3))", "2")):
+    for order, seed in (("range(0, 40, 6)", "1"), ("reversed(range(0, 40, 6))", "2")):
         outputs.append(
             subprocess.run(
                 [sys.executable, "-c", DIGEST.format(order=order)],
@@ -88,7 +88,7 @@ def test_any_process_in_any_order_makes_the_same_pictures_and_questions() -> Non
             ).stdout.splitlines()
         )
     assert sorted(outputs[0]) == sorted(outputs[1])
-    assert len(set(outputs[0])) == 14
+    assert len(set(outputs[0])) == 7
 
 
 def test_version_5_is_frozen() -> None:
@@ -200,7 +200,7 @@ def test_size_is_known_without_drawing() -> None:
 
 
 def test_every_glyph_has_ink_on_its_plate_and_none_beyond_its_cell() -> None:
-    for scene in scenes(60):
+    for scene in scenes(30):
         pixels = render(scene)
         for plate in scene.plates:
             for glyph in plate.glyphs:
@@ -253,7 +253,7 @@ def normalised(ink: NDArray[np.float64]) -> NDArray[np.float64]:
 def test_codes_can_be_read_from_the_pixels() -> None:
     """By the most similar character, without knowing how they were drawn."""
     right: dict[bool, list[bool]] = {True: [], False: []}
-    for scene in scenes(120):
+    for scene in scenes(40):
         pixels = render(scene)
         for plate in scene.plates:
             for glyph in plate.glyphs:
@@ -306,7 +306,7 @@ def test_shapes_have_their_area_and_touch_their_box(kind: Kind) -> None:
 
 
 def test_every_shape_is_painted_in_its_colour() -> None:
-    for scene in scenes(60):
+    for scene in scenes(30):
         pixels = render(scene)
         for shape in scene.shapes:
             x, y = (shape.box[0] + shape.box[2]) / 2, (shape.box[1] + shape.box[3]) / 2
@@ -410,10 +410,16 @@ def shares(answers: list[str]) -> dict[str, float]:
     return {answer: count / len(answers) for answer, count in Counter(answers).items()}
 
 
+@cache
+def as_data_sets_ask() -> list[list[Question]]:
+    """The questions of every picture."""
+    return [questions_for(scene, Random(i)) for i, scene in enumerate(scenes(2500))]
+
+
 def first_questions(task: Task) -> list[Question]:
-    """The first question of a task as data sets ask it, one a picture."""
+    """The first question of a task, one a picture."""
     position = ASKED.index(task)
-    return [questions_for(scene, Random(i))[position] for i, scene in enumerate(scenes(2500))]
+    return [questions[position] for questions in as_data_sets_ask()]
 
 
 def test_counts_are_balanced() -> None:

@@ -34,8 +34,16 @@ def evaluated(folder: Path, *arguments: str) -> tuple[Outcome, EvaluationResults
     return outcome, load_results(path)
 
 
-def test_every_sample_is_recorded(tmp_path: Path) -> None:
-    outcome, results = evaluated(tmp_path, "model.top_k=2")
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, EvaluationResults]:
+    """One run that many tests look at: its folder, what it said, and its results."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    outcome, results = evaluated(folder, "model.top_k=2", "seed=5", "tier.description=mine")
+    return folder / "out", outcome, results
+
+
+def test_every_sample_is_recorded(run: tuple[Path, Outcome, EvaluationResults]) -> None:
+    _, outcome, results = run
     assert (outcome.code, outcome.err) == (0, "")
     samples = {sample.sample_id: sample for sample in results.per_sample_results}
     assert list(samples) == ["s0", "s2", "s3", "s4"]
@@ -89,12 +97,14 @@ def test_answers_are_scored_as_the_data_set_says(tmp_path: Path) -> None:
     assert float(row["test/accuracy_name"]) == pytest.approx(0.5)
 
 
-def test_provenance_says_how_to_repeat_it(tmp_path: Path) -> None:
-    _, results = evaluated(tmp_path, "seed=5", "tier.max_crops=9")
+def test_provenance_says_how_to_repeat_it(
+    run: tuple[Path, Outcome, EvaluationResults],
+) -> None:
+    folder, _, results = run
     provenance = results.provenance
     assert (provenance.seed, provenance.device) == (5, "cpu")
-    assert provenance.config["tier"]["max_crops"] == 9
-    assert provenance.config["output_dir"] == str(tmp_path / "out")
+    assert provenance.config["tier"]["description"] == "mine"
+    assert provenance.config["output_dir"] == str(folder)
     assert {"python", "torch", "numpy", "pillow", "lightning", "tierexp"} <= set(
         provenance.versions
     )
@@ -120,11 +130,12 @@ def test_results_do_not_depend_on_batches_or_workers(tmp_path: Path) -> None:
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_logged_figures_are_those_of_the_results_file(tmp_path: Path) -> None:
+def test_logged_figures_are_those_of_the_results_file(
+    run: tuple[Path, Outcome, EvaluationResults],
+) -> None:
     """Two ways to one number: torchmetrics batch by batch, numpy over the records."""
-    _, results = evaluated(tmp_path)
-    (path,) = (tmp_path / "out").glob("csv/metrics.csv")
-    with path.open() as file:
+    folder, _, results = run
+    with (folder / "csv" / "metrics.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert results.accuracy_ci95 is not None
     expected = {
@@ -197,21 +208,11 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     assert "4 of 6 samples" not in again.out
 
 
-def test_a_multirun_keeps_its_runs_apart(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "logger=none", "-m", "tier=low,high", "hydra.verbose=false"
-    )
-    assert (outcome.code, outcome.err) == (0, "")
-    paths = sorted((tmp_path / "out").glob("*/*.json"))
-    assert [path.parent.name for path in paths] == ["0_tier-low", "1_tier-high"]
-    assert [load_results(path).tier for path in paths] == ["low", "high"]
-
-
-def test_the_console_says_what_counts(tmp_path: Path) -> None:
-    outcome, _ = evaluated(tmp_path)
-    (path,) = (tmp_path / "out").glob("*.json")
+def test_the_console_says_what_counts(run: tuple[Path, Outcome, EvaluationResults]) -> None:
+    folder, outcome, _ = run
+    (path,) = folder.glob("*.json")
     assert f"results  {path}\n" in outcome.out
-    assert f"metrics  {tmp_path / 'out' / 'csv'}" in outcome.out
+    assert f"metrics  {folder / 'csv'}" in outcome.out
     assert "6 of 6 samples" in outcome.out
     for noise in ("GPU available", "Tip", "num_workers", "warn"):
         assert noise not in outcome.out

@@ -26,16 +26,17 @@ from tests.support.command_line import (
     timeless,
 )
 from tests.support.fakes import TableModel
+from tests.support.parameters import slow
 from tierexp.errors import MachineError
 from tierexp.errors.machine import LogFile
 from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.report import compare_command
 from tierexp.results.files import write_text
 
-SAMPLES = [[[480, 640 + n], f"q{n}", [f"a{n}"], "t"] for n in range(40)]
+SAMPLES = [[[480, 640 + n], f"q{n}", [f"a{n}"], "t"] for n in range(24)]
 SAMPLES[5][0] = [-480, 640]  # breaks once it is decoded
-TABLE = {f"q{n}": f"a{n}" if n % 3 else "wrong" for n in range(40)}
-BATCHES = 20
+TABLE = {f"q{n}": f"a{n}" if n % 3 else "wrong" for n in range(24)}
+BATCHES = 12
 
 
 @contextlib.contextmanager
@@ -93,7 +94,7 @@ def one_line(outcome: Outcome) -> str:
     return outcome.err
 
 
-@pytest.mark.parametrize("size", [16_000, 19_001, 29_000])
+@pytest.mark.parametrize("size", [9_000, slow(12_001), 18_000])
 def test_the_journal_fills_the_disk(
     size: int, tmp_path: Path, whole: tuple[dict[str, Any], int], answered: list[int]
 ) -> None:

@@ -312,6 +312,7 @@ def test_the_two_kinds_of_results_are_not_mixed_up(tmp_path: Path) -> None:
         load_model_free_results(file)
 
 
+@pytest.mark.whole
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     """By any source of images: one after the other in one process, which says at which it was."""
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")

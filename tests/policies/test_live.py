@@ -38,7 +38,8 @@ from tierexp.tiers.policy import PointAnswer, Policy
 from tierexp.tiers.threshold import Threshold
 
 UNIT = "llm_vision_tokens"
-IMAGES = 12
+FITTED_ON, IMAGES = 10, 6
+"""Pictures."""
 PREPROCESSING = Preprocessing(tier=load_tier("medium"))
 
 
@@ -58,9 +59,9 @@ class View:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fitted")
-    fitting = sweep(images=25)
+    fitting = sweep(images=FITTED_ON)
     for name in ("lookup", "mixture", "router", "cascade"):
-        file, _ = fit_policy(name, fitting, GROUPS, Boosting(trees=25))  # type: ignore[arg-type]
+        file, _ = fit_policy(name, fitting, GROUPS, Boosting(trees=10))  # type: ignore[arg-type]
         write_policy(file, folder / f"{name}.json")
     return folder
 
@@ -261,7 +262,7 @@ def test_a_run_is_told_where_it_differs_from_the_fitting(files: Path, unseen: Sw
     assert matched(at_one, "router", other, "policy.file", True) == (
         "fitted for other weights of the model tiny",
     )
-    seen = replace(same, inputs=sweep(images=25).inputs)
+    seen = replace(same, inputs=sweep(images=FITTED_ON).inputs)
     assert "these very questions" in policy.differs(seen)[0]
     by_hand = live.cascade(points=["low", "high"], thresholds=[-0.03], preprocessing=PREPROCESSING)
     assert by_hand.differs(model) == ()

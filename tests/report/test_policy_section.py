@@ -43,6 +43,7 @@ def replay(folder: Path) -> ReplayResults:
     return read_results(ReplayResults, SCHEMA_VERSION, folder / "router" / "replay.json")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_page_has_the_policy(folder: Path, replay: ReplayResults) -> None:
     page = write_report(folder).read_text(encoding="utf-8")
     section = page[page.index('<section id="policies">') :]

@@ -157,6 +157,7 @@ def test_the_figure_draws_every_run_where_it_is() -> None:
     assert sorted(labels) == ["diverse", "random", "tiers"]
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_page_has_the_table_and_the_figure(tmp_path: Path) -> None:
     for number, result in enumerate([LOW, HIGH, DIVERSE, RANDOM]):
         write_results(result, tmp_path / str(number) / result.file_name)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,9 +19,13 @@ from PIL import Image
 
 from tests.support.sweeps import sweep
 from tierexp.report.page import write_report
+from tierexp.report.tiling_figure import draw_tiling
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
 
 PHONE, DESK = (390, 844), (1280, 900)
 LIGHT, DARK = "1", "0"
@@ -50,7 +55,8 @@ FRAME = """<!doctype html><script>addEventListener("message", event => {{
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(sweep(tmp_path_factory.mktemp("browser")))
+    with patch.object(draw_tiling, "__defaults__", (512, 2)):  # as large as users see them
+        return write_report(sweep(tmp_path_factory.mktemp("browser")))
 
 
 def browse(page: Path, size: tuple[int, int], scheme: str, *more: str) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import pytest
 import wandb
 from hydra.types import RunMode
 
-from tests.support.command_line import assert_refused, run_on_fakes
+from tests.support.command_line import Outcome, assert_refused, run_on_fakes
 from tests.support.wandb_records import records
 from tierexp import CropGeometry
 from tierexp.config.names import sweep_group
@@ -23,6 +26,7 @@ from tierexp.evaluation import running_metrics
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report.command import main as report
 from tierexp.report.tiling_figure import draw_tiling
+from tierexp.report.wandb_logging import TierWandbLogger
 from tierexp.report.wandb_settings import logged_in, wandb_mode
 
 SAMPLES = [[[480, 640], f"q{index}", ["yes", "ja"], "read"] for index in range(3)]
@@ -193,34 +197,40 @@ def keyed(items: Any) -> dict[str, Any]:
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "logger.table_samples=2"
-    )
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """The folder of a run by itself, which says how it is doing after every sample; of a user whom
+    W&B does not know, and whose home is `home` beside it."""
+    folder = tmp_path_factory.mktemp("single")
+    with pytest.MonkeyPatch.context() as patched:
+        become_a_stranger(patched, folder)
+        patched.setenv("HOME", str(folder / "home"))
+        patched.setenv("XDG_DATA_HOME", str(folder / "home" / "data"))
+        patched.setattr(running_metrics, "SECONDS", 0.0)
+        outcome = run_on_fakes(
+            folder, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "logger.table_samples=2",
+            "data.batch_size=1",
+        )  # fmt: skip
     assert (outcome.code, outcome.err) == (0, "")
-    assert "wandb sync" in outcome.out
-    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
-    config: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    exits = []
-    for record in records(path):
-        if record.HasField("run"):
-            assert (record.run.project, record.run.display_name) == ("tierexp", "plain_medium")
-            config |= keyed(record.run.config.update)
-        config |= keyed(record.config.update)
-        metrics |= keyed(record.summary.update)
-        if record.HasField("exit"):
-            exits.append(record.exit.exit_code)
+    return folder / "out", outcome
+
+
+@pytest.mark.whole
+def test_an_offline_run_holds_config_metrics_and_samples(single: tuple[Path, Outcome]) -> None:
+    out, _ = single
+    (path,) = out.glob("wandb/offline-run-*/*.wandb")
+    run, config, metrics, _ = logged(path)
+    assert (run.project, run.display_name, run.run_group) == ("tierexp", "plain_medium", "")
     # Flat, so that runs can be filtered by any of them.
     assert config["tier/preferred_crops"] == [4, 6, 8]
-    assert config["output_dir"] == str(tmp_path / "out")
+    assert config["output_dir"] == str(out)
     assert config["tier_ordered"] == "01008 medium"
     assert not any(isinstance(value, dict) for key, value in config.items() if key != "_wandb")
     assert not any("_target_" in key for key in config)
     assert metrics["test/accuracy"] == pytest.approx(2 / 3)
     assert metrics["test/mismatch_mean"] == pytest.approx(3 / 46)
     assert metrics["test/selected_vision_tokens_mean"] == 1008
-    assert exits == [0]
+    assert exit_codes(out) == [0]
 
     assert (metrics["samples/_type"], metrics["samples/nrows"]) == ("table-file", 2)
     content = json.loads((path.parent / "files" / metrics["samples/path"]).read_text())
@@ -232,15 +242,40 @@ def test_an_offline_run_holds_config_metrics_and_samples(tmp_path: Path) -> None
     assert rows[0]["answers"] == "yes | ja"
 
 
-def test_a_run_that_goes_on_says_how_it_is_doing(
+@pytest.mark.whole
+def test_an_offline_run_does_without_what_nobody_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running_metrics, "SECONDS", 0.0)
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb", "data.batch_size=1"
-    )
+    """W&B's launcher, pandas, and what tells W&B's server, even offline, how W&B is doing."""
+    monkeypatch.setitem(sys.modules, "pandas", None)  # to import it is an error now
+    launcher = [name for name in sys.modules if name.startswith("wandb.sdk.launch")]
+    for name in launcher:
+        monkeypatch.delitem(sys.modules, name)
+    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb")
     assert (outcome.code, outcome.err) == (0, "")
-    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    assert not [name for name in sys.modules if name.startswith("wandb.sdk.launch")]
+    assert not [thread.name for thread in threading.enumerate() if "Otel" in thread.name]
+    (log,) = (tmp_path / "out").glob("wandb/offline-run-*/logs/debug.log")
+    assert "ERROR" not in log.read_text()
+
+
+@pytest.mark.whole
+def test_a_frame_is_logged_as_a_table(tmp_path: Path) -> None:
+    logger = TierWandbLogger(tmp_path, "tierexp", mode="offline")
+    try:
+        logger.log_media({"frame": pd.DataFrame({"a": [1, 2, 3]})})
+    finally:
+        logger.finish(0)
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    summary: dict[str, Any] = {}
+    for record in records(path):
+        summary |= keyed(record.summary.update)
+    assert (summary["frame/_type"], summary["frame/nrows"]) == ("table-file", 3)
+
+
+@pytest.mark.whole
+def test_a_run_that_goes_on_says_how_it_is_doing(single: tuple[Path, Outcome]) -> None:
+    (path,) = single[0].glob("wandb/offline-run-*/*.wandb")
     rows = [keyed(record.history.item) for record in records(path) if record.HasField("history")]
     rows = [row for row in rows if "progress/accuracy" in row]
     # q0 and q2 are answered right.
@@ -267,6 +302,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.whole
 def test_runs_of_a_multirun_are_as_many_runs_of_wandb(sweep: Path) -> None:
     runs = sorted(sweep.glob("*/wandb/offline-run-*/*.wandb"))
     assert [run.parents[2].name for run in runs] == [
@@ -294,6 +330,7 @@ def logged(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any], list[Any]]:
     return run, config, summary, artifacts
 
 
+@pytest.mark.whole
 def test_the_runs_of_a_sweep_are_a_group_and_tell_each_other_apart(sweep: Path) -> None:
     found = [logged(path) for path in sorted(sweep.glob("*/wandb/offline-run-*/*.wandb"))]
     assert [run.display_name for run, *_ in found] == [
@@ -309,12 +346,7 @@ def test_the_runs_of_a_sweep_are_a_group_and_tell_each_other_apart(sweep: Path) 
     assert all(of_run == names[0] for of_run in names)
 
 
-def test_a_run_of_its_own_has_no_group(tmp_path: Path) -> None:
-    assert run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb").code == 0
-    (path,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
-    assert logged(path)[0].run_group == ""
-
-
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_results_and_report_are_artifacts(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in sweep.glob("*/wandb/offline-run-*/*.wandb"):
@@ -344,6 +376,7 @@ def test_a_report_on_runs_without_wandb_is_not_logged(
     assert "were not logged to W&B: logger=wandb does that" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_environment_and_configuration_name_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,6 +427,7 @@ def test_what_wandb_would_not_take_is_one_line(tmp_path: Path, override: str, wo
     assert not (tmp_path / "out" / "wandb").exists()
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_one_run_id_serves_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "mine")
@@ -412,31 +446,29 @@ def test_one_run_id_serves_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert end.value.code == 2
 
 
-def test_an_offline_run_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.whole
+def test_an_offline_run_can_be_moved(single: tuple[Path, Outcome], tmp_path: Path) -> None:
     """All files that `wandb sync` opens lie in the run's folder, and are named from there."""
-    home = tmp_path / "home"
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=wandb")
-    assert (outcome.code, outcome.err) == (0, "")
-    assert f"cd {tmp_path / 'out'} && wandb sync wandb/offline-run-" in outcome.out
-    assert {path.suffix for path in home.rglob("*") if path.is_file()} <= {".log"}  # W&B's own
-    (there,) = (tmp_path / "out").glob("wandb/offline-run-*/*.wandb")
+    out, outcome = single
+    assert f"cd {out} && wandb sync wandb/offline-run-" in outcome.out
+    left = [path for path in (out.parent / "home").rglob("*") if path.is_file()]
+    assert {path.suffix for path in left} <= {".log"}  # W&B's own
+    (there,) = out.glob("wandb/offline-run-*/*.wandb")
     assert logged(there)[3]  # all is written
     elsewhere = tmp_path / "another" / "machine"
-    shutil.copytree(tmp_path / "out", elsewhere)
-    shutil.rmtree(tmp_path / "out")
+    shutil.copytree(out, elsewhere)
     (path,) = elsewhere.glob("wandb/offline-run-*/*.wandb")
     *_, summary, artifacts = logged(path)
     named = [entry for a in artifacts for entry in a.manifest.contents]
     assert {a.type for a in artifacts} == {"results", "run_table"}
-    assert len(named) >= 1 + 1 + 1  # the results, the table, and its picture: the same one thrice
+    assert len(named) >= 1 + 1 + 1  # the results, the table, and its picture: the same one twice
     for entry in named:
         assert not Path(entry.local_path).is_absolute()
         assert (elsewhere / entry.local_path).stat().st_size == entry.size
     assert (path.parent / "files" / summary["samples/path"]).exists()
 
 
+@pytest.mark.whole
 def test_a_folder_that_the_user_names_is_wandbs_to_fill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,15 +499,7 @@ def test_a_group_is_called_like_the_folder(
     assert sweep_group(None, folder) is None
 
 
-def test_fixed_counts_can_be_swept(tmp_path: Path) -> None:
-    outcome = run_on_fakes(
-        tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none", "-m", "tier=fixed_432,native"
-    )
-    assert (outcome.code, outcome.err) == (0, "")
-    runs = sorted((tmp_path / "out").glob("*/*.json"))
-    assert [run.parent.name for run in runs] == ["0_tier-fixed_432", "1_tier-native"]
-
-
+@pytest.mark.whole
 def test_a_run_in_which_every_sample_fails_is_marked_as_failed(tmp_path: Path) -> None:
     samples = [[[0, 1], "q0", ["yes"], "read"]]
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "logger=wandb")
@@ -490,6 +514,7 @@ def test_what_is_refused_beforehand_starts_no_run(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "wandb").exists()
 
 
+@pytest.mark.whole
 def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
     samples = [[[-480, 640], "q0", ["yes"], "read"]]  # breaks once it is decoded
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")

@@ -40,11 +40,14 @@ def test_compiled_modules_are_known_for_what_they_are() -> None:
     assert isinstance(torch.compile(plain), _OptimizedModule)
 
 
+@pytest.mark.whole
 def test_lightning_comes_without_them_and_they_can_be_had_afterwards() -> None:
     script = (
-        "import sys\n"
-        "from tierexp.runtime.lean_imports import import_lightning\n"
-        "import_lightning()\n"
+        "import gc, sys\n"
+        "from tierexp.runtime.lean_imports import lean_imports\n"
+        "with lean_imports():\n"
+        "    assert not gc.isenabled()\n"
+        "assert gc.isenabled() and gc.get_freeze_count()\n"
         "import lightning, torch\n"
         f"heavy = {HEAVY} & sys.modules.keys()\n"
         "assert not heavy, heavy\n"

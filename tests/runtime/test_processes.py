@@ -112,6 +112,7 @@ def assert_same(folder: Path, whole: Path) -> None:
 # What comes out
 
 
+@pytest.mark.whole
 def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     """The model in the box, an odd number of samples, other batches and other workers."""
     run = ("logger=csv", "tier=low", "data.max_samples=9")
@@ -451,7 +452,7 @@ def test_processes_that_nobody_has_started_are_not_waited_for_for_ever(
 ) -> None:
     for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("tierexp.runtime.processes.run.APPOINTMENT", timedelta(seconds=1))
+    monkeypatch.setattr("tierexp.runtime.processes.run.APPOINTMENT", timedelta(seconds=0.2))
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *SHARED)
     assert outcome.code == 2
     assert "the 2 processes of the run have not met at 127.0.0.1:" in outcome.err

@@ -19,6 +19,8 @@ def forked(run: Callable[[], object], variables: Mapping[str, str]) -> BaseProce
         variables: Of its environment, beside those of this one.
     """
 
+    import tierexp.evaluation.engine  # noqa: F401  here, lest both import it
+
     def begin() -> None:
         torch.set_num_threads(1)  # a copy has none of the others
         os.environ.update(variables)

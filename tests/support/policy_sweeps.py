@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ _EASE = {"low": 0.1, "medium": 0.6, "high": 0.9}
 """The chance of reading a code."""
 
 
+@cache
 def run(
     point: str, split: str = "validation", images: int = 30, model: str = "tiny",
     timed: bool = False, top_k: int = 2,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from tierexp.results.metrics import Metric
 from tierexp.results.schema import SampleResult
 
 _log = logging.getLogger(__name__)
+
+_THREADS = 2
+"""That draw, each with one image in memory: one is read while another is drawn."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +79,25 @@ def sample_rows(
         results: Places in the data set, and what was measured there.
     """
     mode = preprocessing.resize.crops
-    drawn: dict[str, NDArray[np.uint8]] = {}
-    for index, result in results:
-        # Questions about one image share its tiling, unless a policy has read them.
-        key = thumbnail_name(result.image_key, result.selected_tiling, mode)
+    # Questions about one image share its tiling, unless a policy has read them.
+    keys = [thumbnail_name(of.image_key, of.selected_tiling, mode) for _, of in results]
+    distinct = dict(zip(reversed(keys), reversed(results), strict=True))  # the first of each
+    reading = Lock()  # nobody says that a data set can be read by several threads
+
+    def figure(sample: tuple[int, SampleResult]) -> NDArray[np.uint8] | ImageDecodeError:
+        index, result = sample
         try:
-            if key not in drawn:
-                pixels, tiling = dataset.image(index), result.selected_tiling
-                drawn[key] = draw_tiling(pixels, tiling, mode, preprocessing.geometry)
+            with reading:
+                pixels = dataset.image(index)
         except ImageDecodeError as error:
-            _log.warning("sample %s is not shown: %s", result.sample_id, error)
-            continue
-        yield SampleRow(drawn[key], result)
+            return error
+        return draw_tiling(pixels, result.selected_tiling, mode, preprocessing.geometry)
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        drawn = dict(zip(distinct, threads.map(figure, distinct.values()), strict=True))
+    for key, (_, result) in zip(keys, results, strict=True):
+        shown = drawn[key]
+        if isinstance(shown, ImageDecodeError):
+            _log.warning("sample %s is not shown: %s", result.sample_id, shown)
+        else:
+            yield SampleRow(shown, result)

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import wandb
@@ -21,17 +19,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from typing_extensions import override
-from wandb.analytics.opentelemetry.opentelemetry_proxy import disable as disable_telemetry
 
 from tierexp.config.checks import text, whole_number
 from tierexp.errors import ConfigError
+from tierexp.report.lean_wandb import lean_start
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
 from tierexp.report.wandb_settings import Mode, refuse_run_id, wandb_mode
 from tierexp.results.metrics import Metric
 
 _MOST_SAMPLES = 1000
 """Each is drawn and uploaded."""
-_LAUNCH_INPUTS = "wandb.sdk.launch.inputs.internal"
 _NO_PROJECT = re.compile(r"[/\\#?%:]")
 _LONGEST_PROJECT = 128
 _LONGEST_TAG = 64
@@ -84,12 +81,8 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         started_in = wandb_mode(mode)
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
             refuse_run_id("in a multirun, whose runs would be written over one another")
-        # Frames are known by the name of their type: for all else, pandas need not be imported.
-        wandb.util.pd_available = False
-        if started_in in ("offline", "disabled"):
-            disable_telemetry()  # it would go to W&B's server all the same
         try:
-            with _without_launch():
+            with lean_start(offline=started_in in ("offline", "disabled")):
                 run = wandb.init(
                     dir=save_dir, project=project, name=name, group=group, entity=entity,
                     job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
@@ -180,28 +173,6 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             yield
         finally:
             del os.environ[name]
-
-
-@contextmanager
-def _without_launch() -> Iterator[None]:
-    """Start a run without W&B's launcher, which it imports, with all of its public interface, to
-    look for a job's inputs: only who has imported it can have left some.
-    """
-    if _LAUNCH_INPUTS in sys.modules:
-        yield
-        return
-    none_left = ModuleType(_LAUNCH_INPUTS)
-    none_left.StagedLaunchInputs = _NoLaunchInputs  # type: ignore[attr-defined]
-    sys.modules[_LAUNCH_INPUTS] = none_left
-    try:
-        yield
-    finally:
-        del sys.modules[_LAUNCH_INPUTS]
-
-
-class _NoLaunchInputs:
-    def apply(self, run: wandb.Run) -> None:
-        """Nothing."""
 
 
 def _run_folder(run: wandb.Run) -> Path:

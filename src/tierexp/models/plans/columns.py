@@ -31,7 +31,7 @@ def columns_in_tier(
     """
     planned = compiled.plan_many(heights, widths)
     choices = planned.choices
-    grids = np.array([choice.grid for choice in choices], np.int64)[planned.chosen]
+    grids = compiled.grids[planned.chosen]
     budgets = np.array([choice.budget for choice in choices], np.int64)[planned.chosen]
     read = np.array([choice.plan.vision_tokens for choice in choices], np.int64)[planned.chosen]
     full = np.ones(len(budgets))

@@ -212,7 +212,7 @@ class FamilyPreprocessing(Preprocessing):
             mismatch = np.where(plans.refused, 0.0, mismatches(np.maximum(grids, 1), *aspects))
         else:
             planned = compiled.plan_many(heights, widths)
-            grids = np.array([choice.grid for choice in planned.choices], np.int64)[planned.chosen]
+            grids = compiled.grids[planned.chosen]
             mismatch = planned.mismatch
         # An image of cells is one crop.
         crops = grids[:, 0] * grids[:, 1] if geometry.unit == "crop" else np.ones_like(grids[:, 0])

@@ -148,6 +148,11 @@ class FamilyTier:
         """The choices by their grids, of which no two are the same."""
         return {choice.grid: choice for choice in self.choices}
 
+    @cached_property
+    def grids(self) -> NDArray[np.int64]:
+        """(C, 2): rows and columns of the choices."""
+        return np.array([choice.grid for choice in self.choices], np.int64)
+
     def plan_many(self, heights: ArrayLike, widths: ArrayLike) -> TierPlans:
         """What the tier makes of many images.
 
@@ -162,11 +167,10 @@ class FamilyTier:
         height, width = image_sides(heights, widths)
         numerators, denominators = self._geometry.aspects(height, width)
         chosen = self._chosen(height, width, numerators, denominators)
-        grids = np.array([choice.grid for choice in self.choices], np.int64)[chosen]
         return TierPlans(
             self.choices,
             chosen,
-            mismatches(grids, numerators, denominators),
+            mismatches(self.grids[chosen], numerators, denominators),
             content_kept(self.choices, chosen, height, width),
         )
 
