@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.errors import ConfigError
 from tierexp.imaging.measurements import AnyImages, ManyImages, OneImage
@@ -273,6 +274,14 @@ class SharedColumns(Mapping[str, Number | None]):
         if name in self._of_image:
             return self._of_image[name]
         return self._of_answer[self._places[name]]
+
+    @override
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dictionary's; a run asks for every column of every sample."""
+        if name in self._of_image:
+            return self._of_image[name]
+        place = self._places.get(name)
+        return default if place is None else self._of_answer[place]
 
     def __iter__(self) -> Iterator[str]:
         yield from self._of_image
