@@ -13,8 +13,8 @@ from tierexp.data.tierqa import TierQA
 from tierexp.errors import ConfigError, ImageDecodeError, TierexpError
 from tierexp.models.confidence import AnswerFacts, UnansweredError
 
-QUESTIONS = TierQA("test", 21)
-"""Seven about each of three pictures."""
+QUESTIONS = TierQA("test", 14)
+"""Seven about each of two pictures."""
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,13 @@ def model() -> Model:
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = tmp_path_factory.mktemp("evaluated")
     results = tierexp.evaluate(
-        "data.max_samples=21", "logger=none", "trainer=cpu", "data.num_workers=0", tier="low",
+        "data.max_samples=14", "logger=none", "trainer=cpu", "data.num_workers=0", tier="low",
         output_dir=folder,
     )  # fmt: skip
     return {sample.question + sample.image_key: sample for sample in results.per_sample_results}
 
 
+@pytest.mark.whole
 def test_a_list_gives_the_answers_of_an_evaluation(
     model: Model, evaluated: dict[str, object]
 ) -> None:
@@ -132,10 +133,10 @@ def test_a_question_that_a_server_does_not_answer_is_said(model: Model, latency:
 
 def test_evaluate_gives_a_table_on_wish(tmp_path: Path) -> None:
     frame = tierexp.evaluate(
-        "data.max_samples=7", "logger=none", "data.num_workers=0", tier="low", as_frame=True,
+        "data.max_samples=2", "logger=none", "data.num_workers=0", tier="low", as_frame=True,
         output_dir=tmp_path / "a",
     )  # fmt: skip
-    assert len(frame) == 7
+    assert len(frame) == 2
     assert {"prediction", "accuracy", "llm_vision_tokens"} <= {*frame.columns}
     with pytest.raises(TierexpError, match="one configuration"):
         tierexp.evaluate("-m", "tier=low,high")

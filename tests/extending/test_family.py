@@ -26,6 +26,7 @@ def results(folder: Path, *arguments: str) -> EvaluationResults:
     return load_results(path)
 
 
+@pytest.mark.whole
 def test_molmo_by_another_name(tmp_path: Path) -> None:
     timed = ("latency=on", "latency.repeats=1", "latency.warmup=0", "model.num_active_blocks=3")
     mine = ("--config-dir", str(MY), "model=other_molmo")
@@ -42,6 +43,7 @@ def test_molmo_by_another_name(tmp_path: Path) -> None:
     assert other.latency.stages["T_total"].mean > 0
 
 
+@pytest.mark.whole
 def test_a_family_of_transformers_by_another_name(tmp_path: Path) -> None:
     """Its own processor settings are what the library's processor is called with: a plan of twelve
     crops would not be followed."""

@@ -40,6 +40,7 @@ def results(folder: Path) -> EvaluationResults:
     return load_results(path)
 
 
+@pytest.mark.whole
 def test_it_is_set_recorded_and_told_apart(tmp_path: Path) -> None:
     dropped, plain = tmp_path / "dropped", tmp_path / "plain"
     timed = ("latency=on", "latency.repeats=1", "latency.warmup=0")

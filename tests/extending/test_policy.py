@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.support.command_line import ARGUMENTS, run_eval
 from tierexp.results.files import load_results
 from tierexp.results.schema import SampleResult
@@ -21,6 +23,7 @@ def answered(folder: Path, *arguments: str) -> tuple[SampleResult, ...]:
     return load_results(path).per_sample_results
 
 
+@pytest.mark.whole
 def test_a_seeded_coin_between_two_tiers(tmp_path: Path) -> None:
     tossed = answered(tmp_path / "coin", "--config-dir", str(MY), "policy=coin", "seed=3")
     static = {name: answered(tmp_path / name, f"tier={name}") for name in ("low", "medium")}

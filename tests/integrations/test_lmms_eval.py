@@ -258,6 +258,7 @@ def test_answers_come_in_the_order_of_the_questions(tmp_path: Path) -> None:
     assert mismatch == pytest.approx(abs(3 / 2 - 528 / 368))
 
 
+@pytest.mark.whole
 def test_answers_and_metrics_are_those_of_an_evaluation(tmp_path: Path) -> None:
     """Seven questions about a picture, put as lmms-eval puts them and by eval.py from a file."""
     benchmark = TierQA(split="test", max_samples=PER_PICTURE)

@@ -81,13 +81,13 @@ def test_watching_changes_no_answer(kind: str) -> None:
 def test_every_run_records_it(latency: str, tmp_path: Path) -> None:
     once = ["latency.passes=one", "data.batch_size=1"] if latency == "on" else []
     outcome = run_eval(
-        "tier=low", "data.max_samples=7", "data.num_workers=0", "logger=none", "trainer=cpu",
+        "tier=fixed_288", "data.max_samples=2", "data.num_workers=0", "logger=none", "trainer=cpu",
         f"latency={latency}", *once, f"output_dir={tmp_path}",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    (file,) = tmp_path.glob("*_tier-low_*.json")
+    (file,) = tmp_path.glob("*_tier-fixed_288_*.json")
     samples = load_results(file).per_sample_results
-    assert len(samples) == 7
+    assert len(samples) == 2
     for sample in samples:
         assert sample.number("confidence") < 0
         assert 0 <= sample.number("first_margin") <= 1

@@ -31,7 +31,7 @@ from tierexp.tiers.files import load_tier
 from tierexp.tiers.geometry import CropGeometry
 
 FOLDER = Path(__file__).parents[2] / "src" / "tierexp" / "assets" / "tiny"
-SAMPLES = 50
+SAMPLES = 28
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +82,14 @@ def test_its_config_is_the_one_that_training_pins() -> None:
     assert MolmoCheckpoint(str(FOLDER)).config == architecture
 
 
+@pytest.mark.whole
 def test_a_run_covers_every_sample(results: EvaluationResults) -> None:
     assert (results.num_samples, results.num_failed) == (SAMPLES, 0)
     assert set(results.selected_crops_distribution) <= set(range(4, 9))
     assert {sample.task for sample in results.per_sample_results} == set(TASKS)
 
 
+@pytest.mark.whole
 def test_it_answers_far_above_chance_on_pictures_it_never_saw(results: EvaluationResults) -> None:
     """Chance is the best constant answer to each wording, learned on the training split."""
     train = TierQA("train", max_samples=2000)
@@ -104,6 +106,7 @@ def test_it_answers_far_above_chance_on_pictures_it_never_saw(results: Evaluatio
     assert results.accuracy > chance + 0.25
 
 
+@pytest.mark.whole
 def test_it_reads_codes_that_nobody_could_guess(results: EvaluationResults) -> None:
     assert results.accuracy_by_task["read"].accuracy > 0.3  # one code in 22 ** 2 at the least
 

@@ -16,6 +16,9 @@ from tierexp.policies.sweep import read_sweep
 from tierexp.results.files import load_results
 from tierexp.results.policy_record import PolicyRecord
 
+pytestmark = pytest.mark.whole
+"""`test_live` asks policies without a run."""
+
 UNIT, SELECTED = "llm_vision_tokens", "selected_vision_tokens"
 QUIET = ("data.max_samples=49", "data.num_workers=0", "logger=none", "trainer=cpu")
 

@@ -90,7 +90,7 @@ def test_a_small_image_is_looked_at_as_it_is() -> None:
 
 def test_plates_of_the_benchmark_are_measured() -> None:
     """The plate that a question names has the height that the scene says, to a pixel or two."""
-    dataset = TierQA("train", max_samples=7 * 25)
+    dataset = TierQA("train", max_samples=7 * 8)
     checked = 0
     for index in range(0, len(dataset)):
         match = re.match(r"What is written on the (\w+) plate", dataset[index].question)
@@ -107,7 +107,7 @@ def test_plates_of_the_benchmark_are_measured() -> None:
         pixel = max(1.0, max(size) / thumbnail_side(*size))
         assert nearest.height == pytest.approx(plate.box[3] - plate.box[1], abs=3 * pixel)
         checked += 1
-    assert checked == 75
+    assert checked == 24
 
 
 def test_lengths_are_in_pixels_of_each_points_crops() -> None:

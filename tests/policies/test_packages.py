@@ -14,12 +14,9 @@ from tierexp.policies.live import router
 HIDE = "import sys; sys.modules['scipy'] = sys.modules['sklearn'] = None; "
 
 
-@pytest.mark.parametrize(
-    "module", ["tierexp.policies.commands", "tierexp.policies.live", "tierexp.policies.features"]
-)
-def test_modules_are_imported_without_them(module: str) -> None:
+def test_modules_are_imported_without_them() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", f"{HIDE}import {module}"],
+        [sys.executable, "-c", f"{HIDE}from tierexp.policies import commands, features, live"],
         capture_output=True,
         text=True,
         check=False,

@@ -265,6 +265,7 @@ def test_help_explains_every_key_and_option() -> None:
             )
 
 
+@pytest.mark.whole
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     arguments = ["data.max_samples=12", "max_crops=3", f"output_dir={tmp_path / 'out'}"]
     script = (

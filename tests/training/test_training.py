@@ -78,6 +78,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, t
     return folder, run(folder)
 
 
+@pytest.mark.whole
 def test_the_same_seed_gives_the_same_weights(
     trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_same_seed_gives_the_same_weights(
     assert not same(trained[1], run(tmp_path / "other", "seed=1"))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("cut", "saved"), [(4, 3), slow(8, 6)])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     trained: tuple[Path, dict[str, torch.Tensor]],
@@ -145,6 +147,7 @@ def test_the_smoke_recipe_goes_through_every_kind_of_phase(
     assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
+@pytest.mark.whole
 def test_ctrl_c_saves_the_step_it_interrupts(
     trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,6 +448,7 @@ def test_the_schedule_gives_the_vision_part_its_rate(
             assert group["lr"] / group["initial_lr"] == pytest.approx(expected)
 
 
+@pytest.mark.whole
 def test_vision_at_rate_0_stays_as_it_is(tmp_path: Path) -> None:
     def phases(steps: int) -> str:
         return (

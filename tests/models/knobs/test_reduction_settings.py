@@ -107,6 +107,7 @@ def test_a_model_that_cannot_says_so(tmp_path: Path) -> None:
     assert_refused(outcome, ["reduction='random'", "none: model=table"])
 
 
+@pytest.mark.whole
 def test_a_run_counts_what_is_left(tmp_path: Path) -> None:
     outcome = run_eval(
         "tier=low", "data.max_samples=7", f"output_dir={tmp_path}", "logger=none",

@@ -39,6 +39,8 @@ def test_a_handful_of_samples_is_learned(kind: str) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if loss < 0.1:
+            break
     assert loss < 0.1
     assert logits[:, 0].argmax(-1).tolist() == answers.tolist()
 

@@ -397,6 +397,7 @@ def test_a_small_checkpoint_with_the_published_ids_answers(option: str, tmp_path
     )  # fmt: skip
 
 
+@pytest.mark.whole
 def test_an_evaluation_names_its_option(tmp_path: Path) -> None:
     folder = small_checkpoint("molmoe_1b", tmp_path / "checkpoint")
     outcome = run_eval(

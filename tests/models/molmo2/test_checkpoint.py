@@ -289,6 +289,7 @@ def test_a_fixed_tier_counts_the_models_own_tokens() -> None:
     assert tier.typical_vision_tokens == 980
 
 
+@pytest.mark.whole
 def test_it_answers_from_the_command_line(saved: Path, tmp_path: Path) -> None:
     common = [
         "model=molmo2_4b", f"model.checkpoint={saved}", "model.max_new_tokens=3",

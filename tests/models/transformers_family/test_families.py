@@ -142,6 +142,7 @@ def preset_of(model: Model) -> Preset:
     return model.source.preset
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("family", ["internvl3_5", "qwen3_vl"], indirect=True)
 def test_an_evaluation(family: tuple[str, Path], answered: Answered, tmp_path: Path) -> None:
     """Crops, and cells: what Python's call answers."""
