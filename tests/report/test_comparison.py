@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import weakref
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ import torch
 from omegaconf import DictConfig
 
 from tests.support.command_line import FAKES, Outcome, run_command, run_eval, run_on_fakes
+from tests.support.fakes import TableModel, TableSource
 from tierexp.config.build import build
 from tierexp.config.location import config_dir
+from tierexp.evaluation.run import evaluate
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.runtime import loaded_model
@@ -180,6 +184,35 @@ def test_a_model_is_loaded_anew_where_its_weights_differ(
     assert anew is not other
     assert load_once(MolmoCheckpoint(str(copied), dtype="bfloat16"), cpu) is not anew
     assert len(loaded_model._kept) == 1
+
+
+def test_the_last_runs_model_is_gone_before_another_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [tmp_path / "first.json", tmp_path / "second.json"]
+    for number, table in enumerate(tables):
+        table.write_text(json.dumps({"q": str(number)}))
+    (tmp_path / "samples.json").write_text(json.dumps([[[480, 640], "q", ["0"], "t"]]))
+    loaded: list[weakref.ref[TableModel]] = []
+    alive: list[int] = []
+    load = TableSource.load
+
+    def watched(self: TableSource, device: torch.device) -> TableModel:
+        alive.append(sum(model() is not None for model in loaded))
+        model = load(self, device)
+        loaded.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(TableSource, "load", watched)
+    monkeypatch.setattr(loaded_model, "_kept", {})
+    alone = partial(evaluate, own_process=True)
+    outcome = run_command(
+        alone, "eval", *FAKES, f"data.path={tmp_path / 'samples.json'}", "logger=none",
+        "trainer=cpu", f"output_dir={tmp_path / 'out'}", "-m",
+        f"model.table={','.join(map(str, tables))}",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    assert alive == [0, 0]
 
 
 def test_a_list_of_token_targets_is_a_multirun(tmp_path: Path) -> None:

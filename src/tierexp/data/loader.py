@@ -83,6 +83,7 @@ class SurvivingLoader:
     @contextmanager
     def begun(self) -> Iterator[None]:
         """Workers prepare the first batches meanwhile, before anybody iterates."""
+        gc.collect()  # What is garbage, such as an earlier run's model, would stay as long as they.
         self._begun = self._batches_and_starts()
         next(self._begun, None)
         try:

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from tierexp.config.refusal import refusing
 from tierexp.evaluation.setup import read_setup
-from tierexp.runtime.lean_imports import import_lightning
+from tierexp.runtime.lean_imports import lean_imports
 from tierexp.runtime.parent_watch import end_now
 
 _EVERY = 0.2
@@ -38,8 +38,8 @@ if __name__ == "__main__":
     with io.FileIO(sys.stdin.fileno(), closefd=False) as line:
         told = json.loads(line.readline())
     threading.Thread(target=_end_with, args=(first,), daemon=True).start()
-    import_lightning()
-    from tierexp.evaluation.engine import run_evaluation
+    with lean_imports():
+        from tierexp.evaluation.engine import run_evaluation
 
     config = OmegaConf.create(told["settings"])
     with refusing():
