@@ -46,6 +46,10 @@ from tierexp.tiers.selection import select_crops
 
 TURNS = 15
 SIZES = ((480, 640), (1200, 1600), (3024, 4032))
+KINDS: dict[str, dict[str, object]] = {
+    "4:2:0": {}, "4:2:0, quality 75": {"quality": 75}, "4:4:4": {"subsampling": 0},
+    "progressive": {"progressive": True},
+}  # fmt: skip
 LINES, IMAGES = 100_000, 20_000
 GEOMETRY, RESIZE = CropGeometry(), Resize()
 
@@ -278,10 +282,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for height, width in SIZES:
-            for kind, options in (("4:2:0", {}), ("4:4:4", {"subsampling": 0}),
-                                  ("progressive", {"progressive": True})):  # fmt: skip
+            for kind, options in KINDS.items():
                 file = folder / "a.jpg"
-                file.write_bytes(photograph(height, width, quality=90, **options))
+                file.write_bytes(photograph(height, width, **{"quality": 90, **options}))
                 decoding(before, file, f"{width} x {height} {kind}")
         for photo in sys.argv[2:]:
             decoding(before, Path(photo), Path(photo).name)

@@ -149,7 +149,7 @@ def reported(tree: Path, output: Path) -> Spent:
         again = dataclasses.replace(results, tier=f"tier{number}")
         write_results(again, run / file.name)
         if stored_samples(file) is not None:
-            write_columns(results.per_sample_results, run / file.name)
+            write_columns(run / file.name)
     del results, again
     command = [sys.executable, str(tree / "report.py"), str(sweep)]
     return spent_by(command, tree, output.parent / "report.txt")

@@ -99,6 +99,7 @@ class NoServer:
 PYTHON = [(page.name, block) for page in PAGES for block in blocks(page, "python")]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("page", "block"), PYTHON, ids=[page for page, _ in PYTHON])
 def test_a_python_snippet_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, block: str

@@ -13,7 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from tests.support.command_line import assert_refused, run_command, run_eval
+from tierexp.api.composition import composed
 from tierexp.config.build import has_target
+from tierexp.config.refusal import refusing
 from tierexp.config.written import written_overrides
 from tierexp.evaluation.model_free import read_model_free_parts
 from tierexp.evaluation.setup import read_setup
@@ -222,6 +224,7 @@ REFUSED: list[tuple[str, str]] = [
     ("-m 'seed=range(0,0)'", "seed"),
     ("-m 'seed=range(0,5000000)'", "seed"),
     ("-m tier=low,x", "one of fixed"),
+    ("-m model.top_k=1,99", "model.top_k=99"),
     ("-m tier=", "one of fixed"),
     ("-m tier=[low,high]", "-m tier=low,high"),
     ("-m 'seed=choice()'", "seed"),
@@ -248,6 +251,34 @@ REFUSED: list[tuple[str, str]] = [
     ("'output_dir=${nope}'", "'nope' not found"),
     ("'output_dir=${oc.env:NOPE_NOPE}'", "'NOPE_NOPE' not found"),
     ("'data.batch_size=${oc.env:NOPE_NOPE}'", "'NOPE_NOPE' not found"),
+    # Data, and folders.
+    ("data=folder", "data.path='???' is not possible: it needs a value"),
+    ("data=folder data.path=", "text that is not empty"),
+    ("data=folder data.path=nope.jsonl", "an existing file"),
+    ("data=folder data.path=/root", "an existing file"),
+    ("data=folder data.path=/dev/zero", "an existing file"),
+    ("data=folder data.path=/proc/self/mem", "/proc/self/mem"),
+    ("data=folder data.path=~nouser/x", "data.path"),
+    ("data=folder data.path=5", "data.path=5"),
+    (f"data=folder data.path={'x' * 5000}", "File name too long"),
+    ("data=folder data.path=x data.score=nope", "data.score"),
+    ("data=sizes data.path=x", "sizes suffice to model=none"),
+    ("data=hub data.path=nope", "data"),
+    ("data=vqa_v2 data.path=nope", "nope"),
+    ("model=none data.batch_size=5", "data.batch_size"),
+    ("model=none latency=on", "latency"),
+    ("output_dir=", "output_dir='' is not possible: a folder"),
+    ("hydra.run.dir=", "hydra.run.dir='' is not possible: a folder"),
+    ("hydra.sweep.dir=''", "is not possible: a folder; hydra.sweep.dir=. is the current one"),
+    ("output_dir=''", "a folder"),
+    ("output_dir=null", "a folder"),
+    ("--config-dir nope tier=low", "nope"),
+    ("--config-name=nope", "nope"),
+]
+
+
+# Values that Hydra reads, and that cannot be.
+WRONG_VALUES: list[tuple[str, str]] = [
     # Numbers.
     ("seed=abc", "seed='abc' is not possible: a whole number from 0 to 4294967295"),
     ("seed=-1", "seed=-1"),
@@ -304,7 +335,6 @@ REFUSED: list[tuple[str, str]] = [
     ("data.split=x", "data.split='x'"),
     ("model.top_k=0", "a whole number from 1 to 8, or null"),
     ("model.top_k=99", "a whole number from 1 to 8, or null"),
-    ("-m model.top_k=1,99", "model.top_k=99"),
     ("model.top_k=1.0", "model.top_k=1.0"),
     ("model.num_active_blocks=0", "from 1 to 4"),
     ("model.num_active_blocks=99", "from 1 to 4"),
@@ -368,29 +398,6 @@ REFUSED: list[tuple[str, str]] = [
     ("tier._target_=tierexp.tiers.tier", "a class or function"),
     ("tier._target_=tierexp.tiers.tier.MAX_CROPS", "tier._target_"),
     ("resize._target_=os.getcwd", "resize"),
-    # Data, and folders.
-    ("data=folder", "data.path='???' is not possible: it needs a value"),
-    ("data=folder data.path=", "text that is not empty"),
-    ("data=folder data.path=nope.jsonl", "an existing file"),
-    ("data=folder data.path=/root", "an existing file"),
-    ("data=folder data.path=/dev/zero", "an existing file"),
-    ("data=folder data.path=/proc/self/mem", "/proc/self/mem"),
-    ("data=folder data.path=~nouser/x", "data.path"),
-    ("data=folder data.path=5", "data.path=5"),
-    (f"data=folder data.path={'x' * 5000}", "File name too long"),
-    ("data=folder data.path=x data.score=nope", "data.score"),
-    ("data=sizes data.path=x", "sizes suffice to model=none"),
-    ("data=hub data.path=nope", "data"),
-    ("data=vqa_v2 data.path=nope", "nope"),
-    ("model=none data.batch_size=5", "data.batch_size"),
-    ("model=none latency=on", "latency"),
-    ("output_dir=", "output_dir='' is not possible: a folder"),
-    ("hydra.run.dir=", "hydra.run.dir='' is not possible: a folder"),
-    ("hydra.sweep.dir=''", "is not possible: a folder; hydra.sweep.dir=. is the current one"),
-    ("output_dir=''", "a folder"),
-    ("output_dir=null", "a folder"),
-    ("--config-dir nope tier=low", "nope"),
-    ("--config-name=nope", "nope"),
 ]
 
 
@@ -421,7 +428,7 @@ class Checked:
 
 
 def test_the_table_is_long_enough_and_names_each_case_once() -> None:
-    cases = [line for line, *_ in (*ACCEPTED, *REFUSED, *NO_FOLDERS)]
+    cases = [line for line, *_ in (*ACCEPTED, *REFUSED, *WRONG_VALUES, *NO_FOLDERS)]
     assert len(cases) == len(set(cases)) >= 250
 
 
@@ -450,11 +457,29 @@ def test_it_means_what_it_says(line: str, key: str, values: list[Any]) -> None:
 def test_it_is_refused_in_one_line(line: str, words: str, code: int) -> None:
     outcome = run_command(Checked([]), "eval", *shlex.split(line))
     assert outcome.code == code
-    assert outcome.err.startswith("error: ")
-    assert outcome.err.count("\n") == 1, outcome.err
-    assert words in outcome.err
-    assert len(outcome.err) < 2100
-    assert not any(word in outcome.err for word in ("Traceback", "object_type", "full_key"))
+    assert_one_line(outcome.err, words)
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("line", "words"), WRONG_VALUES, ids=[line[:60] for line, _ in WRONG_VALUES]
+)
+def test_a_wrong_value_is_refused_in_one_line(
+    line: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what a command does with a configuration once Hydra has composed it."""
+    with pytest.raises(SystemExit) as end, refusing(), composed("eval", shlex.split(line)) as found:
+        Checked([])(found, Path())
+    assert end.value.code == 2
+    assert_one_line(capsys.readouterr().err, words)
+
+
+def assert_one_line(said: str, words: str) -> None:
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1, said
+    assert words in said
+    assert len(said) < 2100
+    assert not any(word in said for word in ("Traceback", "object_type", "full_key"))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 
-ARGUMENTS = ("tier=low", "data.max_samples=18", "logger=csv", "trainer=cpu", "data.num_workers=0")
+ARGUMENTS = ("tier=low", "data.max_samples=14", "logger=csv", "trainer=cpu", "data.num_workers=0")
 
 
 def run(folder: Path, *arguments: str) -> Outcome:
@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("batch_size", [slow(1), slow(7), 18])
+@pytest.mark.parametrize("batch_size", [slow(1), slow(5), 14])
 def test_any_batch_size(batch_size: int, tmp_path: Path, whole: dict[str, Any]) -> None:
     assert_same(measured(tmp_path, f"data.batch_size={batch_size}"), whole)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.command_line import Outcome, run_eval, run_on_fakes
 from tests.support.fakes import CTRL_C
+from tierexp.results.columns import StoredSamples
 from tierexp.results.files import load_results
 from tierexp.results.schema import EvaluationResults, Failure
 
@@ -112,12 +113,15 @@ def test_provenance_says_how_to_repeat_it(
 def test_results_do_not_depend_on_batches_or_workers(tmp_path: Path) -> None:
     runs = []
     for name, overrides in {
-        "one": ["data.batch_size=1"],
+        "one": ["data.batch_size=1", "results.columns=parquet"],
         "all": ["data.batch_size=9"],
         "workers": ["data.num_workers=2"],
     }.items():
         (tmp_path / name).mkdir()
         _, results = evaluated(tmp_path / name, *overrides)
+        columns = isinstance(results.per_sample_results, StoredSamples)
+        assert columns == ("results.columns=parquet" in overrides)
+        results = dataclasses.replace(results, per_sample_results=(*results.per_sample_results,))
         runs.append(
             dataclasses.replace(
                 results, samples_per_second=None, provenance=runs[0].provenance

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from tests.support.results import LANDSCAPE, SQUARE, results_of
-from tierexp.errors import ConfigError, DataError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.results.codec import encode
 from tierexp.results.columns import (
     StoredSamples,
     column,
+    columns_being_written,
     columns_file,
     numbers,
     read_columns,
@@ -39,7 +40,7 @@ def stored(tmp_path: Path) -> tuple[EvaluationResults, Path]:
     results = results_of(*SAMPLES)
     path = tmp_path / results.file_name
     write_results(results, path)
-    write_columns(results.per_sample_results, path)
+    write_columns(path)
     return results, path
 
 
@@ -57,6 +58,19 @@ def test_samples_come_back_as_they_are_in_the_results_file(tmp_path: Path) -> No
     whole = load_results(path)
     assert whole == results
     assert dataclasses.replace(read, per_sample_results=whole.per_sample_results) == whole
+
+
+def test_another_process_writes_them_or_says_why_not(tmp_path: Path) -> None:
+    _, path = stored(tmp_path)
+    columns_file(path).unlink()
+    columns_file(path).mkdir()
+    (columns_file(path) / "kept").touch()
+    with (
+        pytest.raises(MachineError, match=r"\.parquet was not written: .*directory"),
+        columns_being_written(path),
+    ):
+        pass
+    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, columns_file(path).name]
 
 
 def test_columns_are_those_of_the_samples(tmp_path: Path) -> None:
@@ -123,7 +137,7 @@ def test_numbers_that_are_no_whole_ones_of_64_bits_are_fractions(tmp_path: Path)
         )
     )
     write_results(results, tmp_path / results.file_name)
-    path = write_columns(results.per_sample_results, tmp_path / results.file_name)
+    path = write_columns(tmp_path / results.file_name)
     assert pd.read_parquet(path)["mine"].tolist() == [2.0**63, 0.5]
 
 
@@ -141,6 +155,6 @@ def test_another_version_is_refused_whatever_lies_beside_it(tmp_path: Path) -> N
     results = dataclasses.replace(results_of(*SAMPLES), schema_version=99)
     path = tmp_path / results.file_name
     write_results(results, path)
-    write_columns(results.per_sample_results, path)
+    write_columns(path)
     with pytest.raises(DataError, match="schema version 99"):
         load_results(path)

@@ -15,6 +15,7 @@ from tierexp.results.aggregate import aggregate
 from tierexp.results.codec import encode, json_line
 from tierexp.results.files import load_results, write_results
 from tierexp.results.intervals import wilson_interval
+from tierexp.results.metrics import Number, SharedColumns
 from tierexp.results.schema import SCHEMA_VERSION, Failure
 
 SAMPLE_FIELDS = [
@@ -208,3 +209,28 @@ def test_a_line_says_what_the_record_holds_and_only_finite_numbers() -> None:
     assert json.loads(line) == encode(sample)
     with pytest.raises(ValueError, match="JSON"):
         json_line(dataclasses.replace(LANDSCAPE, accuracy=float("nan")))
+
+
+def test_columns_that_share_an_image_are_read_and_written_like_a_dictionary() -> None:
+    image: dict[str, Number | None] = {"utilization": 0.5, "crops": 6}
+    one, other = (SharedColumns(image, {"confidence": value}) for value in (-0.25, None))
+    expected: dict[str, Number | None] = {"utilization": 0.5, "crops": 6, "confidence": -0.25}
+    assert (one, dict(one), list(one), len(one)) == (expected, expected, list(expected), 3)
+    assert one != other
+    assert other["confidence"] is None
+    assert one.get("margin") is None
+    assert one | {"crops": 7} == {**expected, "crops": 7}
+    sample = dataclasses.replace(LANDSCAPE, metrics=one)
+    plain = dataclasses.replace(LANDSCAPE, metrics=expected)
+    assert sample == plain
+    assert sample.crops == 6  # type: ignore[attr-defined]
+    assert json.loads(json_line(sample)) == encode(sample) == encode(plain)
+    assert repr(sample) == repr(plain)
+
+
+def test_what_lies_beside_fields_is_numbers_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    write_results(results_of(LANDSCAPE), path)
+    path.write_text(path.read_text().replace('"content_kept":', '"content_kept":"0.5","x":'))
+    with pytest.raises(DataError, match=r"0\.content_kept: '0\.5' is no number"):
+        load_results(path)

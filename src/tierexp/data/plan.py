@@ -10,6 +10,7 @@ batch size; how several processes divide it, on nothing but the plan and their n
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -37,7 +38,8 @@ class EvaluationPlan:
         selections: By index in the data set.
         sizes: (height, width) of the image, by index in the data set.
         unreadable: Why the header of an image cannot be read, by index in the data set.
-        points: Number of the policy's operating point, by index in the data set.
+        points: Number of the policy's operating point, by index in the data set; 0 where the image
+            is unreadable.
         rules: For tilings, by number of the operating point.
         geometry: Geometry of the crops.
         batches: Indices of one point and equal crop count, at most one batch size of them; those
@@ -47,7 +49,7 @@ class EvaluationPlan:
     selections: Mapping[int, Selection]
     sizes: Mapping[int, tuple[int, int]]
     unreadable: Mapping[int, str]
-    points: Mapping[int, int]
+    points: Sequence[int]
     rules: tuple[CropRule, ...]
     geometry: CropGeometry
     batches: tuple[tuple[int, ...], ...]
@@ -87,9 +89,10 @@ def divide(weights: Sequence[int], shards: int) -> list[list[int]]:
     return [sorted(places) for places in divided]
 
 
-def readable_sizes(
-    dataset: QuestionDataset,
-) -> tuple[dict[int, tuple[int, int]], dict[int, str]]:
+_Sizes = tuple[Mapping[int, tuple[int, int]], Mapping[int, str]]
+
+
+def readable_sizes(dataset: QuestionDataset) -> _Sizes:
     """The (height, width) of every sample's image by index, and why others cannot be read.
 
     Args:
@@ -101,18 +104,13 @@ def readable_sizes(
         known = _SIZES.get(dataset)
     except TypeError:  # somebody's own, which has no hash to be remembered by
         return _read_sizes(dataset)
-    sizes, unreadable = _SIZES.setdefault(dataset, _read_sizes(dataset)) if known is None else known
-    return dict(sizes), dict(unreadable)
+    return _SIZES.setdefault(dataset, _read_sizes(dataset)) if known is None else known
 
 
-_SIZES: WeakKeyDictionary[QuestionDataset, tuple[dict[int, tuple[int, int]], dict[int, str]]] = (
-    WeakKeyDictionary()
-)
+_SIZES: WeakKeyDictionary[QuestionDataset, _Sizes] = WeakKeyDictionary()
 
 
-def _read_sizes(
-    dataset: QuestionDataset,
-) -> tuple[dict[int, tuple[int, int]], dict[int, str]]:
+def _read_sizes(dataset: QuestionDataset) -> _Sizes:
     answers: dict[str, tuple[int, int] | str] = {}
     sizes: dict[int, tuple[int, int]] = {}
     unreadable: dict[int, str] = {}
@@ -154,7 +152,9 @@ def plan_evaluation(
     """
     sizes, unreadable = readable_sizes(dataset)
     policy = StaticPolicy(preprocessing.tier) if policy is None else policy
-    points = _chosen(dataset, sizes, policy)
+    points = array("i", bytes(4 * len(dataset)))
+    for index, point in zip(sizes, _chosen(dataset, sizes, policy), strict=True):
+        points[index] = point
     rules = tuple(point.tier for point in policy.points)
     selections = _selections(sizes, points, rules, preprocessing)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -192,8 +192,8 @@ def plan_evaluation(
 
 def _chosen(
     dataset: QuestionDataset, sizes: Mapping[int, tuple[int, int]], policy: Policy
-) -> dict[int, int]:
-    """The number of every sample's first point, by index."""
+) -> Sequence[int]:
+    """The number of every readable sample's first point, in the order of `sizes`."""
     views = [DatasetView(dataset, index, size) for index, size in sizes.items()]
     chosen = policy.choose(views)
     if len(chosen) != len(views):
@@ -203,19 +203,19 @@ def _chosen(
     for point in chosen:
         if point not in numbers:
             raise ConfigError("policy", policy.name, f"points from 0 to {numbers[-1]}, not {point}")
-    return {index: int(point) for index, point in zip(sizes, chosen, strict=True)}
+    return chosen
 
 
 def _selections(
     sizes: Mapping[int, tuple[int, int]],
-    points: Mapping[int, int],
+    points: Sequence[int],
     rules: Sequence[CropRule],
     preprocessing: Preprocessing,
 ) -> dict[int, Selection]:
     """The selection of every sample at its point, by index and in its order."""
     selections: dict[int, Selection] = {}
     for number, rule in enumerate(rules):
-        members = [index for index, point in points.items() if point == number]
+        members = [index for index in sizes if points[index] == number]
         if not members:
             continue
         distinct = list(dict.fromkeys(sizes[index] for index in members))

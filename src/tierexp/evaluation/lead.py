@@ -29,7 +29,7 @@ from tierexp.report.sample_table import SampleTableLogger, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
 from tierexp.results.aggregate import aggregate
-from tierexp.results.columns import columns_file, wanted_columns, write_columns
+from tierexp.results.columns import columns_being_written, columns_file, wanted_columns
 from tierexp.results.files import finished_results, write_results
 from tierexp.results.provenance import checkpoint_of, digest_inputs, gather_provenance
 from tierexp.results.schema import EvaluationResults, Provenance
@@ -88,8 +88,10 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         results, path = _written(run, measured, provenance, journal, superseded)
         if results.policies:
             logger.log_metrics(spending_metrics(results))
-        _show_samples(run, measured, path, logger)
-        print_summary(results, path, _whereabouts(logger), console)
+        wanted = wanted_columns(setup.columns, results.num_samples) and not measured.interrupted
+        with columns_being_written(path) if wanted else contextlib.nullcontext():
+            _show_samples(run, measured, path, logger)
+            print_summary(results, path, _whereabouts(logger), console)
         if measured.interrupted:
             raise KeyboardInterrupt
         _refuse_failure(results)
@@ -154,7 +156,7 @@ def _written(
 ) -> tuple[EvaluationResults, Path]:
     """The results and their file; what they supersede, and what was unfinished, is gone."""
     results = aggregate(
-        [sample for _, sample in measured.samples],
+        measured.samples,
         measured.failures,
         measured.facts,
         measured.seconds,
@@ -168,8 +170,6 @@ def _written(
     write_results(results, path)
     columns_file(path).unlink(missing_ok=True)  # of what was there before
     if not measured.interrupted:
-        if wanted_columns(run.setup.columns, len(results.per_sample_results)):
-            write_columns(results.per_sample_results, path)
         journal.remove()
         for part in run.folder.glob("interrupted_*_tier-*.json"):
             part.unlink()  # its samples are in the whole, too
@@ -189,12 +189,12 @@ def _show_samples(run: Run, measured: Measured, path: Path, logger: Logger) -> N
     """Draw some samples for the logger and for a report."""
     setup, samples = run.setup, measured.samples
     count = logger.table_samples if isinstance(logger, SampleTableLogger) else 0
-    chosen = worth_keeping(samples, count)
+    chosen = [(measured.places[at], samples[at]) for at in worth_keeping(samples, count)]
     rows = list(sample_rows(setup.dataset, setup.preprocessing, chosen))
     mode = setup.preprocessing.resize.crops
     keep_thumbnails(((row.result, row.figure) for row in rows), mode, run.folder)
     if isinstance(logger, SampleTableLogger):
-        first = {id(sample) for _, sample in samples[:count]}
+        first = {id(sample) for sample in samples[:count]}
         shown = [metric for metric in setup.metrics if metric.tables != "summary"]
         logger.log_sample_table([row for row in rows if id(row.result) in first][:count], shown)
         logger.log_file(path, "results")

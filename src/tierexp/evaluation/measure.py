@@ -7,7 +7,8 @@ collected from all. Knows nothing of results files, loggers or consoles.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from array import array
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class Measured:
     """What a run has measured, all of it or as far as it got.
 
     Args:
-        samples: Places in the data set, ascending, and what was measured there.
+        places: In the data set, ascending.
+        samples: What was measured there, in the same order.
         failures: In the data set's order.
         facts: What holds for every sample.
         latency: Statistics of the samples; None where nothing was timed.
@@ -59,7 +61,8 @@ class Measured:
         interrupted: Whether Ctrl-C ended it.
     """
 
-    samples: tuple[tuple[int, SampleResult], ...]
+    places: Sequence[int]
+    samples: tuple[SampleResult, ...]
     failures: tuple[Failure, ...]
     facts: RunFacts
     latency: LatencyResults | None
@@ -116,7 +119,8 @@ def measure(run: Run, journal: Journal, data: TierDataModule) -> Measured:
         where = f"{run.folder}: do all processes see the same folder, and the same data?"
         raise DataError(f"{missing} samples of other processes are not in {where}")
     measured = Measured(
-        samples=tuple(module.indexed_samples),
+        places=array("q", module.places),
+        samples=tuple(module.samples),
         failures=tuple(module.failures),
         facts=module.facts,
         latency=module.latency,
@@ -150,8 +154,8 @@ def _timed(run: Run, journal: Journal, measured: Measured, module: TierEvaluatio
     )  # fmt: skip
     interrupted = _test(run.trainer, timing, data)
     samples = tuple(
-        (index, dataclasses.replace(sample, latency=timing.samples.get(index)))
-        for index, sample in measured.samples
+        dataclasses.replace(sample, latency=timing.samples.get(index))
+        for index, sample in zip(measured.places, measured.samples, strict=True)
     )
     return dataclasses.replace(
         measured, samples=samples, latency=timing.results, interrupted=interrupted

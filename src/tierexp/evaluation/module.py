@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from operator import itemgetter
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -105,14 +104,14 @@ class TierEvaluation(LightningModule):
         """Times the answers, where accuracy and latency come from the same."""
 
     @property
-    def indexed_samples(self) -> list[tuple[int, SampleResult]]:
-        """What was measured so far with its place in the data set, in the data set's order."""
-        return sorted(self._samples.items(), key=itemgetter(0))
+    def places(self) -> list[int]:
+        """Where in the data set the samples are that were measured so far, in its order."""
+        return sorted(self._samples)
 
     @property
     def samples(self) -> list[SampleResult]:
-        """What was measured so far, in the data set's order."""
-        return [result for _, result in self.indexed_samples]
+        """What was measured there, in the same order."""
+        return [self._samples[index] for index in self.places]
 
     def samples_since(self, count: int) -> list[SampleResult]:
         """What was measured after the first `count` samples, in the order it was measured."""

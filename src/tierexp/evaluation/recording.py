@@ -16,7 +16,13 @@ from tierexp.evaluation.setup import EvaluationSetup
 from tierexp.imaging.measurements import OneImage
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.latency import together
-from tierexp.results.metrics import Answer, Number, values_of_answer, values_of_image
+from tierexp.results.metrics import (
+    Answer,
+    Number,
+    SharedColumns,
+    values_of_answer,
+    values_of_image,
+)
 from tierexp.results.schema import EarlierPass, SampleResult, TierRange, whole
 
 
@@ -105,7 +111,7 @@ class Recorder:
                 if self._score.parses is None
                 else self._score.is_parsed(last.text, sample.answers, sample.options)
             ),
-            metrics=image.columns | values_of_answer(setup.metrics, answer),
+            metrics=SharedColumns(image.columns, values_of_answer(setup.metrics, answer)),
         )
 
     def _image(self, prepared: PreparedSample) -> _Image:

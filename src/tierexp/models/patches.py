@@ -31,4 +31,6 @@ def normalised_patches(
     means, stds = (
         torch.tensor(values, device=crops.device).repeat(patch_size**2) for values in (mean, std)
     )
-    return torch.addcmul(-means / stds, patches.float(), 1 / (full_scale * stds))
+    normalised = patches.to(torch.float32, copy=True)
+    # In place: another tensor of this size would not stay in a CPU's cache.
+    return torch.addcmul(-means / stds, normalised, 1 / (full_scale * stds), out=normalised)

@@ -40,26 +40,24 @@ def thumbnail_name(image_key: str, tiling: Tiling, mode: str) -> str:
     return hashlib.sha256(repr((image_key, tuple(tiling), mode)).encode()).hexdigest()[:24] + ".jpg"
 
 
-def worth_keeping(
-    samples: Sequence[tuple[int, SampleResult]], first: int
-) -> list[tuple[int, SampleResult]]:
-    """The samples whose pictures a run keeps.
+def worth_keeping(samples: Sequence[SampleResult], first: int) -> list[int]:
+    """Places of the samples whose pictures a run keeps.
 
     The first ones are what a logger shows; best, median and worst fit are what a report shows of
     every run; the others are chosen by their image's name alone, so that all runs of a sweep keep
     pictures of the same images.
 
     Args:
-        samples: Places in the data set, and what was measured there; in the data set's order.
+        samples: In the data set's order.
         first: So many are kept from the start.
     """
-    by_image: dict[str, tuple[int, SampleResult]] = {}
-    for entry in samples:
-        by_image.setdefault(entry[1].image_key, entry)
+    by_image: dict[str, int] = {}
+    for place, sample in enumerate(samples):
+        by_image.setdefault(sample.image_key, place)
     chosen = sorted(by_image, key=lambda key: hashlib.sha256(key.encode()).digest())[:MOST]
-    fitting = fitting_samples([entry[1] for entry in samples]).values()
+    fitting = fitting_samples(samples).values()
     keys = dict.fromkeys([*chosen, *(sample.image_key for sample in fitting)])
-    return [*samples[:first], *(by_image[key] for key in keys)]
+    return [*range(min(first, len(samples))), *(by_image[key] for key in keys)]
 
 
 def fitting_samples(samples: Sequence[SampleResult]) -> dict[str, SampleResult]:

@@ -15,8 +15,9 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import GetPydanticSchema, TypeAdapter, ValidationError
 from pydantic_core import to_json
+from pydantic_core.core_schema import any_schema
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 BESIDE: Mapping[str, bool] = MappingProxyType({"beside": True})
 """Metadata of a field, a dictionary of numbers and None, whose entries are encoded beside the other
-fields; they are checked here, and not by pydantic (`SkipValidation`)."""
+fields; they are checked here, and need not be by pydantic (`UNCHECKED`)."""
+UNCHECKED = GetPydanticSchema(lambda _kind, _handler: any_schema())
 _NUMBERS = frozenset({int, float, type(None)})
 _PLAIN = _NUMBERS | {str, bool}
 
@@ -50,9 +52,7 @@ def encode(value: Any) -> Any:
     for name in names:
         held = getattr(value, name)
         encoded[name] = held if type(held) in _PLAIN else encode(held)
-    if beside is not None:
-        encoded |= getattr(value, beside)
-    return encoded
+    return encoded if beside is None else encoded | getattr(value, beside)
 
 
 def json_line(value: Any) -> bytes:
@@ -81,9 +81,7 @@ def entries_of(record: DataclassInstance) -> dict[str, Any]:
     """
     names, beside = _layout(type(record))
     entries = {name: getattr(record, name) for name in names}
-    if beside is not None:
-        entries.update(getattr(record, beside))
-    return entries
+    return entries if beside is None else entries | getattr(record, beside)
 
 
 def decode(kind: type[Record], values: dict[str, Any]) -> Record:

@@ -1,6 +1,6 @@
 """The samples of a results file as columns: a Parquet file beside it, and samples read from there.
 
-In: samples, and a results file that holds them. Out: a file that pandas and others read as it is,
+In: a results file. Out: a file that pandas and others read as it is,
 and a sequence of the same samples of which whole columns can be had without the rest. Fields that
 are no numbers, texts or lists of these are texts of JSON. Needs pyarrow, which only this module
 imports.
@@ -8,11 +8,16 @@ imports.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import chain, islice
 from pathlib import Path
 from types import UnionType
 from typing import (
@@ -29,11 +34,12 @@ from typing import (
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json, to_json
 
 from tierexp.config.checks import choice
-from tierexp.errors import ConfigError, DataError
+from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.errors.machine import writing
-from tierexp.results.codec import decode_many, json_line
+from tierexp.results.codec import decode_many
 from tierexp.results.schema import SampleResult
 
 if TYPE_CHECKING:
@@ -45,6 +51,8 @@ MANY = 10_000
 _GROUP = 8192
 """Samples that are written, and read, at once."""
 _METRICS = "metrics"
+_SAMPLES = b'  "per_sample_results"'
+"""How the line begins that the samples follow, a line each."""
 _JSON = b"json"
 
 
@@ -116,12 +124,39 @@ def shared_places(
     return here, there
 
 
-def write_columns(samples: Sequence[SampleResult], results_file: Path) -> Path:
+@contextmanager
+def columns_being_written(results_file: Path) -> Iterator[None]:
+    """Write the columns of a results file meanwhile, in a process of its own: this one has no use
+    for pyarrow and its memory.
+
+    Args:
+        results_file: As `write_results` has written it, of at least one sample.
+
+    Raises:
+        MachineError: At the end: they cannot be written.
+    """
+    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "tierexp.results.columns", str(results_file)],
+        env={**os.environ, "PYTHONPATH": modules}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        _, said = process.communicate()
+    if process.returncode:
+        path, reason = columns_file(results_file), said.strip().splitlines()[-1:]
+        raise MachineError(f"{path} was not written: {''.join(reason) or 'its process was killed'}")
+
+
+def write_columns(results_file: Path) -> Path:
     """Write the samples of a results file as columns.
 
     Args:
-        samples: At least one.
-        results_file: That holds the same samples.
+        results_file: See `columns_being_written`.
 
     Returns:
         The file; one that was there is replaced.
@@ -129,23 +164,54 @@ def write_columns(samples: Sequence[SampleResult], results_file: Path) -> Path:
     Raises:
         MachineError: It cannot be written.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    schema = _schema(samples).with_metadata(_said_of(results_file, len(samples)))
     path = columns_file(results_file)
     part = path.with_name(f".{path.name}.part")
+    fractions: set[str] = set()
     with writing(path):
         try:
-            with parquet.ParquetWriter(part, schema) as writer:
-                for start in range(0, len(samples), _GROUP):
-                    rows = samples[start : start + _GROUP]
-                    values = [_written(rows, field) for field in schema]
-                    writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            # A declared column is of whole numbers where all of it is; which no type says.
+            while found := _write_or_find_fractions(results_file, part, fractions):
+                fractions |= found
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
     return path
+
+
+def _write_or_find_fractions(results_file: Path, part: Path, fractions: set[str]) -> set[str]:
+    """Write the columns; or stop at some that are none of whole numbers and not among those that
+    are known to be so, and return them.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    groups = _rows(results_file)
+    first = next(groups)
+    fields, metrics = _fields(), [name for name in first[0] if name not in _hints()]
+    found = _fractions(first, metrics) | fractions
+    fields += [pa.field(m, pa.float64() if m in found else pa.int64()) for m in metrics]
+    count = 0
+    with parquet.ParquetWriter(part, schema := pa.schema(fields)) as writer:
+        for rows in chain([first], groups):
+            more = _fractions(rows, metrics) - found
+            if more:
+                return found | more
+            values = [_written(rows, field) for field in schema]
+            writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            count += len(rows)
+        writer.add_key_value_metadata(_said_of(results_file, count))
+    return set()
+
+
+def _rows(results_file: Path) -> Iterator[list[dict[str, Any]]]:
+    """The samples of a results file as JSON has them, some at a time."""
+    with results_file.open("rb") as file:
+        for line in file:
+            if line.startswith(_SAMPLES):
+                break
+        lines = (line.strip().removesuffix(b",") for line in file if line.startswith(b"    "))
+        while some := list(islice(lines, _GROUP)):
+            yield from_json(b"[" + b",".join(some) + b"]", cache_strings="all")
 
 
 def stored_samples(results_file: Path) -> StoredSamples | None:
@@ -166,7 +232,7 @@ def stored_samples(results_file: Path) -> StoredSamples | None:
         file = parquet.ParquetFile(path, memory_map=True)
     except (ArrowInvalid, OSError):
         return None
-    said = file.schema_arrow.metadata or {}
+    said = file.metadata.metadata or {}
     count = file.metadata.num_rows
     if any(said.get(key) != value for key, value in _said_of(results_file, count).items()):
         return None
@@ -244,7 +310,7 @@ def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
     head = hashlib.sha256()
     with results_file.open("rb") as file:
         for line in file:
-            if line.startswith(b'  "per_sample_results"'):
+            if line.startswith(_SAMPLES):
                 break
             head.update(line)
     return {
@@ -254,21 +320,33 @@ def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
     }
 
 
-def _schema(samples: Sequence[SampleResult]) -> pa.Schema:
-    """The columns of samples: their fields, then the declared ones."""
+def _hints() -> dict[str, Any]:
+    """The fields of samples that are no declared columns."""
+    hints = get_type_hints(SampleResult)
+    del hints[_METRICS]
+    return hints
+
+
+def _fields() -> list[pa.Field]:
+    """Their columns."""
     import pyarrow as pa
 
     fields = []
-    for name, hint in get_type_hints(SampleResult).items():
+    for name, hint in _hints().items():
         kind = _kind(hint)
         said = {_JSON: b"1"} if kind is None else None
-        if name != _METRICS:
-            fields.append(pa.field(name, pa.string() if kind is None else kind, metadata=said))
-    for name in samples[0].metrics:
-        values = (sample.metrics.get(name) for sample in samples)
-        whole = all(v is None or (isinstance(v, int) and abs(v) < 2**63) for v in values)
-        fields.append(pa.field(name, pa.int64() if whole else pa.float64()))
-    return pa.schema(fields)
+        fields.append(pa.field(name, pa.string() if kind is None else kind, metadata=said))
+    return fields
+
+
+def _fractions(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> set[str]:
+    """The declared columns in which something is no whole number of 64 bits."""
+    found = set()
+    for name in metrics:
+        values = [row[name] for row in rows if row[name] is not None]
+        if not (set(map(type, values)) <= {int} and all(-(2**63) < v < 2**63 for v in values)):
+            found.add(name)
+    return found
 
 
 def _kind(hint: Any) -> Any:
@@ -290,12 +368,20 @@ def _is_json(field: pa.Field) -> bool:
     return _JSON in (field.metadata or {})
 
 
-def _written(samples: Sequence[SampleResult], field: pa.Field) -> Any:
+def _written(rows: Sequence[Mapping[str, Any]], field: pa.Field) -> Any:
     import pyarrow as pa
 
-    values = [getattr(sample, field.name) for sample in samples]
+    values = [row[field.name] for row in rows]
     if _is_json(field):
-        values = [json_line(value).decode() for value in values]
+        values = [to_json(value).decode() for value in values]
     elif field.type == pa.float64():
         values = [None if value is None else float(value) for value in values]
     return pa.array(values, field.type)
+
+
+if __name__ == "__main__":
+    gc.disable()  # millions of values, and no circles among them
+    try:
+        write_columns(Path(sys.argv[1]))
+    except MachineError as error:
+        sys.exit(str(error))

@@ -11,12 +11,14 @@ from __future__ import annotations
 import dataclasses
 import keyword
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from tierexp.errors import ConfigError
 from tierexp.imaging.measurements import AnyImages, ManyImages, OneImage
@@ -248,6 +250,63 @@ BUILT_IN: tuple[AnyMetric, ...] = (
 )  # fmt: skip
 """Every run's columns, in the order of tables. The score is none of them: it has an interval, tasks
 and a chance of its own, and its name is `accuracy` in every file."""
+
+
+class SharedColumns(Mapping[str, Number | None]):
+    """The columns of one sample, by name, of which those of its image are shared by all samples
+    about it: a dictionary of its own would be half of what a run keeps in memory of a sample.
+
+    Args:
+        of_image: As from `values_of_image`.
+        of_answer: As from `values_of_answer`.
+    """
+
+    __slots__ = ("_of_answer", "_of_image", "_places")
+
+    def __init__(
+        self, of_image: dict[str, Number | None], of_answer: Mapping[str, Number | None]
+    ) -> None:
+        self._of_image = of_image
+        self._of_answer = tuple(of_answer.values())
+        self._places = _places(*of_answer)
+
+    def __getitem__(self, name: str) -> Number | None:
+        if name in self._of_image:
+            return self._of_image[name]
+        return self._of_answer[self._places[name]]
+
+    @override
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dictionary's; a run asks for every column of every sample."""
+        if name in self._of_image:
+            return self._of_image[name]
+        place = self._places.get(name)
+        return default if place is None else self._of_answer[place]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._of_image
+        yield from self._places
+
+    def __len__(self) -> int:
+        return len(self._of_image) + len(self._places)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**({} | self), **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self._of_image, **dict(zip(self._places, self._of_answer, strict=True))}
+
+    def __repr__(self) -> str:
+        return repr({} | self)
+
+
+@cache
+def _places(*names: str) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
+
+
+Columns = dict[str, Number | None] | SharedColumns
+"""Columns of a sample, by name."""
 
 
 def values_of_image(metrics: AnyMetrics, image: OneImage) -> dict[str, Number | None]:

@@ -15,16 +15,14 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from pydantic import SkipValidation
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tierexp.data.scores.mme import MmeTotals
 from tierexp.models.knobs.knob import KnobValue
 from tierexp.results.check import Check
-from tierexp.results.codec import BESIDE
+from tierexp.results.codec import BESIDE, UNCHECKED
 from tierexp.results.latency import LatencyResults, SampleLatency
-from tierexp.results.metrics import BUILT_IN, Metric, Number
+from tierexp.results.metrics import BUILT_IN, Columns, Metric
 from tierexp.results.policy_record import PolicyRecord
 
 SCHEMA_VERSION = 5
@@ -50,7 +48,7 @@ class ReadColumns:
                     held = object.__getattribute__(self, columns)
                 except AttributeError:
                     continue
-                if isinstance(held, dict) and name in held:
+                if isinstance(held, Mapping) and name in held:
                     return held[name]
             raise AttributeError(f"{type(self).__name__} has no {name}")
 
@@ -147,7 +145,7 @@ class SampleResult(ReadColumns):
     reused_vision_tokens: int = 0
     knobs: dict[str, KnobValue] = dataclasses.field(default_factory=dict)
     is_parsed: bool | None = None
-    metrics: SkipValidation[dict[str, Number | None]] = field(default_factory=dict, metadata=BESIDE)
+    metrics: Annotated[Columns, UNCHECKED] = field(default_factory=dict, metadata=BESIDE)
 
     def number(self, name: str) -> float:
         """The value of a column that every sample has.
@@ -284,7 +282,7 @@ class EvaluationResults(ReadColumns):
     num_unparsed: int | None = None
     policies: tuple[PolicyRecord, ...] = ()
     over_budget: float | None = None
-    aggregates: SkipValidation[dict[str, float | None]] = field(
+    aggregates: Annotated[dict[str, float | None], UNCHECKED] = field(
         default_factory=dict, metadata=BESIDE
     )
 

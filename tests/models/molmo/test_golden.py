@@ -102,7 +102,7 @@ def test_logits(name: str, top_k: int | None, key: str) -> None:
         logits = g.model.decode(
             torch.from_numpy(g.layout.input_ids)[None],
             g.features,
-            torch.from_numpy(g.layout.image_input_idx)[None],
+            torch.tensor(g.layout.image_input_idx)[None],
             top_k=top_k,
         )
     actual = logits[0, -len(expected) :].numpy()

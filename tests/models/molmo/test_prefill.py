@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from tests.support.molmo_models import IMAGE_END, KINDS, prompt, row_of, sharing, small_engine
+from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model_inputs import ModelInputs
 from tierexp.models.molmo.prefill import prefill
 
+CPU = torch.device("cpu")
 LENGTHS = [14, 10, 12, 14, 11]
 
 
@@ -61,6 +63,27 @@ def test_prompts_that_share_an_image(kind: str) -> None:
 
 def test_beginnings_of_unequal_length() -> None:
     check(small_engine("mixture"), sharing(LENGTHS, [0, 0, 1, 1, 2], [0, 3, 1]))
+
+
+def test_images_that_begin_at_different_places_are_read_one_by_one() -> None:
+    inputs = sharing([14, 10, 12], [0, 0, 1], [0, 3])
+    lengths = [IMAGE_END, IMAGE_END + 3, 3 * (14 - IMAGE_END)]
+    assert tokens_read(small_engine("dense"), inputs) == lengths
+
+
+def test_what_memory_held_before_an_image_is_not_seen() -> None:
+    """Not a number times nothing is not a number."""
+    model = small_engine("dense")
+    cache = KeyValueCache(model.network.config.decoder, 2, 5, [CPU, CPU], torch.float32, (0, 1))
+    cache.count(5)
+    for tensor in cache.of(0):
+        tensor.fill_(torch.nan)
+    row = cache.row(1, 2)
+    row.extend(0, torch.ones(1, 2, 3, 8), torch.ones(1, 2, 3, 8))
+    assert row.lengths == (3, 0)
+    for tensor in cache.of(0):
+        assert tensor[1].mean(dim=(0, 2)).tolist() == [0, 0, 1, 1, 1]
+        assert tensor[0].isnan().all()
 
 
 def test_questions_of_equal_length() -> None:

@@ -110,6 +110,25 @@ class KeyValueCache:
         larger[:, :, :length] = tensor[:, :, :length].index_select(0, rows.to(tensor.device))
         return larger
 
+    def row(self, number: int, padding: int) -> KeyValueCache:
+        """One sequence's part of an empty cache, behind so many tokens of padding: a cache of its
+        own in the same memory, which `count` makes known to this one.
+        """
+        part = copy(self)
+        part._lengths = [0] * len(self._lengths)
+        for tensor in (*self._keys, *self._values):
+            # Nobody looks at padding, but its values are multiplied by nothing: no NaN may be left.
+            tensor[number, :, :padding] = 0
+        part._keys, part._values = (
+            [tensor[number : number + 1, :, padding:] for tensor in tensors]
+            for tensors in (self._keys, self._values)
+        )
+        return part
+
+    def count(self, length: int) -> None:
+        """So many tokens of every sequence, padding included, have been written."""
+        self._lengths = [length] * len(self._lengths)
+
     def beside(self, other: KeyValueCache) -> KeyValueCache:
         """The blocks of this cache, then those of another, of the same sequences."""
         both = copy(self)

@@ -118,27 +118,27 @@ def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:
         ValueError: Rows of different crop counts.
     """
     longest = max(len(row.input_ids) for row in rows)
-    input_ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
-    attention_mask = torch.zeros((len(rows), longest), dtype=torch.bool)
-    positions, image_index = [], []
+    input_ids = np.full((len(rows), longest), pad_id, np.int64)
+    padding = np.array([longest - len(row.input_ids) for row in rows])
+    image_index = []
     # Rows about one image share it, as `SamplePreparer` hands them out.
     images: list[PreprocessedImage] = []
     places: dict[int, int] = {}
     for i, row in enumerate(rows):
-        padding = longest - len(row.input_ids)
-        input_ids[i, padding:] = torch.from_numpy(row.input_ids)
-        attention_mask[i, padding:] = True
-        idx = row.image_input_idx
-        positions.append(np.where(idx < 0, idx, idx + padding) if padding else idx)
+        input_ids[i, padding[i] :] = row.input_ids
         if id(row.image) not in places:
             places[id(row.image)] = len(images)
             images.append(row.image)
         image_index.append(places[id(row.image)])
+    pixels = torch.from_numpy(stack_views(images, room))
+    positions = np.stack([row.image_input_idx for row in rows])  # (B, V, K)
     return ModelInputs(
-        input_ids=input_ids,
-        attention_mask=attention_mask,
-        pixels=torch.from_numpy(stack_views(images, room)),
+        input_ids=torch.from_numpy(input_ids),
+        attention_mask=torch.from_numpy(np.arange(longest) >= padding[:, None]),
+        pixels=pixels,
         patch_mask=torch.from_numpy(np.stack([image.patch_mask for image in images])),
-        image_input_idx=torch.from_numpy(np.stack(positions)),
+        image_input_idx=torch.from_numpy(
+            np.where(positions < 0, positions, positions + padding[:, None, None])
+        ),
         image_index=torch.tensor(image_index),
     )

@@ -8,8 +8,8 @@ keys stay in one row with all questions behind them. Knows nothing about decodin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,18 +77,18 @@ def prefill(
         pack: Questions about an image behind it in one row, unless their numbers are so unequal
             that most of the room would be empty.
     """
+    reader = _Reader(model, vision_features, sizes, knobs)
     parts = split_at_images(inputs, len(vision_features))
     if parts is None:
-        return _read(model, inputs, vision_features, new_tokens, knobs, sizes)
+        return reader.whole(inputs, new_tokens)
     images, questions, mask, padded = parts
     room = questions.shape[1] + new_tokens
     shared = len(images.input_ids) < len(questions)
     packing = packing_of(inputs.image_index, len(images.input_ids)) if shared and pack else None
     if packing is not None and packing.images * packing.most <= EMPTY * len(questions):
-        room *= packing.most
-        cache, bias = _filled(model, images, vision_features, room, knobs, sizes)
-        return _packed(model, cache, bias, parts, packing, new_tokens, knobs)
-    cache, bias = _filled(model, images, vision_features, 0 if shared else room, knobs, sizes)
+        cache, bias = reader.filled(images, room * packing.most)
+        return reader.packed(cache, bias, parts, packing, new_tokens)
+    cache, bias = reader.filled(images, 0 if shared else room)
     if shared:
         cache = cache.repeat(inputs.image_index, cache.length + room)
     if bias is not None:
@@ -96,53 +96,8 @@ def prefill(
         bias = torch.cat([bias, bias.new_zeros(questions.shape)], dim=1)
     padding = mask if padded else None
     last = torch.full_like(questions[:, :1], questions.shape[1] - 1)
-    logits = model.decode(
-        questions,
-        attention_mask=padding,
-        logits_at=last,
-        active_blocks=knobs.active_blocks,
-        top_k=knobs.top_k,
-        cache=cache,
-        key_bias=bias,
-    )
+    logits = reader.logits(cache, questions, attention_mask=padding, logits_at=last, key_bias=bias)
     return Prefilled(logits[:, -1], cache, padding, bias)
-
-
-def _packed(
-    model: Molmo,
-    cache: KeyValueCache,
-    bias: Tensor | None,
-    parts: Split,
-    packing: Packing,
-    new_tokens: int,
-    knobs: DecoderKnobs,
-) -> Prefilled:
-    """Read questions behind their images.
-
-    Args:
-        model: As of `prefill`.
-        cache: Cache of the images, a row for each.
-        bias: (I, P), as of `Prefilled.key_bias`.
-        parts: What was read, and what follows.
-        packing: Packing of the questions.
-        new_tokens: As of `prefill`.
-        knobs: As of `prefill`.
-    """
-    before = parts.images.attention_mask
-    real = packing.spread(parts.mask[:, before.shape[1] :])  # (I, Q, S)
-    seen = sight(before, real, new_tokens, cache.dtype, bias)
-    length = real.shape[2]
-    last = torch.arange(length - 1, real[0].numel(), length, device=real.device)
-    logits = model.decode(
-        packing.spread(parts.questions).flatten(1),
-        attention_mask=seen.questions,
-        position_ids=seen.positions,
-        logits_at=last.expand(packing.images, -1),
-        active_blocks=knobs.active_blocks,
-        top_k=knobs.top_k,
-        cache=cache,
-    )
-    return Prefilled(packing.collect(logits), cache, None, packed=(packing, seen))
 
 
 class Split(NamedTuple):
@@ -216,77 +171,130 @@ def split_at_images(inputs: ModelInputs, images: int) -> Split | None:
     return Split(prompts, ids[:, rest].to(device), mask.to(device), not bool(mask.all()))
 
 
-def _read(
-    model: Molmo,
-    inputs: ModelInputs,
-    vision_features: Tensor,
-    new_tokens: int,
-    knobs: DecoderKnobs,
-    sizes: Tensor | None,
-) -> Prefilled:
-    """All prompts from beginning to end, each with its image."""
-    batch, length = inputs.input_ids.shape
-    cache, mask, bias = _begun(model, inputs, vision_features, new_tokens, knobs, sizes)
-    logits = model.decode(
-        inputs.input_ids,
-        vision_features[inputs.image_index],
-        inputs.image_input_idx,
-        attention_mask=mask,
-        logits_at=inputs.input_ids.new_full((batch, 1), length - 1),
-        active_blocks=knobs.active_blocks,
-        top_k=knobs.top_k,
-        cache=cache,
-        key_bias=bias,
-    )
-    return Prefilled(logits[:, -1], cache, mask, bias)
+@dataclass(frozen=True)
+class _Reader:
+    """What reads prompts about encoded images; arguments as of `prefill`."""
 
+    model: Molmo
+    features: Tensor
+    sizes: Tensor | None
+    knobs: DecoderKnobs
 
-def _filled(
-    model: Molmo,
-    inputs: ModelInputs,
-    vision_features: Tensor,
-    new_tokens: int,
-    knobs: DecoderKnobs,
-    sizes: Tensor | None,
-) -> tuple[KeyValueCache, Tensor | None]:
-    """The cache of prompts that others go on from, and their keys' bias, (B, T)."""
-    cache, mask, bias = _begun(model, inputs, vision_features, new_tokens, knobs, sizes)
-    model.fill(
-        cache,
-        inputs.input_ids,
-        vision_features[inputs.image_index],
-        inputs.image_input_idx,
-        mask,
-        active_blocks=knobs.active_blocks,
-        top_k=knobs.top_k,
-        key_bias=bias,
-    )
-    return cache, bias
+    def logits(self, cache: KeyValueCache, ids: Tensor, *images: Tensor, **told: Any) -> Tensor:
+        """See `Molmo.decode`, which is told which blocks and experts run."""
+        knobs = self.knobs
+        return self.model.decode(
+            ids, *images, cache=cache, active_blocks=knobs.active_blocks, top_k=knobs.top_k, **told
+        )
 
+    def whole(self, inputs: ModelInputs, new_tokens: int) -> Prefilled:
+        """All prompts from beginning to end, each with its image."""
+        batch, length = inputs.input_ids.shape
+        cache, mask, bias = self._begun(inputs, new_tokens)
+        logits = self.logits(
+            cache,
+            inputs.input_ids,
+            self.features[inputs.image_index],
+            inputs.image_input_idx,
+            attention_mask=mask,
+            logits_at=inputs.input_ids.new_full((batch, 1), length - 1),
+            key_bias=bias,
+        )
+        return Prefilled(logits[:, -1], cache, mask, bias)
 
-def _begun(
-    model: Molmo,
-    inputs: ModelInputs,
-    vision_features: Tensor,
-    new_tokens: int,
-    knobs: DecoderKnobs,
-    sizes: Tensor | None,
-) -> tuple[KeyValueCache, Tensor | None, Tensor | None]:
-    """An empty cache for prompts and new tokens; the prompts' mask, (B, T) bool, and their keys'
-    bias, (B, T).
-    """
-    batch, length = inputs.input_ids.shape
-    cache = KeyValueCache(
-        model.config.decoder,
-        batch,
-        length + new_tokens,
-        model.transformer.devices_of(knobs.active_blocks),
-        vision_features.dtype,
-        knobs.active_blocks,
-    )
-    mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
-    bias = None if sizes is None else _key_bias(inputs, sizes, vision_features.dtype)
-    return cache, mask, bias
+    def filled(self, images: ModelInputs, room: int) -> tuple[KeyValueCache, Tensor | None]:
+        """The cache of images that prompts go on from, with room for more tokens, and their keys'
+        bias, (B, T).
+        """
+        cache, mask, bias = self._begun(images, room)
+        if mask is not None and bias is None and mask.device.type == "cpu":
+            self._fill_one_by_one(cache, images)
+            return cache, None
+        self._fill(cache, images, mask, bias)
+        return cache, bias
+
+    def _fill_one_by_one(self, cache: KeyValueCache, images: ModelInputs) -> None:
+        """Where images begin at different places: together they take a mask, and a mask takes the
+        half of attention that causality saves.
+        """
+        places, length = images.image_input_idx, images.input_ids.shape[1]
+        for row, padding in enumerate((~images.attention_mask).sum(dim=1).tolist()):
+            alone = replace(
+                images,
+                input_ids=images.input_ids[row : row + 1, padding:],
+                image_input_idx=places[row : row + 1].where(places[row] < 0, places[row] - padding),
+                image_index=images.image_index[row : row + 1],
+            )
+            self._fill(cache.row(row, padding), alone, None, None)
+        cache.count(length)
+
+    def _fill(
+        self, cache: KeyValueCache, images: ModelInputs, mask: Tensor | None, bias: Tensor | None
+    ) -> None:
+        self.model.fill(
+            cache,
+            images.input_ids,
+            self.features[images.image_index],
+            images.image_input_idx,
+            mask,
+            active_blocks=self.knobs.active_blocks,
+            top_k=self.knobs.top_k,
+            key_bias=bias,
+        )
+
+    def packed(
+        self,
+        cache: KeyValueCache,
+        bias: Tensor | None,
+        parts: Split,
+        packing: Packing,
+        new_tokens: int,
+    ) -> Prefilled:
+        """Questions behind their images.
+
+        Args:
+            cache: Cache of the images, a row for each.
+            bias: (I, P), as of `Prefilled.key_bias`.
+            parts: What was read, and what follows.
+            packing: Packing of the questions.
+            new_tokens: As of `prefill`.
+        """
+        before = parts.images.attention_mask
+        real = packing.spread(parts.mask[:, before.shape[1] :])  # (I, Q, S)
+        seen = sight(before, real, new_tokens, cache.dtype, bias)
+        length = real.shape[2]
+        last = torch.arange(length - 1, real[0].numel(), length, device=real.device)
+        logits = self.logits(
+            cache,
+            packing.spread(parts.questions).flatten(1),
+            attention_mask=seen.questions,
+            position_ids=seen.positions,
+            logits_at=last.expand(packing.images, -1),
+        )
+        return Prefilled(packing.collect(logits), cache, None, packed=(packing, seen))
+
+    def _begun(
+        self, inputs: ModelInputs, room: int
+    ) -> tuple[KeyValueCache, Tensor | None, Tensor | None]:
+        """An empty cache for prompts and more tokens; the prompts' mask, (B, T) bool, and their
+        keys' bias, (B, T).
+        """
+        (batch, length), model, blocks = (
+            inputs.input_ids.shape,
+            self.model,
+            self.knobs.active_blocks,
+        )
+        cache = KeyValueCache(
+            model.config.decoder,
+            batch,
+            length + room,
+            model.transformer.devices_of(blocks),
+            self.features.dtype,
+            blocks,
+        )
+        mask = None if bool(inputs.attention_mask.all()) else inputs.attention_mask
+        bias = None if self.sizes is None else _key_bias(inputs, self.sizes, self.features.dtype)
+        return cache, mask, bias
 
 
 def _key_bias(inputs: ModelInputs, sizes: Tensor, dtype: torch.dtype) -> Tensor:

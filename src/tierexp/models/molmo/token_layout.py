@@ -59,7 +59,7 @@ class TokenLayout:
         input_ids: (T,) int64.
         image_input_idx: (V, K) int64: positions in `input_ids`, `DROPPED` for tokens, or
             patches, of an overlap that a neighbouring crop already gives. Patches that are pooled
-            into one token share its position.
+            into one token share its position. Read-only, as questions share it.
     """
 
     input_ids: NDArray[np.int64]
@@ -82,14 +82,12 @@ def layout_tokens(
         before_image: Ids that begin every sequence.
         prompt_ids: The question, tokenized.
     """
-    before, prompt = np.array(before_image, np.int64), np.array(prompt_ids, np.int64)
     ids = _Ids(
         image_tokens.view_start, image_tokens.im_start, image_tokens.im_patch,
         image_tokens.view_col, image_tokens.im_col, image_tokens.im_end,
     )  # fmt: skip
-    image, positions = _image(tiling, geometry, ids)
-    places = np.where(positions == DROPPED, DROPPED, positions + len(before))
-    return TokenLayout(np.concatenate([before, image, prompt]), places)
+    image, places = _image(tiling, geometry, ids, tuple(before_image))
+    return TokenLayout(np.concatenate([image, np.array(prompt_ids, np.int64)]), places)
 
 
 class _Ids(NamedTuple):
@@ -106,22 +104,24 @@ class _Ids(NamedTuple):
 # Questions about images of one tiling share it, which was a quarter of what preparing them took.
 @lru_cache(maxsize=1024)
 def _image(
-    tiling: Tiling, geometry: CropGeometry, tokens: _Ids
+    tiling: Tiling, geometry: CropGeometry, tokens: _Ids, before: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The ids of an image, and `TokenLayout.image_input_idx` where nothing comes before it."""
+    """The ids of an image and of what comes before it, and `TokenLayout.image_input_idx`."""
     end = tokens.im_end
     grid, canvas = geometry.token_grid, geometry.llm_grid(tiling)
     view_ids, view_at = _grid(grid, tokens.view_start, tokens.im_patch, tokens.view_col, end)
     canvas_ids, canvas_at = _grid(canvas, tokens.im_start, tokens.im_patch, tokens.im_col, end)
-    ids: list[NDArray[np.int64]] = []
+    ids = [np.array(before, np.int64)]
     positions: list[NDArray[np.int64]] = []
-    placed = 0
+    placed = len(before)
     grids = (view_ids, view_at, (1, 1)), (canvas_ids, canvas_at, tiling)
     for grid_ids, at, of in geometry.in_order(grids[0], grids[1:]):
         ids.append(grid_ids)
         positions.append(_crop_positions(of, at + placed, geometry))
         placed += len(grid_ids)
-    return np.concatenate(ids), np.concatenate(positions)
+    places = np.concatenate(positions)
+    places.flags.writeable = False
+    return np.concatenate(ids), places
 
 
 def _grid(
