@@ -73,3 +73,10 @@ def pictures_are_small() -> Iterator[None]:
 
     with patch.object(draw_tiling, "__defaults__", (64, 2)):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def disks_are_not_waited_for() -> Iterator[None]:
+    """What tests write need not outlast a power cut."""
+    with patch.object(os, "fsync", lambda _: None):
+        yield

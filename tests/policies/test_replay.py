@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tierexp.policies.decision import Policy
 from tierexp.policies.features import GROUPS
 from tierexp.policies.fitting import fit_policy
 from tierexp.policies.oracle import Oracle
-from tierexp.policies.policy_file import policy_of
+from tierexp.policies.policy_file import FittedName, PolicyFile, policy_of
 from tierexp.policies.replay import (
     PolicyRecord,
     against_points,
@@ -38,10 +39,15 @@ def questions() -> Sweep:
     return sweep(images=30)
 
 
+@cache
+def fitted(policy: FittedName) -> PolicyFile:
+    """To `questions`."""
+    return fit_policy(policy, sweep(images=30), GROUPS, FAST)[0]
+
+
 @pytest.fixture(scope="module", params=["lookup", "mixture", "router", "cascade"])
 def policy(request: pytest.FixtureRequest, questions: Sweep) -> Policy:
-    file, _ = fit_policy(request.param, questions, GROUPS, FAST)
-    return policy_of(file, questions)
+    return policy_of(fitted(request.param), questions)
 
 
 def test_no_policy_but_the_oracle_looks_at_scores(policy: Policy, questions: Sweep) -> None:
@@ -80,9 +86,8 @@ def test_a_record_has_the_fields_that_readers_rely_on() -> None:
 
 
 def test_the_router_keeps_the_budget_on_questions_it_was_not_fitted_on() -> None:
-    file, _ = fit_policy("router", sweep(images=30), GROUPS, FAST)
     unseen = sweep(split="test", images=20)
-    plan = replay(policy_of(file, unseen), unseen, UNIT).plan
+    plan = replay(policy_of(fitted("router"), unseen), unseen, UNIT).plan
     for budget in budgets_between(unseen, UNIT, 9):
         spent = plan(budget).cost(unseen, UNIT).mean()
         assert spent <= budget + 1e-6

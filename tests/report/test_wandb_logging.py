@@ -25,6 +25,7 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation import running_metrics
 from tierexp.imaging.resize import ResizeMode
 from tierexp.report.command import main as report
+from tierexp.report.lean_wandb import lean_start
 from tierexp.report.tiling_figure import draw_tiling
 from tierexp.report.wandb_logging import TierWandbLogger
 from tierexp.report.wandb_settings import logged_in, wandb_mode
@@ -257,6 +258,22 @@ def test_an_offline_run_does_without_what_nobody_asks_for(
     assert not [thread.name for thread in threading.enumerate() if "Otel" in thread.name]
     (log,) = (tmp_path / "out").glob("wandb/offline-run-*/logs/debug.log")
     assert "ERROR" not in log.read_text()
+
+
+def test_a_release_of_wandb_that_has_moved_its_parts_starts_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("wandb.util.pd_available")
+    for name in (
+        "sdk.lib.service.service_port_file",
+        "analytics.opentelemetry.opentelemetry_proxy",
+    ):
+        monkeypatch.setitem(sys.modules, f"wandb.{name}", None)
+    monkeypatch.delitem(sys.modules, "wandb.sdk.launch.inputs.internal", raising=False)
+    with lean_start(offline=True):
+        from wandb.sdk.launch.inputs.internal import handle_config_file_input
+    assert not hasattr(wandb.util, "pd_available")
+    assert handle_config_file_input.__module__ == "wandb.sdk.launch.inputs.internal"
 
 
 @pytest.mark.whole

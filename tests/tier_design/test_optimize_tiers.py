@@ -59,7 +59,12 @@ def evaluated(folder: Path, *arguments: str) -> ModelFreeResults:
     [
         [],
         ["objective=content_loss", "budget=700", "max_crops=9"],
-        ["threshold=strict", "threshold.metric=content_loss", "objective=content_loss"],
+        [
+            "threshold=strict",
+            "threshold.metric=content_loss",
+            "objective=content_loss",
+            "max_crops=10",
+        ],
         ["threshold=preferred_only", "min_crops=4", "max_crops=8", "budget=1100", "name=mine"],
     ],
 )
