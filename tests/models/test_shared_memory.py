@@ -107,3 +107,21 @@ def test_batches_of_worker_processes_are_as_they_were_made(kept: int) -> None:
 def test_without_slabs_tensors_are_pickled() -> None:
     made = batch(1)
     assert equal(received(pickle.loads(pickle.dumps(sent(made)))), made)
+
+
+def test_batches_come_through_a_pipe_where_no_memory_is_left_to_share(
+    slabs: Slabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, whose /dev/shm holds 64 MB."""
+    first = received(sent(batch(1)))
+
+    def full(self: Tensor) -> Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(Tensor, "share_memory_", full)
+    for size in (1000, 2 * shared_memory._SHARED_FROM):
+        made = batch(2, size)
+        what = sent(made)
+        assert not any(isinstance(part, Tensor) for part in what)
+        assert equal(received(pickle.loads(pickle.dumps(what))), made)
+    assert equal(first, batch(1))

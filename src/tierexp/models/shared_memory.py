@@ -65,7 +65,9 @@ class Slabs:
         slot = min(fitting or free, key=lambda slot: sizes[slot])
         if not fitting:
             made = torch.empty(nbytes + _TAIL, dtype=torch.uint8)
-            self._memory[self._worker, slot] = made.share_memory_()  # type: ignore[no-untyped-call]
+            if not _shared(made):
+                return None
+            self._memory[self._worker, slot] = made
             self._untold.add(slot)
         self._flags[self._worker, slot] = 1
         self._ends[slot] = nbytes
@@ -141,9 +143,25 @@ def sent(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
     placed = _of_this_worker[0].put(tensors) if _of_this_worker else None
     if placed is not None:
         return placed
-    return tuple(
-        t.numpy() if t.nbytes < _SHARED_FROM and t.device.type == "cpu" else t for t in tensors
-    )
+    return tuple(t if _to_share(t) else t.numpy() for t in tensors)
+
+
+def _to_share(tensor: Tensor) -> bool:
+    """Whether a tensor goes as one, through shared memory; otherwise its values are pickled."""
+    if tensor.device.type != "cpu":
+        return True
+    return tensor.nbytes >= _SHARED_FROM and _shared(tensor)
+
+
+def _shared(tensor: Tensor) -> bool:
+    """Move a tensor into shared memory; whether there was room."""
+    try:
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+        return False
+    return True
 
 
 def received(what: tuple[Any, ...]) -> list[Tensor]:
