@@ -13,7 +13,6 @@ trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/env"
 "$folder/env/bin/pip" install --quiet hydra-core==1.3.2 hydra-optuna-sweeper==1.3.0 optuna==2.10.1
 cat > "$folder/run.py" <<'PY'
-import sys
 from pathlib import Path
 
 import hydra

@@ -33,7 +33,7 @@ FOLDER = Path(sys.argv[1])
 def functions(file: str) -> dict:
     path = distribution("inspect-evals").locate_file(f"inspect_evals/{file}")
     tree = ast.parse(Path(path).read_text())
-    wanted = {"record_to_sample", "save_image", "is_image_png", "is_image_webp", "get_multi_choice_as_letter"}
+    wanted = {"record_to_sample", "record_to_message", "save_image", "is_image_png", "is_image_webp"}
     tree.body = [part for part in tree.body if isinstance(part, ast.FunctionDef) and part.name in wanted]
     plain = {name: SimpleNamespace for name in
              ("Sample", "ChatMessageUser", "ContentText", "ContentImage")}
@@ -62,6 +62,10 @@ for size in ((1700, 2200), (3000, 4000), (800, 1000)):
     seen["MathVista", size] = shown(functions("mathvista/mathvista.py")["record_to_sample"](
         {"image": name, "decoded_image": stored, "question_type": "free_form", "query": "?", "answer": "x",
          "pid": 1, "precision": 0, "answer_type": "text", "metadata": {}}
+    ))
+    seen["ZeroBench", size] = shown(functions("zerobench/zerobench.py")["record_to_sample"](
+        {"question_text": "?", "question_images": [f"zero{name}"], "question_images_decoded": [stored],
+         "question_answer": "x", "question_id": "1", "image_attribution": []}
     ))
     kept = functions("mmmu/utils.py")["save_image"]({"image_1": page}, 1, FOLDER, size[0])
     seen["MMMU", size] = PIL.Image.open(kept).size

@@ -238,6 +238,7 @@ def test_streaming_refuses_what_it_cannot_do(folder: Path, tmp_path: Path) -> No
     assert "data.streaming=True" in refusal(tmp_path / "saved", streaming=True, max_samples=1)
 
 
+@pytest.mark.whole
 def test_mme_from_the_command_line_to_its_official_score(tmp_path: Path) -> None:
     """Always yes: half right, no pair; and model=none reads the sizes of the same rows."""
     asked = [

@@ -89,6 +89,7 @@ def asked_twice(folder: Path) -> EvaluationResults:
     return load_results(file)
 
 
+@pytest.mark.whole
 def test_a_policy_takes_points_that_reduce(tmp_path: Path) -> None:
     geometry = CropGeometry()
     for sample in asked_twice(tmp_path).per_sample_results:

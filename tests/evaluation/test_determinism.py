@@ -19,6 +19,7 @@ from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 
+pytestmark = pytest.mark.whole
 ARGUMENTS = ("tier=low", "data.max_samples=14", "logger=csv", "trainer=cpu", "data.num_workers=0")
 
 

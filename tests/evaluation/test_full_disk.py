@@ -184,6 +184,7 @@ def _until_ctrl_c() -> Any:
     return some
 
 
+@pytest.mark.whole
 def test_a_run_of_a_multirun(tmp_path: Path, whole: tuple[dict[str, Any], int]) -> None:
     sweep = (*ARGUMENTS, "-m", "tier=medium,low")
     with room_for(17_001):

@@ -268,6 +268,7 @@ def test_answers_that_are_scored_have_the_length_they_have(tmp_path: Path) -> No
     assert "latency.output_tokens=3 is not possible: null with latency.passes=one" in outcome.err
 
 
+@pytest.mark.whole
 def test_the_model_in_the_box_can_be_timed(tmp_path: Path) -> None:
     assert len(TierQA("test", max_samples=3)) == 3
     outcome = run_eval(

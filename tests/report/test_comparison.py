@@ -140,6 +140,7 @@ def test_experiments_are_sweeps_by_name(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.whole
 def test_knobs_are_swept_with_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Path] = []
     load = MolmoCheckpoint.load
