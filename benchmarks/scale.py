@@ -80,7 +80,8 @@ class Spent:
 
 def spent_by(command: Sequence[str], tree: Path, log: Path) -> Spent:
     """Run a command in a tree, with what it imports taken from there."""
-    environment = {**os.environ, "PYTHONPATH": str(tree / "src")}
+    # What is left of the model is too small to share: threads that wait would only spin.
+    environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
     with log.open("w", encoding="utf-8") as file:
         pid = os.posix_spawn(

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from unittest.mock import patch
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.support.pages"]
@@ -22,6 +23,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before torch or numpy are imported
     threads = max(1, (os.cpu_count() or 1) // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
+
+# Whether a test passes does not depend on how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 gc.disable()  # until the tests are collected: imports make no garbage, and a fifth of their time
 
