@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
 import hypothesis
@@ -49,6 +49,16 @@ def imports_are_kept() -> None:
     if len(sys.modules) > _looked_at + _MANY_MODULES:
         _looked_at = len(sys.modules)
         pytest_collection_finish()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def unfreeze() -> Iterator[Callable[[], None]]:
+    """At its end a run lets Python look for garbage everywhere again, and the next one would look
+    through all imports: here it does nothing. Whoever asks for it has the real one to call.
+    """
+    real = gc.unfreeze
+    with patch.object(gc, "unfreeze"):
+        yield real
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import weakref
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -188,8 +190,9 @@ def test_a_model_is_loaded_anew_where_its_weights_differ(
 
 
 def test_the_last_runs_model_is_gone_before_another_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unfreeze: Callable[[], None]
 ) -> None:
+    monkeypatch.setattr(gc, "unfreeze", unfreeze)
     tables = [tmp_path / "first.json", tmp_path / "second.json"]
     for number, table in enumerate(tables):
         table.write_text(json.dumps({"q": str(number)}))
