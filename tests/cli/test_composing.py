@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from tests.support.composing import composing_as_hydra_does
 from tierexp.cli.launch import launch
 
+pytestmark = pytest.mark.whole
+
 COMMANDS = [
     ["tier=high", "data.max_samples=5"],
     ["-m", "tier=low,fixed_432", "model.top_k=1"],

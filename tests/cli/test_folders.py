@@ -281,6 +281,7 @@ def _one_question(folder: Path) -> Path:
     return folder / "samples.jsonl"
 
 
+@pytest.mark.whole
 def test_finished_runs_of_a_sweep_are_refused_before_its_first_run(tmp_path: Path) -> None:
     sweep = ("-m", "model=none", "data.max_samples=2", f"output_dir={tmp_path}")
     assert run_eval(*sweep, "tier=high").code == 0

@@ -22,6 +22,8 @@ from tierexp.data.loader import SurvivingLoader, _tells_of_a_death
 from tierexp.errors import MachineError
 from tierexp.evaluation.journal import FILE_NAME
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).parents[2]
 SAMPLES = [[[480, 640], f"q{n}", [f"a{n}"], "t"] for n in range(24)]
 TABLE = {f"q{n}": f"a{n}" if n % 3 else "wrong" for n in range(24)}
@@ -85,14 +87,12 @@ def test_a_worker_that_is_killed_is_replaced(
     assert message.endswith("; another one does its work again")
 
 
-@pytest.mark.whole
 def test_deaths_over_other_batches_are_other_deaths(tmp_path: Path) -> None:
     loader = loader_of(Suicidal({0, 5, 11, 19}, tmp_path), 1)
     assert list(loader) == [[n, n + 1] for n in range(0, 20, 2)]
     assert len(list(tmp_path.iterdir())) == 4
 
 
-@pytest.mark.whole
 def test_an_image_that_kills_every_worker_ends_the_run() -> None:
     given: list[Any] = []
     with pytest.raises(MachineError, match=r"\), 3 times over batch 4 of 10 or one of the"):
@@ -130,7 +130,6 @@ def test_workers_that_nobody_has_asked_are_gone() -> None:
     assert signal.getsignal(signal.SIGCHLD) == before
 
 
-@pytest.mark.whole
 def test_a_death_does_not_interrupt_what_the_run_is_doing() -> None:
     """PyTorch's handler raises its exception wherever the main process is."""
     others = children()
@@ -194,7 +193,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return timeless(folder / "out")
 
 
-@pytest.mark.whole
 def test_a_run_ends_in_a_line_and_goes_on(
     tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_crash_anywhere_costs_nothing(
         assert float(logged[f"test/accuracy_{task}"]) == pytest.approx(expected)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kills", [1, slow(2)])
 def test_a_kill_at_any_moment_costs_nothing(
     kills: int, tmp_path: Path, whole: dict[str, Any]
@@ -149,6 +150,7 @@ def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.Mo
     assert content["latency"]["num_samples"] == content["num_samples"] == 10
 
 
+@pytest.mark.whole
 def test_finished_results_are_kept_unless_they_may_go(tmp_path: Path) -> None:
     few = SAMPLES[:4]
 
@@ -204,6 +206,7 @@ def test_a_finished_run_is_as_strict_as_the_command_that_takes_it_over(
     assert run_on_fakes(tmp_path, few, TABLE, *strict[:-1]).code == 0
 
 
+@pytest.mark.whole
 def test_a_multirun_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def assert_same_features(model: MolmoEngine, backend: Backend) -> None:
         assert (features - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
+@pytest.mark.whole
 def test_one_compilation_serves_every_number_of_images_and_crops(
     compilations: list[object],
 ) -> None:

@@ -90,6 +90,7 @@ def test_an_earlier_sweep_of_the_folder_is_not_this_one(
     assert content["validation"] == []
 
 
+@pytest.mark.whole
 def test_runs_that_differ_in_more_are_listed_and_not_judged(tmp_path: Path) -> None:
     outcome = run_on_fakes(
         tmp_path, SAMPLES, TABLE, "-m", "tier=low,medium", "model.top_k=1,2", "logger=none",
@@ -128,6 +129,7 @@ def test_no_other_key_and_no_other_value(tmp_path: Path) -> None:
         assert words in outcome.err
 
 
+@pytest.mark.whole
 def test_experiments_are_sweeps_by_name(tmp_path: Path) -> None:
     """`experiment=tier_sweep` is one of `tests/cli/test_odd_overrides.py`."""
     swept: list[str] = []
@@ -189,6 +191,7 @@ def test_a_model_is_loaded_anew_where_its_weights_differ(
     assert len(loaded_model._kept) == 1
 
 
+@pytest.mark.whole
 def test_the_last_runs_model_is_gone_before_another_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unfreeze: Callable[[], None]
 ) -> None:
@@ -219,6 +222,7 @@ def test_the_last_runs_model_is_gone_before_another_is_loaded(
     assert alive == [0, 0]
 
 
+@pytest.mark.whole
 def test_a_list_of_token_targets_is_a_multirun(tmp_path: Path) -> None:
     outcome = run_on_fakes(
         tmp_path, SAMPLES, TABLE, "vision_tokens_list=[432,1008]", "logger=none", "trainer=cpu"

@@ -260,6 +260,7 @@ def test_an_offline_run_does_without_what_nobody_asks_for(
     assert "ERROR" not in log.read_text()
 
 
+@pytest.mark.whole
 def test_a_release_of_wandb_that_has_moved_its_parts_starts_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

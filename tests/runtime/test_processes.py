@@ -447,6 +447,7 @@ def test_what_cannot_work_is_refused(
     assert not (tmp_path / "loaded").exists()
 
 
+@pytest.mark.whole
 def test_processes_that_nobody_has_started_are_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

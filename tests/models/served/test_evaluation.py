@@ -17,6 +17,8 @@ from tierexp.imaging.resize import place
 from tierexp.results.files import load_results
 from tierexp.results.schema import EvaluationResults
 
+pytestmark = pytest.mark.whole
+
 SAMPLES = [
     [[480, 640], "q0", ["what about q0"], "read"],
     [[640, 480], "q1", ["what about q1"], "read"],
@@ -157,7 +159,6 @@ def test_what_the_server_does_is_in_the_results(run: Run) -> None:
     assert found["tiers"]["low"]["billed"] == 434
 
 
-@pytest.mark.whole
 def test_what_is_not_answered_is_a_failed_sample_and_is_asked_again(tmp_path: Path) -> None:
     """`test_client` has every fault."""
     faults = {"q1": 500, "q3": "nonsense"}
@@ -206,7 +207,6 @@ def test_what_cannot_be_is_a_line_before_anything_is_asked(
     assert_refused(evaluated(tmp_path, ChatServer(Behaviour(), NOBODY), *arguments), words)
 
 
-@pytest.mark.whole
 def test_a_policy_reads_the_server_s_confidence(tmp_path: Path) -> None:
     """Of which -0.5 is the least that it takes."""
     sure = {"q0": -0.25, "q1": -1.0}

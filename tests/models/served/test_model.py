@@ -24,6 +24,8 @@ from tierexp.models.served.source import OpenAIModel
 from tierexp.tiers.files import load_tier
 from tierexp.tiers.threshold import Threshold
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def server() -> Iterator[ChatServer]:
