@@ -65,6 +65,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("page", "line"), list(commands()))
 def test_a_command_is_read_by_bash_and_hydra(typed: Path, page: str, line: str) -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)

@@ -52,6 +52,7 @@ def test_a_list_gives_the_answers_of_an_evaluation(
         assert answer.confidence == pytest.approx(sample.confidence, abs=1e-3)
 
 
+@pytest.mark.whole
 def test_paths_pictures_and_arrays_give_the_same(model: Model, tmp_path: Path) -> None:
     pixels, question = QUESTIONS.image(0), QUESTIONS[0].question
     picture = Image.fromarray(pixels)
@@ -66,6 +67,7 @@ def test_paths_pictures_and_arrays_give_the_same(model: Model, tmp_path: Path) -
     assert 0 <= answers[0].first_margin <= 1
 
 
+@pytest.mark.whole
 def test_one_question_for_all_images_and_latency(model: Model) -> None:
     answers = model.answer(
         [QUESTIONS.image(0), QUESTIONS.image(7)], "Is there a red circle?", tier="low",
@@ -131,6 +133,7 @@ def test_a_question_that_a_server_does_not_answer_is_said(model: Model, latency:
         asked.answer(QUESTIONS.image(0), "What?", tier="low", latency=latency)
 
 
+@pytest.mark.whole
 def test_evaluate_gives_a_table_on_wish(tmp_path: Path) -> None:
     frame = tierexp.evaluate(
         "data.max_samples=2", "logger=none", "data.num_workers=0", tier="low", as_frame=True,

@@ -103,6 +103,7 @@ def test_an_empty_data_set_is_refused(tmp_path: Path) -> None:
     assert_refused(run_on_fakes(tmp_path, [], TABLE), ["plain_images", "no samples"])
 
 
+@pytest.mark.whole
 def test_a_multirun_is_refused_before_its_first_run(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "-m", "tier=low,foo")
     assert outcome.code == 2

@@ -109,6 +109,7 @@ def test_a_folder_that_another_run_holds_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / ".hydra").exists()
 
 
+@pytest.mark.whole
 def test_a_file_of_the_same_name_by_another_model_stays(tmp_path: Path) -> None:
     """Results files tell data, tier and knobs; what else differs would give the same name."""
     first = run_on_fakes(tmp_path, SAMPLES[:1], TABLE, *ARGUMENTS)
@@ -252,6 +253,7 @@ def test_a_run_s_folder_says_what_varies(varied: str, name: str) -> None:
 # Sweeps
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

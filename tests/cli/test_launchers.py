@@ -109,11 +109,13 @@ def travelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multirun, "end_with", lambda _: None)  # which is this process itself
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
 def test_a_run_ends_the_command(ending: tuple[str, int, str], tmp_path: Path) -> None:
     assert_ends("basic", ending, tmp_path)
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("travelled")
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
 def test_a_copy_of_it_ends_the_command_as_well(
@@ -122,6 +124,7 @@ def test_a_copy_of_it_ends_the_command_as_well(
     assert_ends("basic", ending, tmp_path)
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("travelled")
 def test_a_defect_of_a_copy_keeps_its_traceback(tmp_path: Path) -> None:
     arguments = ("-m", "tier.name=defect,fine", f"output_dir={tmp_path}")
@@ -199,6 +202,7 @@ def test_a_mistake_elsewhere_is_one_line(tmp_path: Path) -> None:
     assert_nothing_left_behind(tmp_path / "out")
 
 
+@pytest.mark.whole
 def test_a_mistake_in_one_run_ends_the_sweep_before_its_first(tmp_path: Path) -> None:
     outcome = run_on_fakes(
         tmp_path, SAMPLES, TABLE, *JOBLIB[2:], "-m", "tier=low", "threshold.value=0.3,-1"
@@ -290,6 +294,7 @@ def test_submitit_without_a_cluster(tmp_path: Path) -> None:
     assert_nothing_left_behind(tmp_path / "no")
 
 
+@pytest.mark.whole
 def test_what_is_submitted_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs, script = tmp_path / "bin", tmp_path / "submitted.sh"
     programs.mkdir()
@@ -314,6 +319,7 @@ def test_what_is_submitted_to_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     } <= lines  # fmt: skip
 
 
+@pytest.mark.whole
 def test_slurm_needs_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     outcome = run_eval(*MODEL_FREE, "hydra/launcher=submitit_slurm", f"output_dir={tmp_path}")
@@ -322,6 +328,7 @@ def test_slurm_needs_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert outcome.err.count("error:") == 1
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("launcher", "extra"),
     [("joblib", "joblib"), ("submitit_local", "slurm"), ("submitit_slurm", "slurm")],
@@ -338,6 +345,7 @@ def test_a_launcher_that_is_not_installed(
     assert f"pip install 'tierexp[{extra}]'" in outcome.err
 
 
+@pytest.mark.whole
 def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     outcome = run_eval(*MODEL_FREE, "hydra/launcher=ray", f"output_dir={tmp_path}")

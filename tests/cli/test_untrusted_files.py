@@ -93,6 +93,7 @@ def test_a_configuration_that_names_code(tmp_path: Path, marker: Path) -> None:
     MolmoCheckpoint(str(folder)).load(torch.device("cpu"))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", ["plain", "torch"])
 def test_a_training_state_with_a_payload(tmp_path: Path, marker: Path, kind: str) -> None:
     folder = tmp_path / "run"
@@ -253,6 +254,7 @@ def make_folder(path: str) -> list[object]:
     return []
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_results_that_name_a_function_are_reported_without_calling_it(
     tmp_path: Path, marker: Path
@@ -290,6 +292,7 @@ UNSAFE = {"allow_pickle": True, "trust_remote_code": True, "weights_only": False
 """Arguments that make a call one of those."""
 
 
+@pytest.mark.whole
 def test_nothing_here_can_run_what_a_file_says() -> None:
     files = [*(ROOT / "src").rglob("*.py"), *ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
     assert len(files) > 150

@@ -155,6 +155,7 @@ def test_nested_settings_are_named_in_full() -> None:
         refuse_credentials({"a": {"b": {"password": "x"}}})
 
 
+@pytest.mark.whole
 def test_no_shipped_setting_is_taken_for_a_secret() -> None:
     files = list(config_dir().rglob("*.yaml"))
     assert len(files) > 60

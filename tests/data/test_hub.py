@@ -280,6 +280,7 @@ def test_without_the_package_one_line_says_how_to_install_it(
     assert "pip install 'tierexp[hub]'" in refusal(folder)
 
 
+@pytest.mark.whole
 def test_a_hub_that_does_not_answer_says_what_to_do() -> None:
     """Offline mode, so that no test waits for a network; the errors of both are of one class."""
     code = (
@@ -299,6 +300,7 @@ def test_a_hub_that_does_not_answer_says_what_to_do() -> None:
     assert "HF_ENDPOINT" in line
 
 
+@pytest.mark.whole
 def test_neither_torch_nor_datasets_is_imported_before_a_table_is_opened() -> None:
     code = "import sys, tierexp.data.hub; sys.exit(bool({'torch', 'datasets'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

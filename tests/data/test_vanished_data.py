@@ -66,6 +66,7 @@ def failures(folder: Path) -> list[tuple[str, str]]:
     return [(failure["sample_id"], failure["reason"]) for failure in found]
 
 
+@pytest.mark.whole
 def test_a_vanished_image_is_counted_and_made_good_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_vanished_image_is_counted_and_made_good_for(
     assert sum(rows) == 6
 
 
+@pytest.mark.whole
 def test_an_interrupted_run_makes_good_for_it_as_well(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def _power_cut(*_: object) -> None:
     raise KeyError("power cut")
 
 
+@pytest.mark.whole
 def test_an_image_that_stays_broken_is_not_answered_over_and_over(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +139,7 @@ def test_an_image_that_stays_broken_is_not_answered_over_and_over(
     assert failures(folder / "out") == []
 
 
+@pytest.mark.whole
 def test_a_vanished_image_can_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = folder / LAST
     content = image.read_bytes()
@@ -148,6 +152,7 @@ def test_a_vanished_image_can_end_the_run(folder: Path, monkeypatch: pytest.Monk
     assert sum(rows) == 6  # nothing that was measured is measured again
 
 
+@pytest.mark.whole
 def test_a_file_name_that_changes_with_what_was_made_good_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +172,7 @@ def test_a_file_name_that_changes_with_what_was_made_good_for(
     assert timeless(folder / "out")["num_samples"] == 6
 
 
+@pytest.mark.whole
 def test_latencies_are_made_good_for_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = folder / LAST
     content = image.read_bytes()
@@ -184,6 +190,7 @@ def test_latencies_are_made_good_for_too(folder: Path, monkeypatch: pytest.Monke
     assert kept[5] is not None
 
 
+@pytest.mark.whole
 def test_an_image_that_vanishes_before_it_is_timed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +209,7 @@ def test_an_image_that_vanishes_before_it_is_timed(
     assert (content["num_samples"], content["latency"]["num_samples"]) == (6, 5)
 
 
+@pytest.mark.whole
 def test_an_image_that_vanishes_before_it_is_shown(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +228,7 @@ def test_an_image_that_vanishes_before_it_is_shown(
     assert f"sample n5 is not shown: {folder / LAST}: no such file" in outcome.out
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
 def test_the_data_file_itself(
     form: str, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -34,6 +34,7 @@ def evaluated(folder: Path, *arguments: str) -> tuple[Outcome, EvaluationResults
     return outcome, load_results(path)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_every_sample_gets_the_passes_that_the_policy_wants(
     tmp_path: Path, batch_size: int
@@ -66,6 +67,7 @@ def test_every_sample_gets_the_passes_that_the_policy_wants(
     assert (results.num_samples, results.num_failed, results.accuracy) == (5, 1, 0.8)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("passes", ["one", "two"])
 def test_latency_is_of_all_passes_together(tmp_path: Path, passes: str) -> None:
     """The fake model's operations are its views, its prompt's tokens and its answer's tokens."""
@@ -83,6 +85,7 @@ def test_latency_is_of_all_passes_together(tmp_path: Path, passes: str) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.whole
 def test_an_interrupted_run_goes_on_to_the_same_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_its_answers_are_the_sweep_s(folder: Path, tmp_path: Path) -> None:
         assert sample.llm_vision_tokens == second.llm_vision_tokens
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

@@ -42,6 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome, Evalua
     return folder / "out", outcome, results
 
 
+@pytest.mark.whole
 def test_every_sample_is_recorded(run: tuple[Path, Outcome, EvaluationResults]) -> None:
     _, outcome, results = run
     assert (outcome.code, outcome.err) == (0, "")
@@ -74,6 +75,7 @@ def test_every_sample_is_recorded(run: tuple[Path, Outcome, EvaluationResults]) 
     assert results.selected_crops_distribution == {4: 1, 6: 3}
 
 
+@pytest.mark.whole
 def test_answers_are_scored_as_the_data_set_says(tmp_path: Path) -> None:
     """Two of ten annotators who agree give 0.6, four or more give 1."""
     samples = [
@@ -110,6 +112,7 @@ def test_provenance_says_how_to_repeat_it(
     )
 
 
+@pytest.mark.whole
 def test_results_do_not_depend_on_batches_or_workers(tmp_path: Path) -> None:
     runs = []
     for name, overrides in {
@@ -162,6 +165,7 @@ def test_logged_figures_are_those_of_the_results_file(
     assert logged == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.whole
 def test_padding_lowers_the_utilization(tmp_path: Path) -> None:
     _, results = evaluated(tmp_path, "resize=letterbox", "tier=fixed_720")
     assert not results.resize_to_fill
@@ -172,6 +176,7 @@ def test_padding_lowers_the_utilization(tmp_path: Path) -> None:
     assert wide.actual_crop_tokens == 4 * (144 - 2 * 12)
 
 
+@pytest.mark.whole
 def test_an_unreadable_image_can_end_the_run(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "logger=none", "data.on_error=raise")
     assert outcome.code == 2
@@ -190,6 +195,7 @@ def test_a_run_in_which_every_sample_fails_says_so(tmp_path: Path) -> None:
     assert load_results(path).num_failed == 2
 
 
+@pytest.mark.whole
 def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     samples = [[SQUARE, f"q{index}", ["a"], "read"] for index in range(6)]
     table = {f"q{index}": "a" for index in range(6)} | {"q4": CTRL_C}

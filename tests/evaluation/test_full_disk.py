@@ -94,6 +94,7 @@ def one_line(outcome: Outcome) -> str:
     return outcome.err
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("size", [9_000, slow(12_001), 18_000])
 def test_the_journal_fills_the_disk(
     size: int, tmp_path: Path, whole: tuple[dict[str, Any], int], answered: list[int]
@@ -119,6 +120,7 @@ def test_the_journal_fills_the_disk(
     assert not journal.exists()
 
 
+@pytest.mark.whole
 def test_the_results_file_fills_the_disk(
     tmp_path: Path, whole: tuple[dict[str, Any], int], answered: list[int]
 ) -> None:
@@ -144,6 +146,7 @@ def test_the_disk_was_full_before(tmp_path: Path) -> None:
     assert "File too large" in one_line(outcome)
 
 
+@pytest.mark.whole
 def test_a_logger_fills_the_disk(
     tmp_path: Path, whole: tuple[dict[str, Any], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_logger_fills_the_disk(
     assert timeless(tmp_path / "out") == whole[0]
 
 
+@pytest.mark.whole
 def test_ctrl_c_on_a_full_disk(tmp_path: Path, whole: tuple[dict[str, Any], int]) -> None:
     """What there is cannot be written as a results file; it stays in the journal."""
     with room_for(14_000), pytest.MonkeyPatch.context() as patched:
@@ -238,6 +242,7 @@ def test_a_record_that_was_cut_is_the_only_one_that_is_lost(room: int, tmp_path:
     assert Journal(tmp_path, {"a": 1}, resume=True).records == [{"n": 1}, {"n": 3}]
 
 
+@pytest.mark.whole
 def test_a_comparison_that_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def as_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MolmoEngine, "_received", lambda *_: None)
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("as_estimated")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("length", "new_tokens"), [(9, 1), (14, 6)])
@@ -63,6 +64,7 @@ def test_estimated_cost_is_what_torch_counts(kind: str, length: int, new_tokens:
                 assert getattr(estimated, stage) == pytest.approx(counted, rel=0.02), stage
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("as_estimated")
 def test_estimated_cost_of_the_model_in_the_box() -> None:
     source = MolmoCheckpoint(TINY)
@@ -216,6 +218,7 @@ def test_impossible_settings(settings: dict[str, Any], key: str) -> None:
 SAMPLES = [[SQUARE, "q0", ["a"], "read"], [[0, 1], "q1", ["a"], "read"], [SQUARE, "q2", ["a"], "x"]]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "passes", [("latency.passes=two",), ("latency.passes=one", "data.batch_size=1")]
 )
@@ -244,6 +247,7 @@ def test_a_run_that_is_timed(passes: tuple[str, ...], tmp_path: Path) -> None:
     assert float(logged["test/T_total_mean"]) == pytest.approx(mean)
 
 
+@pytest.mark.whole
 def test_nothing_is_timed_unless_asked(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, {}, "logger=none", "trainer=cpu")
     (file,) = (tmp_path / "out").glob("*.json")

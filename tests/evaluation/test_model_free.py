@@ -87,6 +87,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("arguments", RUNS)
 def test_the_figures_are_those_of_a_run_with_a_model(tmp_path: Path, arguments: list[str]) -> None:
     images = [LANDSCAPE, PORTRAIT, (0, 1), SQUARE, LANDSCAPE, (300, 1100), (90, 130), (1200, 7)]
@@ -99,12 +100,14 @@ def test_the_figures_are_those_of_a_run_with_a_model(tmp_path: Path, arguments: 
     assert_same_figures(measured, evaluated)
 
 
+@pytest.mark.whole
 def test_so_they_are_on_generated_pictures(tmp_path: Path) -> None:
     data = ["data=tierqa", "data.max_samples=23"]
     evaluated = with_model(tmp_path / "with", *data, "data.num_workers=0")
     assert_same_figures(without_model(tmp_path / "without", *data), evaluated)
 
 
+@pytest.mark.whole
 def test_so_they_are_on_images_of_ones_own_asked_about_or_not(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -211,6 +214,7 @@ def test_provenance_holds_what_was_read_and_nothing_else(tmp_path: Path) -> None
     assert "numpy" in provenance.versions
 
 
+@pytest.mark.whole
 def test_the_console_says_what_counts(tmp_path: Path) -> None:
     path = size_file(tmp_path, LANDSCAPE, SQUARE)
     outcome = run_eval(
@@ -224,6 +228,7 @@ def test_the_console_says_what_counts(tmp_path: Path) -> None:
     assert f"results {tmp_path}" in text
 
 
+@pytest.mark.whole
 def test_a_multirun_has_one_file_for_every_tier(tmp_path: Path) -> None:
     path = size_file(tmp_path, LANDSCAPE, SQUARE)
     outcome = run_eval(
@@ -235,6 +240,7 @@ def test_a_multirun_has_one_file_for_every_tier(tmp_path: Path) -> None:
     assert [load_model_free_results(path).tier for path in paths] == ["low", "medium", "high"]
 
 
+@pytest.mark.whole
 def test_an_unreadable_image_is_counted_or_ends_the_run(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

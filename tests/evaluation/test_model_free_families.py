@@ -52,6 +52,7 @@ def test_a_tier_in_a_family_of_cells(sizes: Path) -> None:
     assert results.padding_fraction_mean == 0
 
 
+@pytest.mark.whole
 def test_a_tier_in_a_family_of_crops(sizes: Path) -> None:
     results = run(sizes, "model.family=internvl", "tier=high", "resize=stretch")
     # 2 x 3 and 3 x 2, 2 x 4, and for both long ones 8 x 1 and 1 x 8.
@@ -59,6 +60,7 @@ def test_a_tier_in_a_family_of_crops(sizes: Path) -> None:
     assert results.content_kept_mean == 1
 
 
+@pytest.mark.whole
 def test_a_familys_own_rule(sizes: Path) -> None:
     results = run(sizes, "model.family=qwen3_vl", "tier=native")
     plans = preset("qwen3_vl").geometry.plan_many(*np.array(SIZES[:4]).T)

@@ -32,6 +32,7 @@ def results_in(folder: Path) -> EvaluationResults:
     return load_results(file)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("score", "name", "accuracy"),
     [
@@ -70,6 +71,7 @@ def test_a_wrong_one_is_refused_in_one_line(tmp_path: Path, score: str, words: s
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.whole
 def test_answers_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     samples = [[[480, 640], f"q{n}", ["B", "a cat"], "animals"] for n in range(4)]
     table = {"q0": "**B**", "q1": "A, I think", "q2": "I cannot tell.", "q3": "B or C"}

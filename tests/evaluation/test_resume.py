@@ -35,6 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return timeless(folder / "out")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("question", [0, 11, *map(slow, (1, 2, 3, 4, 7, 8, 9, 10))])
 def test_a_crash_anywhere_costs_nothing(
     question: int, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -96,6 +97,7 @@ def _lines(file: Path) -> int:
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
+@pytest.mark.whole
 def test_a_run_that_was_killed_before_its_results_were_written(
     tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +114,7 @@ def _power_cut(*_: object) -> None:
     raise KeyError("power cut")
 
 
+@pytest.mark.whole
 def test_the_latency_pass_goes_on_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = (*ARGUMENTS, "latency=on", "latency.repeats=1", "latency.warmup=0")
     calls: list[int] = []
@@ -179,6 +182,7 @@ def test_finished_results_are_kept_unless_they_may_go(tmp_path: Path) -> None:
     assert accuracy() == 0.5
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("key", ["accuracy", "selected_crops_mean"])
 def test_results_that_contradict_their_samples_are_measured_again(
     key: str, tmp_path: Path, whole: dict[str, Any]
@@ -195,6 +199,7 @@ def test_results_that_contradict_their_samples_are_measured_again(
     assert json.loads(aside.read_text()) == changed
 
 
+@pytest.mark.whole
 def test_a_finished_run_is_as_strict_as_the_command_that_takes_it_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +241,7 @@ def test_a_multirun_goes_on_where_it_stopped(
     assert [run["tier"] for run in runs] == ["low", "medium"]
 
 
+@pytest.mark.whole
 def test_an_unfinished_run_is_neither_lost_nor_mixed_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

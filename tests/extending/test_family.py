@@ -69,6 +69,7 @@ def test_a_family_of_transformers_by_another_name(tmp_path: Path) -> None:
     assert answer.llm_vision_tokens == published.vision_tokens > sample.metrics["llm_vision_tokens"]
 
 
+@pytest.mark.whole
 def test_what_a_family_of_ones_own_costs_needs_no_model(tmp_path: Path) -> None:
     outcome = run_eval(
         "--config-dir", str(MY), "model=none", "model.family=fewer_crops.FAMILY", "tier=native",
@@ -102,6 +103,7 @@ def test_a_model_that_lacks_methods_costs_one_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.whole
 def test_data_without_a_length_costs_one_line(tmp_path: Path) -> None:
     mine = ("--config-dir", str(MY), "model=tiny", "data=no_length", f"output_dir={tmp_path}")
     outcome = run_eval(*(a for a in FEW if not a.startswith("data")), *mine)

@@ -103,6 +103,7 @@ def test_knobs_are_set_back_before_others_are_set() -> None:
     assert (engine.top_k, tuple(engine.active_blocks)) == before
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -120,6 +121,7 @@ def test_a_wrong_knob_costs_one_line(
     assert_refused(outcome, words)
 
 
+@pytest.mark.whole
 def test_a_model_that_takes_no_knobs_is_refused(tmp_path: Path) -> None:
     mine = ("--config-dir", str(MY), "model=none", "+knob=every_second", f"output_dir={tmp_path}")
     assert_refused(run_eval(*mine), ["model._target_", "something that takes knobs"])

@@ -44,6 +44,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder / "out", outcome.out
 
 
+@pytest.mark.whole
 def test_results_hold_it_under_its_name(sweep: tuple[Path, str]) -> None:
     file = next(sweep[0].glob("*/*_tier-medium_*.json"))
     content = json.loads(file.read_text())
@@ -57,6 +58,7 @@ def test_results_hold_it_under_its_name(sweep: tuple[Path, str]) -> None:
     assert set(declared) == {m.name for m in BUILT_IN} | {"megapixels", "answer_words"}
 
 
+@pytest.mark.whole
 def test_loggers_console_and_comparison_have_it(sweep: tuple[Path, str]) -> None:
     folder, out = sweep
     (row,) = csv.DictReader(next(folder.glob("0_*/**/metrics.csv")).open())
@@ -70,6 +72,7 @@ def test_loggers_console_and_comparison_have_it(sweep: tuple[Path, str]) -> None
     assert [run["megapixels_mean"] for run in runs] == pytest.approx([MEAN, MEAN])
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_frames_and_the_page_have_it(
     sweep: tuple[Path, str], capsys: pytest.CaptureFixture[str]
@@ -84,6 +87,7 @@ def test_frames_and_the_page_have_it(
     assert f"<td>{MEAN:.2f}</td>" in page
 
 
+@pytest.mark.whole
 def test_runs_without_a_model_have_those_of_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.update(others)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_page_runs(followed: Path, command: str) -> None:
     _, script, *arguments = shlex.split(command)

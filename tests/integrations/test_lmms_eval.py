@@ -297,6 +297,7 @@ def test_answers_and_metrics_are_those_of_an_evaluation(tmp_path: Path) -> None:
         assert value == pytest.approx(ours.aggregates[name]), name
 
 
+@pytest.mark.whole
 def test_a_family_answers_as_it_does_from_python(tmp_path: Path) -> None:
     """On the grid of its own that the tier selects; a tier that it has none in is one line."""
     random_checkpoints.internvl3_5(tmp_path / "it")
@@ -343,6 +344,7 @@ def test_nothing_is_loaded_before_every_image_has_been_seen(tmp_path: Path) -> N
         answer_questions(setup(tmp_path, {}), questions, documents, torch.device("cpu"), load)
 
 
+@pytest.mark.whole
 def test_figures_of_an_earlier_run_stay_unless_they_may_go(tmp_path: Path) -> None:
     file = tmp_path / "lmms_eval.json"
     with claimed(tmp_path, overwrite=False):

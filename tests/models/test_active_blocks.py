@@ -95,6 +95,7 @@ def test_a_skipped_block_takes_no_room_in_the_cache() -> None:
         part.extend(0, keys, keys)
 
 
+@pytest.mark.whole
 def test_the_knob_reaches_the_model_and_the_results(tmp_path: Path) -> None:
     outcome = run_eval(
         "logger=none", "trainer=cpu", "data.max_samples=6", "data.num_workers=0", "tier=fixed_288",
@@ -187,6 +188,7 @@ def test_a_block_that_does_nothing_matters_nothing() -> None:
     assert measured.scores[0] > 0.01
 
 
+@pytest.mark.whole
 def test_the_command_writes_what_the_knob_reads(tmp_path: Path) -> None:
     arguments = (
         "trainer=cpu", "data.max_samples=6", "data.num_workers=0", "tier=fixed_288",

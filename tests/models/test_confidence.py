@@ -77,6 +77,7 @@ def test_watching_changes_no_answer(kind: str) -> None:
     assert torch.equal(before, watched)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("latency", ["off", "on"])
 def test_every_run_records_it(latency: str, tmp_path: Path) -> None:
     once = ["latency.passes=one", "data.batch_size=1"] if latency == "on" else []

@@ -46,6 +46,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResults:
     return load_results(path)
 
 
+@pytest.mark.whole
 def test_on_other_data_a_line_says_what_it_can_do(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
     line = {"id": 1, "image": "a.png", "question": "What is it?", "answers": "a cat"}
@@ -157,6 +158,7 @@ def test_answers_do_not_depend_on_the_batch_size() -> None:
     assert answers(dataset, 1) == answers(dataset, 7)
 
 
+@pytest.mark.whole
 def test_without_the_picture_it_knows_no_code() -> None:
     dataset = TierQA("test", max_samples=20)
     blind = answers(Blank(dataset), 7)

@@ -54,6 +54,7 @@ def asked(folder: Path, policy: str) -> tuple[str, ...]:
     return f"policy={policy}", f"policy.file={folder / 'fitted' / f'{policy}.json'}"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("policy", ["router", "cascade", "lookup", "mixture"])
 def test_a_fitted_policy_is_replayed_on_other_questions(folder: Path, policy: str) -> None:
     drawn = policy == "router"
@@ -144,6 +145,7 @@ def test_mistakes_of_a_replay_are_one_line(
     assert_refused(replayed(folder, *arguments), words)
 
 
+@pytest.mark.whole
 def test_a_policy_for_something_else_is_refused(folder: Path, tmp_path: Path) -> None:
     router = asked(folder, "router")
     points = replayed(folder, *router, "policy.points=[low,high]")
@@ -158,6 +160,7 @@ def test_a_policy_for_something_else_is_refused(folder: Path, tmp_path: Path) ->
     assert "note: fitted for the model tiny" in anyway.out
 
 
+@pytest.mark.whole
 def test_results_that_lack_something_are_refused(folder: Path, tmp_path: Path) -> None:
     assert_refused(replayed(tmp_path, results="nothing"), ["not a folder"])
     assert_refused(fitted(tmp_path, results="nothing"), ["not a folder"])
@@ -177,6 +180,7 @@ def test_the_folder_may_stand_first() -> None:
     assert name_positional([], "results") == []
 
 
+@pytest.mark.whole
 def test_a_replay_imports_no_torch(folder: Path) -> None:
     import subprocess
 
@@ -191,6 +195,7 @@ def test_a_replay_imports_no_torch(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.whole
 def test_times_come_from_a_few_timed_questions(folder: Path, tmp_path: Path) -> None:
     """The law of the timed results, see `write_sweep`: 2 ms a view, 1 + 0.02 ms a token, 12 ms."""
     timed = write_sweep(tmp_path / "timed", images=8, timed=True)
@@ -233,6 +238,7 @@ def test_times_come_from_a_few_timed_questions(folder: Path, tmp_path: Path) -> 
     assert_refused(fitted(folder, f"policy.timed={timed}", out), ["policy.timed", "timed=DIR"])
 
 
+@pytest.mark.whole
 def test_times_of_something_else_are_refused(folder: Path, tmp_path: Path) -> None:
     few = {"images": 3, "timed": True}
     write_sweep(tmp_path / "molmo", model="molmo", **few)  # type: ignore[arg-type]

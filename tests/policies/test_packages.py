@@ -14,6 +14,7 @@ from tierexp.policies.live import router
 HIDE = "import sys; sys.modules['scipy'] = sys.modules['sklearn'] = None; "
 
 
+@pytest.mark.whole
 def test_modules_are_imported_without_them() -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"{HIDE}from tierexp.policies import commands, features, live"],

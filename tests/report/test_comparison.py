@@ -39,6 +39,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     )
 
 
+@pytest.mark.whole
 def test_a_multirun_ends_with_its_comparison(swept: tuple[Path, Outcome]) -> None:
     folder, outcome = swept
     assert (outcome.code, outcome.err) == (0, "")
@@ -62,6 +63,7 @@ def test_a_multirun_ends_with_its_comparison(swept: tuple[Path, Outcome]) -> Non
     assert str(folder / "out" / "comparison.json") in outcome.out
 
 
+@pytest.mark.whole
 def test_a_single_run_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, "logger=none", "trainer=cpu")
     assert outcome.code == 0
@@ -73,6 +75,7 @@ def test_a_single_run_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     assert "mismatch mean" in outcome.out
 
 
+@pytest.mark.whole
 def test_an_earlier_sweep_of_the_folder_is_not_this_one(
     swept: tuple[Path, Outcome], tmp_path: Path
 ) -> None:
@@ -105,6 +108,7 @@ def test_runs_that_differ_in_more_are_listed_and_not_judged(tmp_path: Path) -> N
     assert "top_k" in outcome.out
 
 
+@pytest.mark.whole
 def test_strict_runs_fail_where_a_target_is_missed(tmp_path: Path) -> None:
     one = run_on_fakes(
         tmp_path, SAMPLES, TABLE, "tier=low", "validate.strict=true", "logger=none", "trainer=cpu"
@@ -119,6 +123,7 @@ def test_strict_runs_fail_where_a_target_is_missed(tmp_path: Path) -> None:
     assert (kept.code, kept.err) == (0, "")
 
 
+@pytest.mark.whole
 def test_no_other_key_and_no_other_value(tmp_path: Path) -> None:
     for override, words in (
         ("validate.strict=maybe", "true or false"),

@@ -38,6 +38,7 @@ def runs(folder: Path) -> list[EvaluationResults]:
     return load_runs(folder)
 
 
+@pytest.mark.whole
 def test_a_row_per_run(runs: list[EvaluationResults]) -> None:
     frame = runs_frame(runs)
     assert frame["run"].tolist() == [
@@ -58,6 +59,7 @@ def test_a_row_per_run(runs: list[EvaluationResults]) -> None:
     assert (medium["accuracy_ci95/0"], medium["accuracy_ci95/1"]) == (low, high)
 
 
+@pytest.mark.whole
 def test_a_row_per_sample(runs: list[EvaluationResults]) -> None:
     frame = samples_frame(runs)
     assert len(frame) == 16
@@ -68,6 +70,7 @@ def test_a_row_per_sample(runs: list[EvaluationResults]) -> None:
     assert medium.groupby("task")["accuracy"].mean().to_dict() == {"count": 1.0, "read": 0.5}
 
 
+@pytest.mark.whole
 def test_two_runs_differ_by_what_they_score(runs: list[EvaluationResults]) -> None:
     before = runs[0]
     scores = [1.0, 1.0, 0.0, 0.0]  # q1 is gained, q2 and q3 are lost
@@ -86,6 +89,7 @@ def test_two_runs_differ_by_what_they_score(runs: list[EvaluationResults]) -> No
     assert frame.loc["read", ["low", "high"]].tolist() == [0, 1]
 
 
+@pytest.mark.whole
 def test_runs_without_a_sample_in_common(runs: list[EvaluationResults]) -> None:
     other = replace(runs[0].per_sample_results[0], sample_id="elsewhere")
     with pytest.raises(DataError, match="share no sample"):

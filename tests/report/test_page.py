@@ -63,6 +63,7 @@ def page(folder: Path) -> Page:
     return Page(write_report(folder).read_text(encoding="utf-8"))
 
 
+@pytest.mark.whole
 def test_every_run_and_every_target_is_there(page: Page, folder: Path) -> None:
     text = " ".join(" ".join(page.texts).split())
     for file in folder.rglob("*_tier-*.json"):
@@ -77,18 +78,21 @@ def test_every_run_and_every_target_is_there(page: Page, folder: Path) -> None:
     assert "3 runs of table" in text
 
 
+@pytest.mark.whole
 def test_what_data_says_is_text_and_nothing_else(page: Page) -> None:
     assert "script" not in page.tags
     assert "i" not in page.tags
     assert "b" not in page.tags
 
 
+@pytest.mark.whole
 def test_nothing_is_fetched(page: Page) -> None:
     assert page.links
     for link in page.links:
         assert link.startswith(("data:image/jpeg;base64,", "#")), link
 
 
+@pytest.mark.whole
 def test_figures_take_the_page_s_ink(page: Page, folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
     assert page.tags.count("svg") == 6
@@ -98,6 +102,7 @@ def test_figures_take_the_page_s_ink(page: Page, folder: Path) -> None:
     assert 'name="viewport"' in text
 
 
+@pytest.mark.whole
 def test_figures_are_files_as_well(folder: Path, page: Page) -> None:
     names = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert names == {
@@ -110,12 +115,14 @@ def test_figures_are_files_as_well(folder: Path, page: Page) -> None:
     assert page.tags
 
 
+@pytest.mark.whole
 def test_best_and_worst_images_are_shown(page: Page) -> None:
     text = " ".join(page.texts)
     assert len(re.findall(r"best: 2 x 2 crops, mismatch 0\.000", text)) == 2  # medium, fixed_720
     assert "worst: " in text
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_a_page_of_one_run_shows_samples(tmp_path: Path) -> None:
     """Nothing to disagree with: some questions, with what was right and what was said."""
@@ -136,6 +143,7 @@ def test_a_page_of_one_run_shows_samples(tmp_path: Path) -> None:
     assert page.tags.count("img") >= 1 + len(shown)
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_runs_without_pictures_say_so(folder: Path, tmp_path: Path) -> None:
     out = shutil.copytree(folder, tmp_path / "out")
@@ -146,6 +154,7 @@ def test_runs_without_pictures_say_so(folder: Path, tmp_path: Path) -> None:
     assert "<img" not in text
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_pictures_need_no_data_set(folder: Path, tmp_path: Path) -> None:
     samples = folder.parent / "samples.json"
@@ -158,6 +167,7 @@ def test_pictures_need_no_data_set(folder: Path, tmp_path: Path) -> None:
     assert text.count("<img") >= 9
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(folder)])
@@ -171,6 +181,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         assert str(path) in err
 
 
+@pytest.mark.whole
 def test_results_of_two_data_sets_are_no_sweep(folder: Path, tmp_path: Path) -> None:
     (file, other, *_) = folder.rglob("*_tier-*.json")
     (tmp_path / file.name).write_text(file.read_text())
@@ -185,6 +196,7 @@ def test_pareto_frontier_by_hand() -> None:
     assert pareto_frontier(points) == [0, 1, 4, 5]
 
 
+@pytest.mark.whole
 def test_axes_say_what_they_show(folder: Path) -> None:
     runs = [load_results(file) for file in sorted(folder.glob("*/*_tier-*.json"))]
     for figure, words in (

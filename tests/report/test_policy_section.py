@@ -43,6 +43,7 @@ def replay(folder: Path) -> ReplayResults:
     return read_results(ReplayResults, SCHEMA_VERSION, folder / "router" / "replay.json")
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_the_page_has_the_policy(folder: Path, replay: ReplayResults) -> None:
     page = write_report(folder).read_text(encoding="utf-8")
@@ -83,6 +84,7 @@ def test_the_figures_show_what_they_are_given(replay: ReplayResults) -> None:
         calibration_figure(dataclasses.replace(replay, calibration=()))
 
 
+@pytest.mark.whole
 def test_wandb_gets_the_same(replay: ReplayResults) -> None:
     panels = _policy_panels([replay])
     assert set(panels) == {

@@ -40,6 +40,7 @@ def records(*arguments: str) -> list[dict[str, object]]:
     return found
 
 
+@pytest.mark.whole
 def test_json_has_a_row_for_every_family_and_policy() -> None:
     rows = records("640x480")
     assert [(row["family"], row["policy"]) for row in rows] == [
@@ -50,6 +51,7 @@ def test_json_has_a_row_for_every_family_and_policy() -> None:
         assert (row["width"], row["height"]) == (640, 480)
 
 
+@pytest.mark.whole
 def test_native_rows_are_the_familys_own_rule() -> None:
     for row in records("480x640"):
         if row["policy"] == "native":
@@ -186,6 +188,7 @@ def test_a_size_alone_can_be_drawn(tmp_path: Path) -> None:
     assert Image.open(drawing).width > 900
 
 
+@pytest.mark.whole
 def test_the_script_runs_it() -> None:
     script = Path(__file__).parents[2] / "tokens.py"
     run = subprocess.run(
@@ -195,6 +198,7 @@ def test_the_script_runs_it() -> None:
     assert "2873" in run.stdout
 
 
+@pytest.mark.whole
 def test_the_page_shows_what_the_command_prints() -> None:
     page = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
     shown = [block for block in page.split("```\n") if block.startswith("$ tierexp tokens ")]

@@ -163,6 +163,7 @@ def test_wandb_offline_and_wandb_disabled_are_followed(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
@@ -383,6 +384,7 @@ def test_results_and_report_are_artifacts(sweep: Path, capsys: pytest.CaptureFix
     assert summary["report/_type"] == "html-file"
 
 
+@pytest.mark.whole
 @pytest.mark.usefixtures("without_figures")
 def test_a_report_on_runs_without_wandb_is_not_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -525,6 +527,7 @@ def test_a_run_in_which_every_sample_fails_is_marked_as_failed(tmp_path: Path) -
     assert exit_codes(tmp_path / "out") == [1]
 
 
+@pytest.mark.whole
 def test_what_is_refused_beforehand_starts_no_run(tmp_path: Path) -> None:
     samples = [[[0, 1], "q0", ["yes"], "read"]]
     outcome = run_on_fakes(tmp_path, samples, TABLE, "trainer=cpu", "data.on_error=raise")
@@ -540,6 +543,7 @@ def test_a_run_that_breaks_off_is_marked_as_failed(tmp_path: Path) -> None:
     assert exit_codes(tmp_path / "out") == [1]
 
 
+@pytest.mark.whole
 def test_no_logger_leaves_the_results_file_alone(tmp_path: Path) -> None:
     assert run_on_fakes(tmp_path, SAMPLES, TABLE, "trainer=cpu", "logger=none").code == 0
     left = {path.name for path in (tmp_path / "out").iterdir()}

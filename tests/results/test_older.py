@@ -169,6 +169,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.whole
 def test_older_and_newer_results_are_one_comparison(
     sweep: Path,
     tmp_path: Path,
@@ -196,6 +197,7 @@ def test_older_and_newer_results_are_one_comparison(
     assert "nan" not in out
 
 
+@pytest.mark.whole
 def test_what_the_command_refuses(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,6 +34,7 @@ def test_what_is_imported_already_stays() -> None:
     assert sys.modules["pytest"] is pytest
 
 
+@pytest.mark.whole
 def test_compiled_modules_are_known_for_what_they_are() -> None:
     plain = torch.nn.Linear(1, 1)
     assert not isinstance(plain, _OptimizedModule)

@@ -180,6 +180,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return timeless(folder / "out")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("most", [1, 3])
 def test_a_run_on_too_small_a_machine_has_the_same_results(
     most: int, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -224,6 +225,7 @@ def test_samples_that_do_not_fit_alone_are_counted_or_end_the_run(
     assert results_of(tmp_path / "raise")["num_samples"] == 13
 
 
+@pytest.mark.whole
 def test_a_halved_batch_that_is_interrupted_goes_on(
     tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +253,7 @@ def test_a_halved_batch_that_is_interrupted_goes_on(
     assert results_of(tmp_path)["provenance"]["halved_batches"] == 3
 
 
+@pytest.mark.whole
 def test_what_is_timed_is_never_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample alone that does not fit while it is timed: one line, and the answers are kept."""
     generate = TableModel.generate

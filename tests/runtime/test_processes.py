@@ -460,6 +460,7 @@ def test_processes_that_nobody_has_started_are_not_waited_for_for_ever(
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.whole
 def test_training_has_one_device(tmp_path: Path) -> None:
     output = f"output_dir={tmp_path}"
     more = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "logger=none")

@@ -54,6 +54,7 @@ def evaluated(folder: Path, *arguments: str) -> ModelFreeResults:
     return load_model_free_results(path)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -88,6 +89,7 @@ def test_the_tier_it_writes_keeps_its_promise(tmp_path: Path, arguments: list[st
         assert getattr(found.chosen, name) == pytest.approx(getattr(results, name), rel=1e-11)
 
 
+@pytest.mark.whole
 def test_shipped_tiers_stand_beside_it_and_none_is_better(tmp_path: Path) -> None:
     data = ["data=sizes", f"data.path={size_file(tmp_path)}"]
     found, outcome = design(tmp_path / "out", *data, "max_crops=15")
@@ -141,6 +143,7 @@ def test_the_file_is_a_tier_like_those_of_the_box(tmp_path: Path) -> None:
     assert tier.description == "least mismatch within 432 tokens"
 
 
+@pytest.mark.whole
 def test_a_multirun_designs_a_tier_for_each_budget(tmp_path: Path) -> None:
     outcome = run(
         "-m", "data=sizes", f"data.path={size_file(tmp_path)}", "budget=432,720", "max_crops=6",
@@ -151,6 +154,7 @@ def test_a_multirun_designs_a_tier_for_each_budget(tmp_path: Path) -> None:
     assert [file.stem for file in files] == ["designed_432", "designed_720"]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("family", "arguments"),
     [("smolvlm2", ["max_crops=9"]), ("pixtral", ["max_crops=2", "objective=content_loss"])],
@@ -203,6 +207,7 @@ def test_what_a_family_cannot_do_is_one_line(
     assert not list((tmp_path / "out").glob("*.json"))
 
 
+@pytest.mark.whole
 def test_data_sets_and_folders_have_sizes_too(tmp_path: Path) -> None:
     found, _ = design(tmp_path / "qa", "data=tierqa", "data.max_samples=60", "max_crops=4")
     assert (found.dataset, found.num_samples) == ("tierqa", 60)

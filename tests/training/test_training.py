@@ -180,6 +180,7 @@ def test_a_resumed_run_keeps_the_losses_of_the_part_before(tmp_path: Path) -> No
         assert file.with_name(f"metrics-{number}.csv").read_text() == str(number)
 
 
+@pytest.mark.whole
 def test_the_checkpoint_is_one_that_evaluation_reads(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -190,6 +191,7 @@ def test_the_checkpoint_is_one_that_evaluation_reads(
     assert model.top_k == 2
 
 
+@pytest.mark.whole
 def test_batches_do_not_depend_on_what_was_fetched_before(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -213,6 +215,7 @@ def test_batches_do_not_depend_on_what_was_fetched_before(
         assert all(torch.equal(getattr(mine, n), getattr(others, n)) for n in tensors)
 
 
+@pytest.mark.whole
 def test_crowded_crops_are_shown_four_times(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -248,6 +251,7 @@ def test_a_batch_has_one_crop_count_and_its_own_questions(
         assert sorted(kept.tolist()) == torch.nonzero(patches).flatten().tolist()
 
 
+@pytest.mark.whole
 def test_knobs_are_varied_in_their_share_of_the_batches(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -281,6 +285,7 @@ def test_deeper_blocks_are_skipped_more_often(
     )
 
 
+@pytest.mark.whole
 def test_a_knob_that_is_turned_reaches_the_decoder(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -303,6 +308,7 @@ def test_a_knob_that_is_turned_reaches_the_decoder(
     assert (gradient.abs().sum((1, 2)) > 0).all()
 
 
+@pytest.mark.whole
 def test_rehearsed_crops_add_their_dense_loss(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:
@@ -361,6 +367,7 @@ def test_the_mask_order_of_the_architecture_is_the_one_trained_on(
     assert torch.equal(shifted.patch_mask[:, :-1], aligned.patch_mask[:, 1:])
 
 
+@pytest.mark.whole
 def test_a_run_is_neither_lost_nor_resumed_by_mistake(
     trained: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
@@ -526,6 +533,7 @@ def _letterbox() -> object:
     return Resize(crops="letterbox")
 
 
+@pytest.mark.whole
 def test_the_taught_head_is_the_one_whose_attention_is_judged(
     trained: tuple[Path, dict[str, torch.Tensor]],
 ) -> None:

@@ -99,6 +99,7 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, overrides: list[str], words:
     assert_refused(outcome, words)
 
 
+@pytest.mark.whole
 def test_a_model_that_cannot_says_so(tmp_path: Path) -> None:
     samples = [[[480, 640], "which?", ["this"], "read"]]
     outcome = run_on_fakes(

@@ -384,6 +384,7 @@ def kept_tokenizer(folder: Path, vocab_size: int, end_of_text: int) -> None:
     shutil.copy(kept / "tokenizer.json", folder)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_small_checkpoint_with_the_published_ids_answers(option: str, tmp_path: Path) -> None:
     folder = small_checkpoint(option, tmp_path)
@@ -411,6 +412,7 @@ def test_an_evaluation_names_its_option(tmp_path: Path) -> None:
     assert (results["model"], results["num_samples"], results["top_k"]) == ("molmoe_1b", 2, 2)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("option", "table"), [("molmoe_1b", "embedding"), ("molmo_7b_d", "new_embedding")]
 )
@@ -474,6 +476,7 @@ def test_a_hub_id_is_fetched_in_two_steps(tmp_path: Path, monkeypatch: pytest.Mo
     assert hub.asked == [described, ("allenai/MolmoE-1B-0924", "a1b2c3", weights)]
 
 
+@pytest.mark.whole
 def test_a_tokenizer_of_another_model_is_refused_before_weights_are_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

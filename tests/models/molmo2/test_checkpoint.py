@@ -251,6 +251,7 @@ def test_the_missing_extra_costs_one_line(
         Molmo2Checkpoint(str(saved))
 
 
+@pytest.mark.whole
 def test_every_tensor_is_read_and_none_made_up(folder: Path) -> None:
     source = Molmo2Checkpoint(str(folder)).with_knobs(
         {"num_active_blocks": 2, "block_policy": "first"}
@@ -324,6 +325,7 @@ def test_it_answers_from_the_command_line(saved: Path, tmp_path: Path) -> None:
     assert {s.selected_crops for s in load_results(file).per_sample_results} == {5}
 
 
+@pytest.mark.whole
 def test_block_importance_is_measured_on_it_too(saved: Path, tmp_path: Path) -> None:
     outcome = run_command(
         measure_block_importance, "block_importance", "model=molmo2_o_7b",

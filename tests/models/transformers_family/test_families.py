@@ -123,6 +123,7 @@ def answered(family: tuple[str, Path]) -> Answered:
     return Answered(model, answers, seen)
 
 
+@pytest.mark.whole
 def test_a_tier_is_kept_and_confidence_told(family: tuple[str, Path], answered: Answered) -> None:
     tier = FAMILIES[family[0]][1]
     low, high = {"low": (288, 576), "medium": (720, 1296), "high": (1440, 2304)}[tier]
@@ -183,6 +184,7 @@ def test_what_no_family_reads_is_a_line(tmp_path: Path) -> None:
         model.answer(grey, "what?", tier="medium", resize="letterbox")
 
 
+@pytest.mark.whole
 def test_what_reaches_the_model_is_the_processor_s(
     family: tuple[str, Path], answered: Answered
 ) -> None:
@@ -277,6 +279,7 @@ def one_crop(source: FamilyCheckpoint, question: str) -> FamilyInputs:
     return builder.collate([row])
 
 
+@pytest.mark.whole
 def test_operations_are_those_that_torch_counts(family: tuple[str, Path]) -> None:
     source = source_of(*family)
     model = source.load(torch.device("cpu"))
@@ -335,6 +338,7 @@ def test_what_nobody_can_count_stays_empty() -> None:
     assert stage_flops(None, text, lengths) == replace(known, vision=None)
 
 
+@pytest.mark.whole
 def test_a_reduction_is_matched_to_the_family_s_own_tier(tmp_path: Path) -> None:
     """Which is none of Molmo's."""
     checkpoint = tmp_path / "checkpoint"
@@ -357,6 +361,7 @@ def test_a_reduction_is_matched_to_the_family_s_own_tier(tmp_path: Path) -> None
     assert reduction == StridedTokens(tokens=mean)
 
 
+@pytest.mark.whole
 def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> None:
     """The first and the last of three: as a network that never had the one between them."""
     name, checkpoint = family
@@ -382,6 +387,7 @@ def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> N
     assert torch.equal(model.generate(inputs, 4), whole)
 
 
+@pytest.mark.whole
 def test_a_processor_that_does_not_follow_the_plan_is_a_line(tmp_path: Path) -> None:
     """Its settings are another model's: at most 100 cells."""
     checkpoint = tmp_path / "checkpoint"

@@ -101,6 +101,7 @@ def reference(source: FamilyCheckpoint, *questions: str) -> dict[str, torch.Tens
     return {key: value for key, value in output.items() if isinstance(value, torch.Tensor)}
 
 
+@pytest.mark.whole
 def test_a_family_answers(source: FamilyCheckpoint, model: FamilyModel) -> None:
     questions = ["what is it?", "a longer question about it?"]
     inputs = batch(source, *questions)
@@ -115,6 +116,7 @@ def test_a_family_answers(source: FamilyCheckpoint, model: FamilyModel) -> None:
     assert torch.equal(answers, again.masked_fill(again == model.end_ids[0], model.end_ids[0]))
 
 
+@pytest.mark.whole
 def test_operations_are_those_that_torch_counts(
     source: FamilyCheckpoint, model: FamilyModel
 ) -> None:

@@ -233,6 +233,7 @@ def check(
     assert (logits - whole).abs().max() > 1e-3  # else nothing has been shown
 
 
+@pytest.mark.whole
 def test_answers_are_the_library_s_of_the_short_sequence(
     loaded: tuple[str, FamilyModel, FamilyInputs],
 ) -> None:
@@ -246,6 +247,7 @@ def test_answers_are_the_library_s_of_the_short_sequence(
     check(model, inputs, settings.StridedTokens(keep=0.3), kept, name)
 
 
+@pytest.mark.whole
 def test_keeping_all_changes_no_bit(loaded: tuple[str, FamilyModel, FamilyInputs]) -> None:
     _, model, inputs = loaded
     lengths: list[int] = []
@@ -301,6 +303,7 @@ def test_exactly_as_many_are_kept_and_the_text_stays(
         assert bool(same.all())
 
 
+@pytest.mark.whole
 def test_each_row_has_its_own_places_whoever_is_beside_it(
     loaded: tuple[str, FamilyModel, FamilyInputs],
 ) -> None:
@@ -312,6 +315,7 @@ def test_each_row_has_its_own_places_whoever_is_beside_it(
             assert torch.equal(together[row], alone[0])
 
 
+@pytest.mark.whole
 def test_pooled_tokens_are_means_of_neighbours(
     loaded: tuple[str, FamilyModel, FamilyInputs],
 ) -> None:
@@ -346,6 +350,7 @@ def test_pooled_tokens_are_means_of_neighbours(
     check(model, inputs, settings.PooledTokens(keep=0.25), kept, name)
 
 
+@pytest.mark.whole
 def test_the_class_token_s_attention(
     loaded: tuple[str, FamilyModel, FamilyInputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,6 +385,7 @@ def test_the_class_token_s_attention(
     check(model, inputs, settings.ClassAttention(keep=0.1), kept, name)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "reduction",
     [
