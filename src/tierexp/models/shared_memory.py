@@ -3,7 +3,8 @@
 In: in a worker process, arrays and tensors. Out: in the main process, tensors in the same memory.
 New shared memory is made, emptied page by page and handed over as a file, which took half of the
 time that a small image takes; so a worker has a few slabs, and fills one anew once nothing of what
-was in it is left in the main process. Where none is free, memory is shared as torch has it.
+was in it is left in the main process. Where none is free, memory is shared as torch has it; where
+no more can be shared (a container has 64 MB unless told otherwise), a pipe is used instead.
 """
 
 from __future__ import annotations

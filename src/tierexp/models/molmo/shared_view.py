@@ -16,7 +16,7 @@ from torch import Tensor
 from tierexp.models.molmo.encoded_memory import digest
 
 Encode = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""From crops, (I, N, S, S, 3), patch masks, (I, N, P), and which tokens are read, (I, N, K) bool,
+"""From pixels, (I, N, S, S, 3), patch masks, (I, N, P), and which tokens are read, (I, N, K) bool,
 None for all, to vision tokens, (I, N, K, C)."""
 
 

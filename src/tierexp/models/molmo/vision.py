@@ -141,7 +141,10 @@ class VisionTransformer(nn.Module):
         # Blocks above the last feature layer (the released models have one) would change nothing.
         for number, block in enumerate(self.transformer.resblocks[: last + 1]):
             x = block(x, tokens if number == last else None)
-            if number in self.feature_layers:
-                rest = x[:, 1:] if tokens is None else x if number == last else _tokens(x, tokens)
-                outputs[number] = rest
+            if number not in self.feature_layers:
+                continue
+            if tokens is None:
+                outputs[number] = x[:, 1:]
+            else:
+                outputs[number] = x if number == last else _tokens(x, tokens)
         return torch.cat([outputs[number] for number in self.feature_layers], dim=-1)

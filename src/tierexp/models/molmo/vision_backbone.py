@@ -6,6 +6,7 @@ image tokens. Knows nothing about where in a prompt they go.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -159,7 +160,7 @@ class VisionBackbone(nn.Module):
             grid = features.view(pixels.shape[0], side, side, features.shape[-1])
             windows = pooling_windows(grid, self.pooling)
         else:
-            windows = features.view(-1, self._windows.shape[1], features.shape[-1])
+            windows = features.view(-1, math.prod(self.pooling), features.shape[-1])
         pooled = self.image_pooling_2d.pool(windows)
         found: Tensor = self.image_projector(pooled)  # (V · K or V · T, decoder width)
         return found.view(pixels.shape[0], -1, found.shape[-1])
