@@ -81,8 +81,7 @@ def preprocess(
     placement, view_placement = _placements(image_size or decoded, tiling, resize, geometry)
     how = resize.exact, resize.antialias
     view, canvas = (
-        resample(image, _of_size(placed, decoded), *how)
-        for placed in (view_placement, placement)
+        resample(image, _of_size(placed, decoded), *how) for placed in (view_placement, placement)
     )
     view.flags.writeable = canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
