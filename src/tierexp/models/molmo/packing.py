@@ -53,14 +53,59 @@ def packing_of(image_index: Tensor, images: int) -> Packing:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """Who sees whom behind I images of P tokens, in Q questions of S tokens each.
+class Questions:
+    """The tokens of packed questions, one question behind the other, W of them behind each image
+    at most: those of several lengths are not padded to the longest.
 
     Args:
-        questions: (I, 1, Q · S, P + Q · S) float, to add to the scores of the questions' tokens.
-        answers: (I, 1, Q, P + Q · S + Q · N) float, to those of each new token, for N steps in
-            which every question gets one.
-        positions: (I, Q · S) int64, of the questions' tokens.
+        ids: (I, W) int64; 0 behind the last question.
+        owners: (I, W) int64: which of the image's Q questions a token belongs to, -1 behind the
+            last.
+        ends: (I, Q) int64: the place behind the last token of each question.
+        lengths: (I, Q) int64, 0 where there is no question.
+    """
+
+    ids: Tensor
+    owners: Tensor
+    ends: Tensor
+    lengths: Tensor
+
+    @property
+    def firsts(self) -> Tensor:
+        """(I, Q) int64: the place of the first token of each question."""
+        return self.ends - self.lengths
+
+
+def in_rows(packing: Packing, ids: Tensor, real: Tensor) -> Questions:
+    """Questions behind their images.
+
+    Args:
+        packing: Packing of the prompts.
+        ids: (B, S) int64, their questions.
+        real: (B, S) bool, False on padding.
+    """
+    lengths = packing.spread(real.sum(dim=1))
+    ends = lengths.cumsum(dim=1)
+    width = int(ends[:, -1].max())
+    row, slot = packing.slots // packing.most, packing.slots % packing.most  # (B,)
+    first = row * width + packing.collect(ends - lengths)
+    places = (first[:, None] + real.long().cumsum(dim=1) - 1)[real]
+    tokens = ids.new_zeros(packing.images * width).index_copy_(0, places, ids[real])
+    owners = torch.full_like(tokens, -1)
+    owners.index_copy_(0, places, slot[:, None].expand_as(real)[real])
+    shape = packing.images, width
+    return Questions(tokens.view(shape), owners.view(shape), ends, lengths)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Who sees whom behind I images of P tokens, in Q questions of W tokens together.
+
+    Args:
+        questions: (I, 1, W, P + W) float, to add to the scores of the questions' tokens.
+        answers: (I, 1, Q, P + W + Q · N) float, to those of each new token, for N steps in which
+            every question gets one.
+        positions: (I, W) int64, of the questions' tokens.
         next_positions: (I, Q) int64, of the first new tokens.
     """
 
@@ -71,40 +116,37 @@ class Sight:
 
 
 def sight(
-    image: Tensor, questions: Tensor, steps: int, dtype: torch.dtype, bias: Tensor | None
+    image: Tensor, questions: Questions, steps: int, dtype: torch.dtype, bias: Tensor | None
 ) -> Sight:
     """See `Sight`.
 
     Args:
         image: (I, P) bool, False on padding before the image.
-        questions: (I, Q, S) bool, False on padding before a question, and where there is none.
+        questions: Behind it.
         steps: N.
         dtype: Dtype of the scores.
         bias: (I, P) float, added to the scores of the image's tokens; None for nothing.
     """
-    images, most, length = questions.shape
-    device = questions.device
+    owners = questions.owners
+    (images, width), most, device = owners.shape, questions.ends.shape[1], owners.device
     far = torch.zeros(image.shape, dtype=dtype, device=device) if bias is None else bias
     far = far.masked_fill(~image, -torch.inf)[:, None, None, :]  # (I, 1, 1, P)
-    same = torch.eye(most, dtype=torch.bool, device=device)
-    token = torch.arange(length, device=device)
-    before = token < token[:, None]
-    # Padding sees itself, as a softmax over nothing is not a number and would spread.
-    near = before & questions[:, :, None, :] | torch.eye(length, dtype=torch.bool, device=device)
-    near = (near[:, :, :, None, :] & same[:, None, :, None]).view(images, most * length, -1)
-    own = (questions[:, None] & same[:, :, None]).flatten(2)  # (I, Q, Q · S)
-    new = same.repeat(1, steps).expand(images, -1, -1)  # (I, Q, Q · N)
+    # Padding sees padding, as a softmax over nothing is not a number and would spread.
+    near = (owners[:, :, None] == owners[:, None, :]).tril_()  # (I, W, W)
+    slots = torch.arange(most, device=device)
+    own = owners[:, None, :] == slots[:, None]  # (I, Q, W)
+    new = (slots == slots[:, None]).repeat(1, steps).expand(images, -1, -1)  # (I, Q, Q · N)
 
     def joined(seen: Tensor) -> Tensor:
         scores = torch.zeros(seen.shape, dtype=dtype, device=device)
         scores = scores.masked_fill_(~seen, -torch.inf)[:, None]
         return torch.cat([far.expand(-1, -1, seen.shape[1], -1), scores], dim=3)
 
-    first = image.sum(dim=1)[:, None, None]  # (I, 1, 1)
-    positions = first + (questions.long().cumsum(dim=2) - 1).clamp(min=0)
+    first = image.sum(dim=1, keepdim=True)  # (I, 1)
+    before = questions.firsts.gather(1, owners.clamp(min=0))  # (I, W)
     return Sight(
         joined(near),
         joined(torch.cat([own, new], dim=2)),
-        positions.flatten(1),
-        first[:, 0] + questions.sum(dim=2),
+        first + torch.arange(width, device=device) - before,
+        first + questions.lengths,
     )

@@ -18,7 +18,7 @@ from tierexp.models.molmo.cache import KeyValueCache
 from tierexp.models.molmo.decoder import DecoderKnobs
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.model_inputs import ModelInputs
-from tierexp.models.molmo.packing import Packing, Sight, packing_of, sight
+from tierexp.models.molmo.packing import Packing, Sight, in_rows, packing_of, sight
 
 EMPTY = 2
 """Slots for packed questions, as a multiple of the questions, up to which packing is worth it."""
@@ -82,12 +82,11 @@ def prefill(
     if parts is None:
         return reader.whole(inputs, new_tokens)
     images, questions, mask, padded = parts
-    room = questions.shape[1] + new_tokens
     shared = len(images.input_ids) < len(questions)
     packing = packing_of(inputs.image_index, len(images.input_ids)) if shared and pack else None
     if packing is not None and packing.images * packing.most <= EMPTY * len(questions):
-        cache, bias = reader.filled(images, room * packing.most)
-        return reader.packed(cache, bias, parts, packing, new_tokens)
+        return reader.packed(parts, packing, new_tokens)
+    room = questions.shape[1] + new_tokens
     cache, bias = reader.filled(images, 0 if shared else room)
     if shared:
         cache = cache.repeat(inputs.image_index, cache.length + room)
@@ -242,34 +241,24 @@ class _Reader:
             key_bias=bias,
         )
 
-    def packed(
-        self,
-        cache: KeyValueCache,
-        bias: Tensor | None,
-        parts: Split,
-        packing: Packing,
-        new_tokens: int,
-    ) -> Prefilled:
-        """Questions behind their images.
+    def packed(self, parts: Split, packing: Packing, new_tokens: int) -> Prefilled:
+        """Images, and questions behind them.
 
         Args:
-            cache: Cache of the images, a row for each.
-            bias: (I, P), as of `Prefilled.key_bias`.
-            parts: What was read, and what follows.
+            parts: What is read, and what follows.
             packing: Packing of the questions.
             new_tokens: As of `prefill`.
         """
         before = parts.images.attention_mask
-        real = packing.spread(parts.mask[:, before.shape[1] :])  # (I, Q, S)
-        seen = sight(before, real, new_tokens, cache.dtype, bias)
-        length = real.shape[2]
-        last = torch.arange(length - 1, real[0].numel(), length, device=real.device)
+        rows = in_rows(packing, parts.questions, parts.mask[:, before.shape[1] :])
+        cache, bias = self.filled(parts.images, rows.ids.shape[1] + packing.most * new_tokens)
+        seen = sight(before, rows, new_tokens, cache.dtype, bias)
         logits = self.logits(
             cache,
-            packing.spread(parts.questions).flatten(1),
+            rows.ids,
             attention_mask=seen.questions,
             position_ids=seen.positions,
-            logits_at=last.expand(packing.images, -1),
+            logits_at=(rows.ends - 1).clamp(min=0),
         )
         return Prefilled(packing.collect(logits), cache, None, packed=(packing, seen))
 
