@@ -82,7 +82,7 @@ class MeanQueryPooling(VisionAttention):
         same to every patch of a window and changes nothing.
         """
         keys, values = (
-            projection.weight.unflatten(0, (self.num_heads, -1))
+            projection.weight.view(self.num_heads, -1, windows.shape[-1])
             for projection in (self.wk, self.wv)
         )  # (H, D, in_width)
         queries = self.wq(windows.mean(dim=1)).unflatten(-1, (self.num_heads, -1))  # (M, H, D)
