@@ -164,7 +164,7 @@ class Experts(nn.Module):
         # Padding is the first token; nobody asks what becomes of it.
         taken = rows.new_zeros(int(heights.sum())).scatter_(0, places, rows)
         gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
-        x = tokens.index_select(0, taken).split(heights.tolist())
+        x = torch.split(tokens.index_select(0, taken), heights.tolist())
         answers = torch.cat(
             [
                 gated(part @ of_expert) @ of_answer
