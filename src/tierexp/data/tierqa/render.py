@@ -137,7 +137,8 @@ def _bicubic(rows: int, height: int) -> NDArray[np.float64]:
     far = (((distance - 5) * distance + 8) * distance - 4) * -0.5
     weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
     weights /= weights.sum(axis=1, keepdims=True)
-    return np.trunc(weights * 2**22 + np.copysign(0.5, weights)) / 2**22
+    rounded: NDArray[np.float64] = np.trunc(weights * 2**22 + np.copysign(0.5, weights)) / 2**22
+    return rounded
 
 
 def _draw_plate(part: Image.Image, plate: Plate) -> None:
