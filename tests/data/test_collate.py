@@ -64,10 +64,11 @@ def test_questions_about_one_image_are_prepared_from_one() -> None:
     source, dataset = MolmoCheckpoint(str(_tiny())), TierQA("test", max_samples=12)
     preprocessing = Preprocessing(load_tier("low"), geometry=source.geometry)
     plan = plan_evaluation(dataset, preprocessing, 12)
-    preparer = SamplePreparer(dataset, plan, preprocessing, source.inputs())
+    builder = source.inputs()
+    preparer = SamplePreparer(dataset, plan, preprocessing, builder)
     rows = [preparer[index] for index in range(6)]
     assert all(isinstance(item, PreparedRow) for item in rows)
-    inputs = collate_crops([item.inputs for item in rows if isinstance(item, PreparedRow)], PAD)
+    inputs = builder.collate([item.inputs for item in rows if isinstance(item, PreparedRow)])
     assert inputs.input_ids.shape[0] == 6
     assert inputs.pixels.shape[0] == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +14,9 @@ from tests.support.results import LANDSCAPE, SQUARE, results_of
 from tierexp.errors import ConfigError, DataError, MachineError
 from tierexp.results.codec import encode
 from tierexp.results.columns import (
+    ColumnsBeingWritten,
     StoredSamples,
     column,
-    columns_being_written,
     columns_file,
     numbers,
     read_columns,
@@ -23,7 +24,7 @@ from tierexp.results.columns import (
     wanted_columns,
     write_columns,
 )
-from tierexp.results.files import load_results, write_results
+from tierexp.results.files import load_results, sample_lines, write_results
 from tierexp.results.latency import SampleLatency
 from tierexp.results.metrics import Number
 from tierexp.results.schema import EarlierPass, EvaluationResults
@@ -60,17 +61,38 @@ def test_samples_come_back_as_they_are_in_the_results_file(tmp_path: Path) -> No
     assert dataclasses.replace(read, per_sample_results=whole.per_sample_results) == whole
 
 
+@pytest.mark.whole
 def test_another_process_writes_them_or_says_why_not(tmp_path: Path) -> None:
-    _, path = stored(tmp_path)
-    columns_file(path).unlink()
-    columns_file(path).mkdir()
-    (columns_file(path) / "kept").touch()
+    results, path = stored(tmp_path)
+    text, columns = path.read_bytes(), columns_file(path).read_bytes()
+    for damage in (False, True):
+        columns_file(path).unlink()
+        if damage:
+            columns_file(path).mkdir()
+            (columns_file(path) / "kept").touch()
+        with (
+            pytest.raises(MachineError, match=r"\.parquet was not written: .*directory")
+            if damage
+            else nullcontext(),
+            sample_lines(results.per_sample_results, tmp_path) as lines,
+            ColumnsBeingWritten(lines) as writer,
+        ):
+            write_results(results, path, lines)
+            writer.belong_to(path)
+        assert path.read_bytes() == text
+        assert damage or columns_file(path).read_bytes() == columns
+        assert sorted(f.name for f in tmp_path.iterdir()) == [path.name, columns_file(path).name]
+
+
+@pytest.mark.whole
+def test_what_fails_meanwhile_leaves_nothing(tmp_path: Path) -> None:
     with (
-        pytest.raises(MachineError, match=r"\.parquet was not written: .*directory"),
-        columns_being_written(path),
+        pytest.raises(ZeroDivisionError),
+        sample_lines(SAMPLES, tmp_path) as lines,
+        ColumnsBeingWritten(lines),
     ):
-        pass
-    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, columns_file(path).name]
+        raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
 
 
 def test_columns_are_those_of_the_samples(tmp_path: Path) -> None:

@@ -73,8 +73,12 @@ class SamplePreparer:
     ) -> None:
         self._dataset = dataset
         self._plan = plan
-        self._preprocessing = preprocessing
         self._builder = builder
+        # Asked once, as a sample is prepared in a fifth of a millisecond.
+        self._hows = [replace(preprocessing, tier=rule) for rule in plan.rules]
+        self._smaller = isinstance(dataset, ScaledDecoding) and isinstance(
+            builder, TakesSmallerImages
+        )
         self._last: tuple[tuple[str, CropRule, Tiling], _TiledImage] | None = None
 
     def __len__(self) -> int:
@@ -84,7 +88,7 @@ class SamplePreparer:
         if index in self._plan.unreadable:
             return FailedSample(index, self._plan.unreadable[index])
         point = self._plan.points[index]
-        return self._prepared(index, point, self._how(point), self._plan.selections[index])
+        return self._prepared(index, point, self._hows[point], self._plan.selections[index])
 
     def at(self, index: int, point: int) -> PreparedRow | FailedSample:
         """A sample at another operating point than the plan's, or why its image cannot be read.
@@ -93,11 +97,8 @@ class SamplePreparer:
             index: Index of a sample whose image has a size.
             point: Number of the point.
         """
-        how = self._how(point)
+        how = self._hows[point]
         return self._prepared(index, point, how, how.select(*self._plan.sizes[index]))
-
-    def _how(self, point: int) -> Preprocessing:
-        return replace(self._preprocessing, tier=self._plan.rules[point])
 
     def _prepared(
         self, index: int, point: int, how: Preprocessing, selection: Selection
@@ -130,8 +131,9 @@ class SamplePreparer:
         return self._last[1]
 
     def _image(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
-        dataset, builder = self._dataset, self._builder
-        if isinstance(dataset, ScaledDecoding) and isinstance(builder, TakesSmallerImages):
+        dataset: Any = self._dataset
+        builder: Any = self._builder
+        if self._smaller:
             size = self._plan.sizes[index]
             pixels = dataset.image_at_least(index, builder.needed_size(size, tiling, how))
             prepared: PreparedImage = builder.smaller_image(pixels, size, tiling, how)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from tierexp.report.sample_table import SampleTableLogger, sample_rows
 from tierexp.report.summary import print_summary
 from tierexp.report.thumbnails import keep_thumbnails, worth_keeping
 from tierexp.results.aggregate import aggregate
-from tierexp.results.columns import columns_being_written, columns_file, wanted_columns
-from tierexp.results.files import finished_results, write_results
+from tierexp.results.columns import ColumnsBeingWritten, columns_file, wanted_columns
+from tierexp.results.files import finished_results, sample_lines, write_results
 from tierexp.results.provenance import checkpoint_of, digest_inputs, gather_provenance
 from tierexp.results.schema import EvaluationResults, Provenance
 from tierexp.results.versions import code_versions, version_changes
@@ -85,11 +86,9 @@ def lead(run: Run, console: Console) -> EvaluationResults:
         )
         measured = measure(run, journal, data)
         superseded = before if setup.overwrite else [] if earlier is None else [earlier[1]]
-        results, path = _written(run, measured, provenance, journal, superseded)
-        if results.policies:
-            logger.log_metrics(spending_metrics(results))
-        wanted = wanted_columns(setup.columns, results.num_samples) and not measured.interrupted
-        with columns_being_written(path) if wanted else contextlib.nullcontext():
+        with _written(run, measured, provenance, journal, superseded) as (results, path):
+            if results.policies:
+                logger.log_metrics(spending_metrics(results))
             _show_samples(run, measured, path, logger)
             print_summary(results, path, _whereabouts(logger), console)
         if measured.interrupted:
@@ -147,14 +146,42 @@ def _open_journal(
     return journal
 
 
+@contextlib.contextmanager
 def _written(
     run: Run,
     measured: Measured,
     provenance: Provenance,
     journal: Journal,
     superseded: Sequence[Path],
-) -> tuple[EvaluationResults, Path]:
-    """The results and their file; what they supersede, and what was unfinished, is gone."""
+) -> Iterator[Finished]:
+    """The results and their file; what they supersede, and what was unfinished, is gone. At the end
+    of the block their columns are there, too, where they are wanted.
+    """
+    wanted = wanted_columns(run.setup.columns, len(measured.samples)) and not measured.interrupted
+    with contextlib.ExitStack() as stack:
+        # Most of aggregating is drawing images, which leaves Python to others.
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        aggregated = pool.submit(_aggregate, run, measured, provenance)
+        lines = stack.enter_context(sample_lines(measured.samples, run.folder))
+        columns = stack.enter_context(ColumnsBeingWritten(lines)) if wanted else None
+        results = aggregated.result()
+        path = run.folder / (("interrupted_" if measured.interrupted else "") + results.file_name)
+        write_results(results, path, lines)
+        columns_file(path).unlink(missing_ok=True)  # of what was there before
+        if columns is not None:
+            columns.belong_to(path)
+        if not measured.interrupted:
+            journal.remove()
+            for part in run.folder.glob("interrupted_*_tier-*.json"):
+                part.unlink()  # its samples are in the whole, too
+            for file in superseded:
+                if file != path:
+                    file.unlink(missing_ok=True)
+                    columns_file(file).unlink(missing_ok=True)
+        yield results, path
+
+
+def _aggregate(run: Run, measured: Measured, provenance: Provenance) -> EvaluationResults:
     results = aggregate(
         measured.samples,
         measured.failures,
@@ -165,19 +192,7 @@ def _written(
         ),
         measured.latency,
     )
-    results = with_spending(results, run.setup.policy, run.setup.dataset)
-    path = run.folder / (("interrupted_" if measured.interrupted else "") + results.file_name)
-    write_results(results, path)
-    columns_file(path).unlink(missing_ok=True)  # of what was there before
-    if not measured.interrupted:
-        journal.remove()
-        for part in run.folder.glob("interrupted_*_tier-*.json"):
-            part.unlink()  # its samples are in the whole, too
-        for file in superseded:
-            if file != path:
-                file.unlink(missing_ok=True)
-                columns_file(file).unlink(missing_ok=True)
-    return results, path
+    return with_spending(results, run.setup.policy, run.setup.dataset)
 
 
 def _hyperparameters(setup: EvaluationSetup) -> dict[str, Any]:

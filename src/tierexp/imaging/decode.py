@@ -170,9 +170,12 @@ def _open(source: Path | str | bytes, name: str) -> Image.Image:
 
 
 def _head(source: Path | str | bytes, length: int) -> bytes:
-    if isinstance(source, bytes):
-        return source[:length]
-    with open(source, "rb", buffering=0) as file:  # noqa: PTH123  # twice as fast for a few bytes
+    return source[:length] if isinstance(source, bytes) else _read(source, length)
+
+
+def _read(path: Path | str, length: int = -1) -> bytes:
+    """The first bytes of a file, or all of them."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # twice as fast for a small file
         return file.read(length)
 
 
@@ -237,7 +240,7 @@ def _displayed(image: Image.Image, least: tuple[int, int] | None) -> NDArray[np.
 def _plain_jpeg(source: Path | str | bytes, max_pixels: int) -> NDArray[np.uint8] | None:
     """The pixels of a JPEG that needs no opening as a picture; None of whatever else there is."""
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        content = source if isinstance(source, bytes) else _read(source)
         size = plain_jpeg_size(content[:_HEADER])
         if size is None or size[0] * size[1] > max_pixels or not _same_library():
             return None

@@ -81,8 +81,7 @@ def preprocess(
     placement, view_placement = _placements(image_size or decoded, tiling, resize, geometry)
     how = resize.exact, resize.antialias
     view, canvas = (
-        resample(image, replace(placed, image_size=decoded), *how)
-        for placed in (view_placement, placement)
+        resample(image, _of_size(placed, decoded), *how) for placed in (view_placement, placement)
     )
     view.flags.writeable = canvas.flags.writeable = False
     crop_tokens = count_actual_tokens(placement, tiling, geometry)
@@ -96,6 +95,11 @@ def preprocess(
         actual_vision_tokens=crop_tokens + view_tokens,
         actual_crop_tokens=crop_tokens,
     )
+
+
+def _of_size(placement: Placement, size: Size) -> Placement:
+    """Where an image that was decoded at another size lands: on the same pixels."""
+    return placement if placement.image_size == size else replace(placement, image_size=size)
 
 
 def needed_size(image_size: Size, tiling: Tiling, resize: Resize, geometry: CropGeometry) -> Size:

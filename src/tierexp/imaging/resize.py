@@ -7,7 +7,7 @@ two. Knows nothing about crops or tokens, and looks at no pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -120,6 +120,8 @@ class Placement:
         return (bottom - top) * (right - left)
 
 
+# Images of a data set are of few sizes, and each is placed to be decoded and again to be resized.
+@lru_cache(maxsize=4096)
 def place(image_size: Size, canvas_size: Size, mode: ResizeMode) -> Placement:
     """Lay an image on a canvas.
 

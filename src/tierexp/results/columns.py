@@ -14,8 +14,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Literal,
+    Self,
     Union,
     cast,
     get_args,
@@ -124,39 +126,55 @@ def shared_places(
     return here, there
 
 
-@contextmanager
-def columns_being_written(results_file: Path) -> Iterator[None]:
-    """Write the columns of a results file meanwhile, in a process of its own: this one has no use
-    for pyarrow and its memory.
+class ColumnsBeingWritten:
+    """The columns of a results file that is not there yet, written meanwhile in a process of its
+    own: this one has no use for pyarrow and its memory. A context.
 
     Args:
-        results_file: As `write_results` has written it, of at least one sample.
+        lines: As `sample_lines` has written them, of at least one sample, until its end.
 
     Raises:
         MachineError: At the end: they cannot be written.
     """
-    modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tierexp.results.columns", str(results_file)],
-        env={**os.environ, "PYTHONPATH": modules}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield
-    except BaseException:
-        process.kill()
-        raise
-    finally:
-        _, said = process.communicate()
-    if process.returncode:
-        path, reason = columns_file(results_file), said.strip().splitlines()[-1:]
-        raise MachineError(f"{path} was not written: {''.join(reason) or 'its process was killed'}")
+
+    def __init__(self, lines: Path) -> None:
+        modules = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        self._results_file: Path | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tierexp.results.columns", str(lines)],
+            env={**os.environ, "PYTHONPATH": modules}, text=True,
+            stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def belong_to(self, results_file: Path) -> None:
+        """Say which file it is, now that `write_results` has written it."""
+        self._results_file = results_file
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as told:  # if it is gone, below
+            told.write(str(results_file.absolute()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        process, path = self._process, self._results_file
+        assert process.stdin is not None
+        assert process.stderr is not None
+        if path is None or kind is not None:
+            process.kill()
+        with process.stderr as stream:
+            said = stream.read().strip().splitlines()[-1:]
+        process.stdin.close()
+        if process.wait() and path is not None and kind is None:
+            reason = "".join(said) or "its process was killed"
+            raise MachineError(f"{columns_file(path)} was not written: {reason}")
 
 
 def write_columns(results_file: Path) -> Path:
     """Write the samples of a results file as columns.
 
     Args:
-        results_file: See `columns_being_written`.
+        results_file: As `write_results` has written it, of at least one sample.
 
     Returns:
         The file; one that was there is replaced.
@@ -164,28 +182,46 @@ def write_columns(results_file: Path) -> Path:
     Raises:
         MachineError: It cannot be written.
     """
-    path = columns_file(results_file)
-    part = path.with_name(f".{path.name}.part")
+    part = columns_file(results_file).with_name(f".{columns_file(results_file).name}.part")
+    return _write(results_file, part, lambda: results_file)
+
+
+def _write(source: Path, part: Path, results_file: Callable[[], Path]) -> Path:
+    """Write columns.
+
+    Args:
+        source: A file of lines that begin with four blanks, a sample each, after such a line as
+            `_SAMPLES` or from its first.
+        part: Where they are until they are complete.
+        results_file: Asked at the end; whose samples they are.
+
+    Returns:
+        Where they are then.
+    """
     fractions: set[str] = set()
-    with writing(path):
-        try:
+    try:
+        with writing(part):
             # A declared column is of whole numbers where all of it is; which no type says.
-            while found := _write_or_find_fractions(results_file, part, fractions):
+            while found := _write_or_find_fractions(source, part, fractions, results_file):
                 fractions |= found
+        path = columns_file(results_file())
+        with writing(path):
             part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 
-def _write_or_find_fractions(results_file: Path, part: Path, fractions: set[str]) -> set[str]:
+def _write_or_find_fractions(
+    source: Path, part: Path, fractions: set[str], results_file: Callable[[], Path]
+) -> set[str]:
     """Write the columns; or stop at some that are none of whole numbers and not among those that
     are known to be so, and return them.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
-    groups = _rows(results_file)
+    groups = _rows(source)
     first = next(groups)
     fields, metrics = _fields(), [name for name in first[0] if name not in _hints()]
     found = _fractions(first, metrics) | fractions
@@ -199,16 +235,17 @@ def _write_or_find_fractions(results_file: Path, part: Path, fractions: set[str]
             values = [_written(rows, field) for field in schema]
             writer.write_table(pa.Table.from_arrays(values, schema=schema))
             count += len(rows)
-        writer.add_key_value_metadata(_said_of(results_file, count))
+        writer.add_key_value_metadata(_said_of(results_file(), count))
     return set()
 
 
-def _rows(results_file: Path) -> Iterator[list[dict[str, Any]]]:
-    """The samples of a results file as JSON has them, some at a time."""
-    with results_file.open("rb") as file:
-        for line in file:
-            if line.startswith(_SAMPLES):
-                break
+def _rows(source: Path) -> Iterator[list[dict[str, Any]]]:
+    """The samples of a file as JSON has them, some at a time."""
+    with source.open("rb") as file:
+        if file.readline() != b"[\n":  # a results file
+            for line in file:
+                if line.startswith(_SAMPLES):
+                    break
         lines = (line.strip().removesuffix(b",") for line in file if line.startswith(b"    "))
         while some := list(islice(lines, _GROUP)):
             yield from_json(b"[" + b",".join(some) + b"]", cache_strings="all")
@@ -379,9 +416,23 @@ def _written(rows: Sequence[Mapping[str, Any]], field: pa.Field) -> Any:
     return pa.array(values, field.type)
 
 
+def _main(lines: Path) -> None:
+    """Write the columns of lines; of which file they are is on standard input once it is known.
+
+    Raises:
+        MachineError: They cannot be written.
+    """
+
+    @cache
+    def results_file() -> Path:
+        return Path(sys.stdin.read())
+
+    _write(lines, lines.with_name("columns.part"), results_file)
+
+
 if __name__ == "__main__":
     gc.disable()  # millions of values, and no circles among them
     try:
-        write_columns(Path(sys.argv[1]))
+        _main(Path(sys.argv[1]))
     except MachineError as error:
         sys.exit(str(error))

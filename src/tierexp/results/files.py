@@ -7,6 +7,7 @@ as they are read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import json
@@ -32,22 +33,48 @@ if TYPE_CHECKING:
     Results = TypeVar("Results", bound=DataclassInstance)
 
 _SAMPLES = "per_sample_results"
+_AT_ONCE = 2**20
 _BEFORE = 4
 """The schema version that is still read: its samples have no utilization, its runs no metrics."""
 
 
-def write_results(results: DataclassInstance, path: Path) -> None:
+def write_results(results: DataclassInstance, path: Path, lines: Path | None = None) -> None:
     """Write results as JSON, the samples one by one.
 
     Args:
         results: What to write: an `EvaluationResults`, or another schema's data class.
         path: Path of the file; its folder is made where it is missing.
+        lines: Where `sample_lines` has put its samples already.
 
     Raises:
         MachineError: It cannot be written; the old one is still there.
     """
     with _replacing(path) as file:
-        file.writelines(_pieces(results))
+        file.writelines(_pieces(results, lines))
+
+
+@contextmanager
+def sample_lines(samples: Iterable[object], folder: Path) -> Iterator[Path]:
+    """The samples as they stand in a results file, before the rest of it is known.
+
+    Args:
+        samples: In their order.
+        folder: Where the results file will be; made where it is missing.
+
+    Yields:
+        A file, alone in a folder that is gone after the block with whatever is in it.
+
+    Raises:
+        MachineError: It cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            made = stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".samples."))
+            path = Path(made, "samples.json")
+            with path.open("wb") as file:
+                file.writelines(_lines(samples))
+        yield path
 
 
 def write_text(text: str, path: Path) -> None:
@@ -61,7 +88,7 @@ def write_text(text: str, path: Path) -> None:
         MachineError: It cannot be written; the old one is still there.
     """
     with _replacing(path) as file:
-        file.write(text)
+        file.write(text.encode())
 
 
 def finished_results(folder: Path) -> list[Path]:
@@ -182,7 +209,7 @@ def read_json(path: Path | str) -> Any:
         raise DataError(f"{path} is not a results file: {error}") from error
 
 
-def _pieces(results: DataclassInstance) -> Iterator[str]:
+def _pieces(results: DataclassInstance, lines: Path | None) -> Iterator[bytes]:
     """The text of a file, bit by bit: a field a line, or several; a sample a line."""
     samples = getattr(results, _SAMPLES, None)
     shell = results if samples is None else _without_samples(results)
@@ -191,22 +218,28 @@ def _pieces(results: DataclassInstance) -> Iterator[str]:
         fields[_SAMPLES] = fields.pop(_SAMPLES)  # last: whoever wants the rest need not read them
     opening = "{\n"
     for name, value in fields.items():
-        yield f"{opening}  {json.dumps(name)}: "
+        yield f"{opening}  {json.dumps(name)}: ".encode()
         opening = ",\n"
         if name == _SAMPLES and samples:
-            yield from _lines(samples)
+            yield from _lines(samples) if lines is None else _content(lines)
         else:
             # A line break within a text is escaped: these are all between values.
-            yield _json(value, indent=2).replace("\n", "\n  ")
-    yield "\n}\n"
+            yield _json(value, indent=2).replace("\n", "\n  ").encode()
+    yield b"\n}\n"
 
 
-def _lines(samples: Iterable[object]) -> Iterator[str]:
-    opening = "["
+def _lines(samples: Iterable[object]) -> Iterator[bytes]:
+    opening = b"["
     for sample in samples:
-        yield f"{opening}\n    {json_line(sample).decode()}"
-        opening = ","
-    yield "\n  ]"
+        yield b"%s\n    %s" % (opening, json_line(sample))
+        opening = b","
+    yield b"\n  ]"
+
+
+def _content(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while some := file.read(_AT_ONCE):
+            yield some
 
 
 def _json(value: object, indent: int | None = None) -> str:
@@ -218,13 +251,13 @@ def _without_samples(results: DataclassInstance) -> DataclassInstance:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which takes the place of `path` once it is complete."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

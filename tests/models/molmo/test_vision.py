@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from tests.support.molmo_models import VISION, prompt, small_config, small_model
-from tierexp.models.molmo.connector import add_padding_embeddings, pooling_windows
+from tierexp.models.molmo.connector import (
+    MeanQueryPooling,
+    add_padding_embeddings,
+    pooling_windows,
+)
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.vision import VisionMLP
 from tierexp.models.molmo.vision_backbone import CLIP_MEAN, CLIP_STD
@@ -132,3 +136,12 @@ def test_a_window_is_pooled_with_its_mean_as_query() -> None:
     weights = (torch.einsum("hd,khd->hk", query, keys) / 8**0.5).softmax(-1)
     expected = pooling.wo(torch.einsum("hk,khd->hd", weights, values).flatten())
     torch.testing.assert_close(pooling.pool(window[None])[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_windows_are_pooled_alike_without_keys_and_values() -> None:
+    torch.manual_seed(0)
+    pooling = MeanQueryPooling(24, 16, 4)
+    windows = torch.randn(50, 6, 24)
+    pooled = pooling.pool(windows)
+    assert (pooling.pool_unprojected(windows) - pooled).abs().max() < 1e-6
+    assert pooled.std() > 0.1

@@ -73,3 +73,21 @@ class MeanQueryPooling(VisionAttention):
         """(M, window, in_width) to (M, width)."""
         pooled: Tensor = self(windows.mean(dim=1, keepdim=True), windows)
         return pooled.squeeze(1)
+
+    def pool_unprojected(self, windows: Tensor) -> Tensor:
+        """As `pool`, in half the time on a CPU: no patch's key or value is made.
+
+        A window has one query and few patches. The query q looks at the key W x of a patch as W'q
+        looks at x, and the mean of values is the value of the mean. The bias of the keys adds the
+        same to every patch of a window and changes nothing.
+        """
+        keys, values = (
+            projection.weight.view(self.num_heads, -1, windows.shape[-1])
+            for projection in (self.wk, self.wv)
+        )  # (H, D, in_width)
+        queries = self.wq(windows.mean(dim=1)).unflatten(-1, (self.num_heads, -1))  # (M, H, D)
+        asked = (queries.transpose(0, 1) * keys.shape[1] ** -0.5) @ keys  # (H, M, in_width)
+        weights = (asked.transpose(0, 1) @ windows.mT).softmax(dim=-1)  # (M, H, window)
+        gathered = (weights @ windows).transpose(0, 1) @ values.mT  # (H, M, D)
+        output: Tensor = self.wo(gathered.transpose(0, 1).flatten(1) + self.wv.bias)
+        return output

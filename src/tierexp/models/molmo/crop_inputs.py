@@ -58,6 +58,23 @@ class CropRow:
     image_input_idx: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class AskedImage:
+    """A question about an image, before it is tokenized.
+
+    Args:
+        image: Its crops and masks; questions about one image share it.
+        tiling: (rows, cols) of crops.
+        geometry: Geometry of the crops.
+        question: As put to the model.
+    """
+
+    image: PreprocessedImage
+    tiling: Tiling
+    geometry: CropGeometry
+    question: str
+
+
 class CropInputs:
     """Makes inputs from samples.
 
@@ -92,18 +109,23 @@ class CropInputs:
 
     def row(
         self, image: PreprocessedImage, tiling: Tiling, geometry: CropGeometry, question: str
-    ) -> CropRow:
+    ) -> AskedImage:
         """See `InputBuilder`."""
-        tokenizer = self._tokenizer
-        prompt = tokenizer.encode_prompt(question)
-        layout = layout_tokens(
-            tiling, geometry, tokenizer.image_tokens, tokenizer.before_image, prompt
-        )
-        return CropRow(image, layout.input_ids, layout.image_input_idx)
+        return AskedImage(image, tiling, geometry, question)
 
-    def collate(self, rows: Sequence[CropRow]) -> ModelInputs:
+    def collate(self, rows: Sequence[AskedImage]) -> ModelInputs:
         """See `InputBuilder`."""
-        return collate_crops(rows, self._tokenizer.pad_id)
+        # Tokenizing question after question takes half the time it does with images in between.
+        prompts = [self._tokenizer.encode_prompt(row.question) for row in rows]
+        laid_out = [self._row(row, ids) for row, ids in zip(rows, prompts, strict=True)]
+        return collate_crops(laid_out, self._tokenizer.pad_id)
+
+    def _row(self, asked: AskedImage, prompt: Sequence[int]) -> CropRow:
+        tokenizer = self._tokenizer
+        layout = layout_tokens(
+            asked.tiling, asked.geometry, tokenizer.image_tokens, tokenizer.before_image, prompt
+        )
+        return CropRow(asked.image, layout.input_ids, layout.image_input_idx)
 
 
 def collate_crops(rows: Sequence[CropRow], pad_id: int) -> ModelInputs:

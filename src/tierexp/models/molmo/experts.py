@@ -148,26 +148,30 @@ class Experts(nn.Module):
         return _weighted_sums(answers, place, weights)
 
     def _padded(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        """The same for gradients on a CPU: every expert padded to as many rows, all multiplied at
-        once. In bfloat16 rows in steps, because torch makes a kernel of its own for every shape,
-        which takes ten times as long as the product.
+        """The same for gradients on a CPU, expert by expert. In bfloat16 every one is padded to a
+        number of rows in steps, because torch makes a kernel of its own for every shape, which
+        takes ten times as long as the product.
         """
         order, rows = _by_expert(chosen)
         count = len(self.down_proj)
         counts = chosen.flatten().bincount(minlength=count)  # (E,)
         step = ROWS_STEP if tokens.dtype == torch.bfloat16 else 1
-        height = -(-int(counts.max()) // step) * step
-        before = torch.arange(count, device=rows.device) * height - (
-            counts.cumsum(0) - counts
-        )  # (E,)
+        heights = (counts + step - 1) // step * step  # (E,)
+        before = (heights - counts).cumsum(0) - (heights - counts)  # (E,)
         places = torch.arange(len(rows), device=rows.device) + before.repeat_interleave(
             counts
         )  # (M,)
         # Padding is the first token; nobody asks what becomes of it.
-        taken = rows.new_zeros(count * height).scatter_(0, places, rows)
+        taken = rows.new_zeros(int(heights.sum())).scatter_(0, places, rows)
         gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
-        x = tokens.index_select(0, taken).view(count, height, tokens.shape[1])
-        answers = torch.bmm(gated(torch.bmm(x, gate_up)), down).flatten(0, 1)
+        x = torch.split(tokens.index_select(0, taken), heights.tolist())
+        answers = torch.cat(
+            [
+                gated(part @ of_expert) @ of_answer
+                for part, of_expert, of_answer in zip(x, gate_up, down, strict=True)
+                if len(part)
+            ]
+        )
         place = torch.empty_like(order)
         place[order] = places
         return _weighted_sums(answers, place, weights)

@@ -158,10 +158,10 @@ class VisionBackbone(nn.Module):
         if asked is None:
             side = self.patches_per_side
             grid = features.view(pixels.shape[0], side, side, features.shape[-1])
-            windows = pooling_windows(grid, self.pooling)
+            pooled = self.image_pooling_2d.pool(pooling_windows(grid, self.pooling))
         else:
             windows = features.view(-1, math.prod(self.pooling), features.shape[-1])
-        pooled = self.image_pooling_2d.pool(windows)
+            pooled = self.image_pooling_2d.pool_unprojected(windows)
         found: Tensor = self.image_projector(pooled)  # (V · K or V · T, decoder width)
         return found.view(pixels.shape[0], -1, found.shape[-1])
 
