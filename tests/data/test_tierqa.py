@@ -20,7 +20,7 @@ from tierexp.data.sample import QuestionDataset
 from tierexp.data.tierqa import TierQA
 from tierexp.data.tierqa.generator import generate_scene, scene_size
 from tierexp.data.tierqa.questions import PLURALS, Question, Task, questions_for
-from tierexp.data.tierqa.render import PALETTE, render, text_color
+from tierexp.data.tierqa.render import PALETTE, render, taller, text_color
 from tierexp.data.tierqa.scene import (
     ALPHABET,
     COLORS,
@@ -197,6 +197,18 @@ def test_size_is_known_without_drawing() -> None:
         image = dataset.image(index)
         assert image.dtype == np.uint8
         assert image.shape == (*dataset.image_size(index), 3)
+
+
+@pytest.mark.parametrize(("rows", "height"), [(2, 131), (5, 48), (9, 700), (12, 1999)])
+@pytest.mark.parametrize("contrast", [1, 4])
+def test_backgrounds_are_enlarged_as_pillow_enlarges_them(
+    rows: int, height: int, contrast: int
+) -> None:
+    """Of all values, and of those between which the filter need not be cut off."""
+    noise = np.random.default_rng(rows).integers(0, 256, (rows, 7, 3))
+    image = (noise // contrast + 24 * (contrast - 1)).astype(np.uint8)
+    whole = Image.fromarray(image).resize((7, height), Image.Resampling.BICUBIC)
+    assert np.array_equal(taller(image, height), np.asarray(whole))
 
 
 def test_every_glyph_has_ink_on_its_plate_and_none_beyond_its_cell() -> None:

@@ -48,6 +48,16 @@ def test_grouped_query_attention(kv_heads: int, kind: str) -> None:
     torch.testing.assert_close(actual, attention_by_definition(q, k, v, visible))
 
 
+@pytest.mark.parametrize("tokens", [97, 192, 193, 419])
+def test_causal_attention_in_parts(tokens: int) -> None:
+    q, k, v = (heads(2, 3, tokens, 8, seed=i, dtype=torch.float32) for i in range(3))
+    visible = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    scores = (q @ k.mT / math.sqrt(8)).masked_fill(~visible, -torch.inf)
+    with torch.inference_mode():
+        actual = attend(q, k, v, causal=True)
+    torch.testing.assert_close(actual, scores.softmax(dim=-1) @ v)
+
+
 @pytest.mark.parametrize("kind", ["causal", "bool", "float", "all"])
 def test_training_in_bfloat16_on_a_cpu_computes_the_same(kind: str) -> None:
     tensors = [heads(1, n, 7, 8, seed=i, dtype=torch.bfloat16) for i, n in enumerate((4, 2, 2))]
