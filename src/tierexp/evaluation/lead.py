@@ -159,12 +159,15 @@ def _written(
     """
     wanted = wanted_columns(run.setup.columns, len(measured.samples)) and not measured.interrupted
     with contextlib.ExitStack() as stack:
-        # Most of aggregating is drawing images, which leaves Python to others.
-        pool = stack.enter_context(ThreadPoolExecutor(1))
-        aggregated = pool.submit(_aggregate, run, measured, provenance)
-        lines = stack.enter_context(sample_lines(measured.samples, run.folder))
-        columns = stack.enter_context(ColumnsBeingWritten(lines)) if wanted else None
-        results = aggregated.result()
+
+        def begin() -> tuple[Path, ColumnsBeingWritten | None]:
+            lines = stack.enter_context(sample_lines(measured.samples, run.folder))
+            return lines, stack.enter_context(ColumnsBeingWritten(lines)) if wanted else None
+
+        # Most of aggregating is drawing images, which leaves Python to another thread.
+        begun = stack.enter_context(ThreadPoolExecutor(1)).submit(begin)
+        results = _aggregate(run, measured, provenance)
+        lines, columns = begun.result()
         path = run.folder / (("interrupted_" if measured.interrupted else "") + results.file_name)
         write_results(results, path, lines)
         columns_file(path).unlink(missing_ok=True)  # of what was there before
