@@ -104,7 +104,8 @@ class VisionBackbone(nn.Module):
         for count in sorted({*counts.tolist()} - {0}):
             for views in (counts == count).nonzero().squeeze(1).split(self.views_at_once):
                 tokens = read[views].nonzero()[:, 1].view(len(views), count)
-                of_views = self.views(crops[views], masks[views], tokens)
+                some = crops.index_select(0, views)  # in brackets it would copy byte by byte
+                of_views = self.views(some, masks[views], tokens)
                 found[views[:, None], tokens] = of_views.to(found.dtype)
         return found.view(*received.shape, width)
 
