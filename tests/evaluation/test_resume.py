@@ -123,8 +123,10 @@ def test_a_run_that_was_killed_before_its_results_were_written(
         wanted = "resume=true", "results.columns=parquet"
         assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, *wanted).code == 130
     assert not list((tmp_path / "out").glob(".samples.*"))
+    (tmp_path / "out" / ".samples.killed").mkdir()
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true")
     assert (outcome.code, outcome.err) == (0, "")
+    assert not list((tmp_path / "out").glob(".samples.*"))
     assert timeless(tmp_path / "out") == whole
 
 
