@@ -1,9 +1,9 @@
 """The samples of a results file as columns: a Parquet file beside it, and samples read from there.
 
-In: a results file. Out: a file that pandas and others read as it is,
-and a sequence of the same samples of which whole columns can be had without the rest. Fields that
-are no numbers, texts or lists of these are texts of JSON. Needs pyarrow, which only this module
-imports.
+In: a results file, or the lines of its samples before it is there. Out: a file that pandas and
+others read as it is, and a sequence of the same samples of which whole columns can be had without
+the rest. Fields that are no numbers, texts or lists of these are texts of JSON. Needs pyarrow,
+which only this module imports.
 """
 
 from __future__ import annotations
