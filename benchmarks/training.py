@@ -12,6 +12,12 @@ meanwhile (`recipe.num_workers`); crowded crops that were shown before are at ha
 
 Times are of processor time, over all threads, and of the clock, which is the one to read on a
 quiet machine. The losses of both sides stand beside: equal, or how far apart.
+
+    python benchmarks/training.py ../before --run --steps 16 --threads 2
+
+Steps as they follow one another in a run, by the clock, on a machine that must be quiet: each tree
+alone, phase by phase in turns, its batches made as its own recipe says, beside the steps or between
+them.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ from omegaconf import OmegaConf
 HERE = Path(__file__).resolve().parent.parent
 
 # Older commits kept some modules elsewhere.
-TRAIN = """
+COMMON = """
 import json, sys, time, warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,13 +81,37 @@ def clocks():
 def between(start):
     return [now - then for now, then in zip(clocks(), start)]
 
-def make(number, step):
+def remember(number, step):
     phase = recipe.phases[number]
     crops = phase.rehearsed_crops if phase.tiers else phase.crops_per_batch
     for place in range(-(-crops // made._USES)):
         for age in range(1, made._USES):
             seed = f"0/{step - age * made._REUSED_AFTER}/{place}"
             made._crowded_crop(seed, architecture.geometry)
+
+def trainer(steps, *callbacks):
+    return Trainer(
+        accelerator="cpu", devices=1, max_steps=steps, precision="bf16-mixed",
+        gradient_clip_val=recipe.gradient_clip, logger=False, callbacks=[*callbacks],
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )
+
+def learner():
+    return MolmoTraining(architecture, recipe, tokenizer, [])
+
+def loader(dataset, workers=0):
+    return torch.utils.data.DataLoader(
+        dataset, batch_size=None, num_workers=workers, collate_fn=lambda batch: batch,
+        multiprocessing_context="fork" if workers else None,
+    )
+"""
+
+# One step at a time, when the other side waits.
+TRAIN = (
+    COMMON
+    + """
+def make(number, step):
+    remember(number, step)
     sys.stdin.readline()
     start = clocks()
     batch = batches[step]
@@ -98,22 +128,44 @@ class Turns(Callback):
         answer(train=spent, loss=float(outputs["loss"]))
 
 twice = [batch for number, step in steps for batch in [make(number, step)] * 2]
-Trainer(
-    accelerator="cpu", devices=1, max_steps=len(twice), precision="bf16-mixed",
-    gradient_clip_val=recipe.gradient_clip, logger=False, callbacks=[Turns()],
-    enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-).fit(MolmoTraining(architecture, recipe, tokenizer, []),
-      torch.utils.data.DataLoader(twice, batch_size=None, collate_fn=lambda batch: batch))
+trainer(len(twice), Turns()).fit(learner(), loader(twice))
 """
+)
+
+WARM = 4
+"""Steps at the beginning of a row that do not count: torch makes kernels for new shapes."""
+
+# Rows of steps, as in a run.
+RUN = (
+    COMMON
+    + """
+warm = int(sys.argv[3])
+
+class Row(Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        if index + 1 == warm:
+            self.start = time.perf_counter()
+
+for number, first, count in steps:
+    row = range(first, first + warm + count)
+    for step in row:
+        remember(number, step)
+    sys.stdin.readline()
+    clock = Row()
+    dataset = torch.utils.data.Subset(batches, row)
+    trainer(len(row), clock).fit(learner(), loader(dataset, recipe.num_workers))
+    answer(row=(time.perf_counter() - clock.start) / count)
+"""
+)
 
 
 class Tree:
-    """A commit's checkout, in a process that trains a step when it is told to."""
+    """A commit's checkout, in a process that trains when it is told to."""
 
-    def __init__(self, folder: Path, steps: list[tuple[int, int]], threads: int) -> None:
+    def __init__(self, folder: Path, program: str, *arguments: object) -> None:
         self._words = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", TRAIN, json.dumps(steps), str(threads)], cwd=folder, text=True,
+            [sys.executable, "-c", program, *map(json.dumps, arguments)], cwd=folder, text=True,
             env={**os.environ, "PYTHONPATH": str(folder / "src")},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words,
         )  # fmt: skip
@@ -162,6 +214,24 @@ def measured(
     return seconds, losses
 
 
+def rows(
+    folders: tuple[Path, Path], counts: list[int], phases: list[int], steps: int, threads: int
+) -> None:
+    """Print what a step takes where they follow one another, in the middle of each phase."""
+    ends = list(accumulate(counts))
+    places = [(number, ends[number] - counts[number] // 2, steps) for number in phases]
+    trees = [Tree(folder, RUN, places, threads, WARM) for folder in folders]
+    print("phase  seconds a step of a run, before and now, and how many times as fast")
+    whole = np.zeros(2)
+    for number in phases:
+        seconds = np.array([tree.next("row")["row"] for tree in trees])
+        whole += seconds * counts[number]
+        print(f"{number + 1:5}  {seconds[0]:.3f}  {seconds[1]:.3f}  {seconds[0] / seconds[1]:.2f}")
+    hours = whole / 3600
+    print(f"all steps of these phases, h: {hours[0]:.2f} before, {hours[1]:.2f} now, "
+          f"{hours[0] / hours[1]:.2f} times as fast")  # fmt: skip
+
+
 def main() -> None:
     """Print a line a phase."""
     parser = argparse.ArgumentParser()
@@ -169,6 +239,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="of every phase")
     parser.add_argument("--phases", default="1,2,3,4,5")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--run", action="store_true", help="rows of steps, as in a run")
     given = parser.parse_args()
     if given.before is None:
         print("nothing to compare with: give the folder of an older commit, checked out")
@@ -176,7 +247,11 @@ def main() -> None:
     recipe = OmegaConf.load(HERE / "conf/recipe/tiny.yaml")
     counts = [phase.steps for phase in recipe.phases]
     steps = spaced(counts, given.steps, [int(number) - 1 for number in given.phases.split(",")])
-    trees = [Tree(folder, steps, given.threads) for folder in (checkout(given.before), HERE)]
+    folders = checkout(given.before), HERE
+    if given.run:
+        rows(folders, counts, sorted({number for number, _ in steps}), given.steps, given.threads)
+        return
+    trees = [Tree(folder, TRAIN, steps, given.threads) for folder in folders]
     seconds, losses = measured(trees, steps)
     print("seconds of the processor (of the clock), before and now")
     print(f"phase {'a step':^32} ratio  {'its batch':^32}  losses differ by")

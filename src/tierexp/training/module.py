@@ -29,6 +29,7 @@ from tierexp.models.molmo.decoder import Block
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model import Molmo
 from tierexp.models.molmo.moe import MixtureOfExperts
+from tierexp.models.molmo.side_by_side import SideBySide
 from tierexp.models.molmo.tokenizer import PromptTokenizer
 from tierexp.training.batches import TrainingBatch, VisionBatch
 from tierexp.training.dense_targets import HEADS
@@ -36,6 +37,7 @@ from tierexp.training.lookups import divergence
 from tierexp.training.optimizer import MuonAdamW
 from tierexp.training.packing import IGNORED, PADDING, attention_of
 from tierexp.training.recipe import Recipe, learning_rate
+from tierexp.training.side_by_side import in_parts
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_HEADS
 
 
@@ -64,6 +66,7 @@ class MolmoTraining(LightningModule):
         self._validation = dict(validation)
         self._recipe = recipe
         self._tokenizer = tokenizer
+        self._threads = SideBySide()
         self._router_logits: list[Tensor] = []
         self._attended: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self._taught_blocks = [
@@ -175,7 +178,12 @@ class MolmoTraining(LightningModule):
         """The vision features of crops, (B, N, K, D), and their dense loss, logged under `name`:
         the mean cross-entropy over heads; "nothing here" counts a tenth, as most tokens are it.
         """
-        features = self.molmo.vision_features(batch.pixels, batch.patch_mask)
+        backbone = self.molmo.vision_backbone
+        views = batch.pixels.flatten(0, 1), batch.patch_mask.flatten(0, 1)
+        tokens = in_parts(
+            lambda part: backbone.views(*part), views, backbone.parameters(), self._threads
+        )
+        features = tokens.view(*batch.pixels.shape[:2], *tokens.shape[1:])  # (B, N, K, D)
         targets = batch.dense_targets
         logits = self.dense_heads(features).float().flatten(0, 2)  # (B * N * K, classes)
         losses: list[Tensor] = []

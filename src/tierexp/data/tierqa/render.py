@@ -189,14 +189,20 @@ def _rounded_mask(height: int, width: int, radius: int) -> Image.Image:
     smoothing.
     """
     mask = Image.new("L", (width, height), 255)
+    for x, from_left in ((0, True), (width - radius, False)):
+        for y, from_top in ((0, True), (height - radius, False)):
+            mask.paste(_corner(radius, from_left, from_top), (x, y))
+    return mask
+
+
+@lru_cache(maxsize=512)
+def _corner(radius: int, from_left: bool, from_top: bool) -> Image.Image:
+    """A quarter of a disc, mode L."""
     side = radius * _SUPERSAMPLING
     disc = Image.new("L", (2 * side, 2 * side))
     ImageDraw.Draw(disc).ellipse((0, 0, 2 * side - 1, 2 * side - 1), fill=255)
-    disc = disc.reduce(_SUPERSAMPLING)
-    for x, left in ((0, 0), (width - radius, radius)):
-        for y, top in ((0, 0), (height - radius, radius)):
-            mask.paste(disc.crop((left, top, left + radius, top + radius)), (x, y))
-    return mask
+    left, top = 0 if from_left else radius, 0 if from_top else radius
+    return disc.reduce(_SUPERSAMPLING).crop((left, top, left + radius, top + radius))
 
 
 def _shape_mask(kind: Kind, side: int) -> Image.Image:
