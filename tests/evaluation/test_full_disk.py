@@ -31,7 +31,7 @@ from tierexp.errors import MachineError
 from tierexp.errors.machine import LogFile
 from tierexp.evaluation.journal import FILE_NAME, Journal
 from tierexp.report import compare_command
-from tierexp.results.files import write_text
+from tierexp.results.files import sample_lines, write_text
 
 SAMPLES = [[[480, 640 + n], f"q{n}", [f"a{n}"], "t"] for n in range(24)]
 SAMPLES[5][0] = [-480, 640]  # breaks once it is decoded
@@ -226,6 +226,10 @@ def test_a_file_is_as_it_was_where_the_new_one_cannot_be_written(tmp_path: Path)
     with room_for(10), pytest.raises(MachineError, match=r"results\.json cannot be written"):
         write_text("a longer text", file)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    refused = pytest.raises(MachineError, match="cannot be written")
+    with room_for(10), refused, sample_lines([{"longer": 1}, {"longer": 2}], tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("room", range(1, 60, 7))

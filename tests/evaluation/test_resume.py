@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 import signal
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.forked import forked
 from tests.support.parameters import slow
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.journal import FILE_NAME, Journal
+from tierexp.results.files import sample_lines
 
 SIZES = [[480, 640], [640, 480], [512, 512], [300, 900]]
 SAMPLES = [[SIZES[n % 4], f"q{n}", [f"a{n}"], f"t{n % 2}"] for n in range(12)]
@@ -105,8 +107,26 @@ def test_a_run_that_was_killed_before_its_results_were_written(
         patched.setattr("tierexp.evaluation.lead.write_results", _power_cut)
         with pytest.raises(KeyError, match="power cut"):
             run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS)
+    cut = threading.Event()
+
+    def late(*samples: Any) -> Any:
+        assert cut.wait(60)
+        return sample_lines(*samples)
+
+    def first(*_: object) -> None:
+        cut.set()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tierexp.evaluation.lead.sample_lines", late)
+        patched.setattr("tierexp.evaluation.lead.aggregate", first)
+        wanted = "resume=true", "results.columns=parquet"
+        assert run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, *wanted).code == 130
+    assert not list((tmp_path / "out").glob(".samples.*"))
+    (tmp_path / "out" / ".samples.killed").mkdir()
     outcome = run_on_fakes(tmp_path, SAMPLES, TABLE, *ARGUMENTS, "resume=true")
     assert (outcome.code, outcome.err) == (0, "")
+    assert not list((tmp_path / "out").glob(".samples.*"))
     assert timeless(tmp_path / "out") == whole
 
 

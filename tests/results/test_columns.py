@@ -62,8 +62,12 @@ def test_samples_come_back_as_they_are_in_the_results_file(tmp_path: Path) -> No
 
 
 @pytest.mark.whole
-def test_another_process_writes_them_or_says_why_not(tmp_path: Path) -> None:
-    results, path = stored(tmp_path)
+def test_another_process_writes_them_or_says_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "é"
+    results, path = stored(folder)
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # the other's
     text, columns = path.read_bytes(), columns_file(path).read_bytes()
     for damage in (False, True):
         columns_file(path).unlink()
@@ -74,14 +78,14 @@ def test_another_process_writes_them_or_says_why_not(tmp_path: Path) -> None:
             pytest.raises(MachineError, match=r"\.parquet was not written: .*directory")
             if damage
             else nullcontext(),
-            sample_lines(results.per_sample_results, tmp_path) as lines,
+            sample_lines(results.per_sample_results, folder) as lines,
             ColumnsBeingWritten(lines) as writer,
         ):
             write_results(results, path, lines)
             writer.belong_to(path)
         assert path.read_bytes() == text
         assert damage or columns_file(path).read_bytes() == columns
-        assert sorted(f.name for f in tmp_path.iterdir()) == [path.name, columns_file(path).name]
+        assert sorted(f.name for f in folder.iterdir()) == [path.name, columns_file(path).name]
 
 
 @pytest.mark.whole

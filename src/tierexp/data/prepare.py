@@ -75,9 +75,11 @@ class SamplePreparer:
         self._plan = plan
         self._builder = builder
         # Asked once, as a sample is prepared in a fifth of a millisecond.
-        self._hows = [replace(preprocessing, tier=rule) for rule in plan.rules]
-        self._smaller = isinstance(dataset, ScaledDecoding) and isinstance(
-            builder, TakesSmallerImages
+        self._at_points = [replace(preprocessing, tier=rule) for rule in plan.rules]
+        self._scaled = (
+            (dataset, builder)
+            if isinstance(dataset, ScaledDecoding) and isinstance(builder, TakesSmallerImages)
+            else None
         )
         self._last: tuple[tuple[str, CropRule, Tiling], _TiledImage] | None = None
 
@@ -88,7 +90,7 @@ class SamplePreparer:
         if index in self._plan.unreadable:
             return FailedSample(index, self._plan.unreadable[index])
         point = self._plan.points[index]
-        return self._prepared(index, point, self._hows[point], self._plan.selections[index])
+        return self._prepared(index, point, self._at_points[point], self._plan.selections[index])
 
     def at(self, index: int, point: int) -> PreparedRow | FailedSample:
         """A sample at another operating point than the plan's, or why its image cannot be read.
@@ -97,7 +99,7 @@ class SamplePreparer:
             index: Index of a sample whose image has a size.
             point: Number of the point.
         """
-        how = self._hows[point]
+        how = self._at_points[point]
         return self._prepared(index, point, how, how.select(*self._plan.sizes[index]))
 
     def _prepared(
@@ -131,14 +133,12 @@ class SamplePreparer:
         return self._last[1]
 
     def _image(self, index: int, how: Preprocessing, tiling: Tiling) -> PreparedImage:
-        dataset: Any = self._dataset
-        builder: Any = self._builder
-        if self._smaller:
-            size = self._plan.sizes[index]
+        if self._scaled is not None:
+            (dataset, builder), size = self._scaled, self._plan.sizes[index]
             pixels = dataset.image_at_least(index, builder.needed_size(size, tiling, how))
             prepared: PreparedImage = builder.smaller_image(pixels, size, tiling, how)
             return prepared
-        whole: PreparedImage = builder.image(dataset.image(index), tiling, how)
+        whole: PreparedImage = self._builder.image(self._dataset.image(index), tiling, how)
         return whole
 
 

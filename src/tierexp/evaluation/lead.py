@@ -164,7 +164,8 @@ def _written(
             lines = stack.enter_context(sample_lines(measured.samples, run.folder))
             return lines, stack.enter_context(ColumnsBeingWritten(lines)) if wanted else None
 
-        # Most of aggregating is drawing images, which leaves Python to another thread.
+        # Most of aggregating is drawing images, which leaves Python to another thread. If it fails
+        # before that is through, leaving the pool waits, and what was begun meanwhile is left next.
         begun = stack.enter_context(ThreadPoolExecutor(1)).submit(begin)
         results = _aggregate(run, measured, provenance)
         lines, columns = begun.result()

@@ -1,9 +1,9 @@
 """The samples of a results file as columns: a Parquet file beside it, and samples read from there.
 
-In: a results file. Out: a file that pandas and others read as it is,
-and a sequence of the same samples of which whole columns can be had without the rest. Fields that
-are no numbers, texts or lists of these are texts of JSON. Needs pyarrow, which only this module
-imports.
+In: a results file, or the lines of its samples before it is there. Out: a file that pandas and
+others read as it is, and a sequence of the same samples of which whole columns can be had without
+the rest. Fields that are no numbers, texts or lists of these are texts of JSON. Needs pyarrow,
+which only this module imports.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class ColumnsBeingWritten:
         self._results_file: Path | None = None
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tierexp.results.columns", str(lines)],
-            env={**os.environ, "PYTHONPATH": modules}, text=True,
+            env={**os.environ, "PYTHONPATH": modules},
             stdin=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -151,7 +151,7 @@ class ColumnsBeingWritten:
         self._results_file = results_file
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as told:  # if it is gone, below
-            told.write(str(results_file.absolute()))
+            told.write(os.fsencode(results_file.absolute()))  # as text it would be up to its locale
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +163,7 @@ class ColumnsBeingWritten:
         if path is None or kind is not None:
             process.kill()
         with process.stderr as stream:
-            said = stream.read().strip().splitlines()[-1:]
+            said = stream.read().decode(errors="replace").strip().splitlines()[-1:]
         process.stdin.close()
         if process.wait() and path is not None and kind is None:
             reason = "".join(said) or "its process was killed"
@@ -197,6 +197,9 @@ def _write(source: Path, part: Path, results_file: Callable[[], Path]) -> Path:
 
     Returns:
         Where they are then.
+
+    Raises:
+        MachineError: They cannot be written.
     """
     fractions: set[str] = set()
     try:
@@ -425,7 +428,7 @@ def _main(lines: Path) -> None:
 
     @cache
     def results_file() -> Path:
-        return Path(sys.stdin.read())
+        return Path(os.fsdecode(sys.stdin.buffer.read()))
 
     _write(lines, lines.with_name("columns.part"), results_file)
 

@@ -12,6 +12,7 @@ import dataclasses
 import gc
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Results = TypeVar("Results", bound=DataclassInstance)
 
 _SAMPLES = "per_sample_results"
+_LINES = ".samples."
 _AT_ONCE = 2**20
 _BEFORE = 4
 """The schema version that is still read: its samples have no utilization, its runs no metrics."""
@@ -59,7 +61,8 @@ def sample_lines(samples: Iterable[object], folder: Path) -> Iterator[Path]:
 
     Args:
         samples: In their order.
-        folder: Where the results file will be; made where it is missing.
+        folder: Where the results file will be; made where it is missing. Nobody else writes there:
+            what is left of a run that was killed here is removed.
 
     Yields:
         A file, alone in a folder that is gone after the block with whatever is in it.
@@ -70,7 +73,9 @@ def sample_lines(samples: Iterable[object], folder: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            made = stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".samples."))
+            for left in folder.glob(f"{_LINES}*"):
+                shutil.rmtree(left)
+            made = stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=_LINES))
             path = Path(made, "samples.json")
             with path.open("wb") as file:
                 file.writelines(_lines(samples))

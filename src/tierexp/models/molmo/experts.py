@@ -115,7 +115,7 @@ class Experts(nn.Module):
         if tokens.device.type != "cpu" and self.grouped_product_fits(tokens.dtype):
             return self._grouped(tokens, chosen, counted)
         if torch.is_grad_enabled():
-            return self._padded(tokens, chosen, counted)
+            return self._one_by_one(tokens, chosen, counted)
         if len(tokens) == 1:
             return counted @ self._of_one(tokens, chosen[0].tolist())
         return self._in_turn(tokens, chosen, counted)
@@ -147,7 +147,7 @@ class Experts(nn.Module):
         place[order] = torch.arange(len(order), device=order.device)
         return _weighted_sums(answers, place, weights)
 
-    def _padded(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+    def _one_by_one(self, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
         """The same for gradients on a CPU, expert by expert. In bfloat16 every one is padded to a
         number of rows in steps, because torch makes a kernel of its own for every shape, which
         takes ten times as long as the product.
@@ -157,14 +157,11 @@ class Experts(nn.Module):
         counts = chosen.flatten().bincount(minlength=count)  # (E,)
         step = ROWS_STEP if tokens.dtype == torch.bfloat16 else 1
         heights = (counts + step - 1) // step * step  # (E,)
-        before = (heights - counts).cumsum(0) - (heights - counts)  # (E,)
-        places = torch.arange(len(rows), device=rows.device) + before.repeat_interleave(
-            counts
-        )  # (M,)
+        sizes, places = heights.tolist(), _padded_places(counts, heights)
         # Padding is the first token; nobody asks what becomes of it.
-        taken = rows.new_zeros(int(heights.sum())).scatter_(0, places, rows)
+        taken = rows.new_zeros(sum(sizes)).scatter_(0, places, rows)
         gate_up, down = (w.to(tokens.dtype).mT for w in (self.gate_up_proj, self.down_proj))
-        x = torch.split(tokens.index_select(0, taken), heights.tolist())
+        x = torch.split(tokens.index_select(0, taken), sizes)
         answers = torch.cat(
             [
                 gated(part @ of_expert) @ of_answer
@@ -193,9 +190,7 @@ class Experts(nn.Module):
             heights = [0] * count
             for turn in plan:
                 heights[turn.first : turn.end] = [turn.height] * (turn.end - turn.first)
-            padding = torch.tensor(heights, device=rows.device) - counts
-            before = (padding.cumsum(0) - padding).repeat_interleave(counts)  # (M,)
-            place = torch.arange(len(rows), device=rows.device) + before
+            place = _padded_places(counts, torch.tensor(heights, device=rows.device))
             # Padding is the first token, which counts nothing.
             rows, weights = (t.new_zeros(sum(sizes)).scatter_(0, place, t) for t in (rows, weights))
         # In bfloat16 a sum of many answers would be rounded as many times.
@@ -227,6 +222,15 @@ def _weighted_sums(answers: Tensor, place: Tensor, weights: Tensor) -> Tensor:
     """
     chosen = answers.index_select(0, place).view(*weights.shape, -1)  # (N, k, C)
     return torch.bmm(weights.unsqueeze(1), chosen).squeeze(1)
+
+
+def _padded_places(counts: Tensor, heights: Tensor) -> Tensor:
+    """Where rows that are sorted by expert, (M,), lie once each expert's `counts`, (E,) int64, are
+    padded to `heights`, (E,) int64.
+    """
+    padding = heights - counts
+    before = (padding.cumsum(0) - padding).repeat_interleave(counts)  # (M,)
+    return torch.arange(len(before), device=before.device) + before
 
 
 def _by_expert(chosen: Tensor) -> tuple[Tensor, Tensor]:

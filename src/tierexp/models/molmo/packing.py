@@ -86,15 +86,12 @@ def in_rows(packing: Packing, ids: Tensor, real: Tensor) -> Questions:
     """
     lengths = packing.spread(real.sum(dim=1))
     ends = lengths.cumsum(dim=1)
-    width = int(ends[:, -1].max())
-    row, slot = packing.slots // packing.most, packing.slots % packing.most  # (B,)
-    first = row * width + packing.collect(ends - lengths)
-    places = (first[:, None] + real.long().cumsum(dim=1) - 1)[real]
-    tokens = ids.new_zeros(packing.images * width).index_copy_(0, places, ids[real])
-    owners = torch.full_like(tokens, -1)
-    owners.index_copy_(0, places, slot[:, None].expand_as(real)[real])
-    shape = packing.images, width
-    return Questions(tokens.view(shape), owners.view(shape), ends, lengths)
+    order = packing.slots.argsort()
+    real, slots = real[order], packing.slots[order, None] % packing.most
+    taken = torch.arange(int(ends[:, -1].max()), device=ids.device) < ends[:, -1:]  # (I, W)
+    tokens = ids.new_zeros(taken.shape).masked_scatter_(taken, ids[order][real])
+    owners = ids.new_full(taken.shape, -1).masked_scatter_(taken, slots.expand_as(real)[real])
+    return Questions(tokens, owners, ends, lengths)
 
 
 @dataclass(frozen=True)
