@@ -29,6 +29,7 @@ from tierexp.api.model import Answer, Model
 from tierexp.config.location import config_dir
 from tierexp.errors import TierexpError
 from tierexp.evaluation.setup import read_setup
+from tierexp.models.confidence import AnswerFacts, ConfidenceMeter
 from tierexp.models.knobs.reduction.settings import StridedTokens
 from tierexp.models.plans.plan import Preset
 from tierexp.models.plans.preprocessing import SizedImage
@@ -388,6 +389,25 @@ def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> N
 
 
 @pytest.mark.whole
+@pytest.mark.whole
+def test_what_a_checkpoint_does_to_its_answers_is_left_out(tmp_path: Path) -> None:
+    """Greedy is greedy: a penalty of the checkpoint's would change answers and confidences."""
+    checkpoints.qwen3_vl(tmp_path)
+    source = source_of("qwen3_vl", tmp_path)
+
+    def answers() -> tuple[list[list[int]], list[AnswerFacts]]:
+        meter = ConfidenceMeter()
+        model = source.load(torch.device("cpu"))
+        ids = model.generate(one_crop(source, "what is it?"), 6, observer=meter)
+        return ids.tolist(), meter.facts(1)
+
+    plain = answers()
+    file = tmp_path / "generation_config.json"
+    told = {"do_sample": True, "repetition_penalty": 1.5, "no_repeat_ngram_size": 1}
+    file.write_text(json.dumps(json.loads(file.read_text()) | told))
+    assert answers() == plain
+
+
 def test_a_processor_that_does_not_follow_the_plan_is_a_line(tmp_path: Path) -> None:
     """Its settings are another model's: at most 100 cells."""
     checkpoint = tmp_path / "checkpoint"

@@ -207,6 +207,8 @@ class FamilyModel:
             eos_token_id=list(self.end_ids),
             pad_token_id=self.end_ids[0],
         )
+        # The library fills it up from the checkpoint's settings, such as a repetition penalty.
+        self.network.generation_config = how
         length = told["input_ids"].shape[1]
         with ExitStack() as stages, _vision(self.network.model, stages, clock):
             stages.enter_context(clock.stage("prefill"))
