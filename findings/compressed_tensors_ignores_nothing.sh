@@ -16,6 +16,7 @@ python3 -m venv "$folder/env"
 "$folder/env/bin/pip" install --quiet transformers==5.24.0 torch==2.13.0 numpy==2.3.5 compressed-tensors==0.20.1
 "$folder/env/bin/pip" install --quiet --no-deps llmcompressor==0.14.0.1
 cat > "$folder/run.py" <<'PY'
+import logging
 import sys
 from importlib.metadata import distribution, version
 from pathlib import Path
@@ -40,6 +41,14 @@ CASES = (("Qwen2.5-VL", "re:visual.*"), ("Qwen2.5-VL", "re:.*visual.*"), ("LLaVA
 said: list[str] = []
 logger.remove()
 logger.add(said.append, level="WARNING")
+
+
+class Listener(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        said.append(record.getMessage())
+
+
+logging.getLogger("compressed_tensors").addHandler(Listener(logging.WARNING))
 seen = []
 for name, pattern in CASES:
     model = hf.AutoModelForImageTextToText.from_config(CONFIGURATIONS[name])
