@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# llama.cpp b11549 (as xllamacpp 2026.10.11549) and transformers 5.24.0: the crops that InternVL cuts a picture into.
+# llama.cpp (in xllamacpp 2026.10.11549) and transformers 5.24.0: the crops that InternVL cuts a picture into.
 #
 # Guess: both follow InternVL's published rule, so that a picture has the same crops and tokens in both.
 # What happens: the published rule takes the grid whose shape is nearest, at any size: every photo of 4:3 is 13 crops,

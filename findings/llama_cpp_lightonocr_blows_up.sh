@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# llama.cpp b11549 (as xllamacpp 2026.10.11549) and transformers 5.24.0: the tokens of a picture for LightOnOCR, whose
+# llama.cpp (in xllamacpp 2026.10.11549) and transformers 5.24.0: the tokens of a picture for LightOnOCR, whose
 # file holds the checkpoint's longest side, 1,540 pixels.
 #
 # Guess: 1,540 is a limit, as it is in the library: a page is brought down to it, and what is smaller stays as it is.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# llama.cpp b11549 (as xllamacpp 2026.10.11549) and transformers 5.24.0: the tokens of a picture for LLaVA-1.6, whose
+# llama.cpp (in xllamacpp 2026.10.11549) and transformers 5.24.0: the tokens of a picture for LLaVA-1.6, whose
 # file says `mm_patch_merge_type` "spatial_unpad" and holds the learned `image_newline`, as the format provides for it.
 #
 # Guess: what is padded to fill the grid of crops is taken out behind the encoder, and each row ends with the newline,

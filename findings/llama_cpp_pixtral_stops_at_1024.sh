@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# llama.cpp b11549 (as xllamacpp 2026.10.11549) and transformers 5.24.0: the tokens of a picture for Pixtral and for
+# llama.cpp (in xllamacpp 2026.10.11549) and transformers 5.24.0: the tokens of a picture for Pixtral and for
 # Mistral Small 3.1, in files that hold the checkpoints' longest side, 1,024 and 1,540 pixels.
 #
 # Guess: a picture within that side is seen at its own size, as by the maker's own code and by transformers.

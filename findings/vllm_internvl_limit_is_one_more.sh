@@ -3,7 +3,7 @@
 #
 # Guess: at most that many crops beside the whole picture, as by the published code and by `max_patches` of
 #   transformers: a limit of 3 is never more than 4 crops, 1,024 tokens.
-# What happens: where the whole picture is added, which is always, one is put on the limit first, and the grid is
+# What happens: where the whole picture is added, as checkpoints ask for, one is put on the limit first, and the grid is
 #   chosen under that. With 3 a square of 1000 x 1000 is 2 x 2 and the whole one, 5 crops and 1,280 tokens, where the
 #   published rule gives one crop of 256; with 5 a photo of 640 x 480 is 7 crops for 1, with 8 a square of 2000 x 2000
 #   is 10 for 5. At the checkpoints' 12 only pictures longer than 12.5 to 1 show it, since 13 is a prime.
