@@ -19,6 +19,7 @@ from tierexp.errors import ConfigError
 from tierexp.evaluation import latency_meter
 from tierexp.evaluation.latency_meter import LatencyMeter, StageTimes
 from tierexp.models.confidence import UNOBSERVED, AnswerObserver
+from tierexp.models.molmo import attention
 from tierexp.models.molmo.checkpoint import MolmoCheckpoint
 from tierexp.models.molmo.engine import MolmoEngine
 from tierexp.models.molmo.model_inputs import ModelInputs
@@ -42,9 +43,10 @@ SQUARE = [512, 512]
 
 @pytest.fixture
 def as_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experts without padding, as of a single thread, and whole views, as on a GPU."""
+    """Experts without padding, as of a single thread, and whole views and attention, as on a GPU."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(MolmoEngine, "_received", lambda *_: None)
+    monkeypatch.setattr(attention, "_KEYS", 0)
 
 
 @pytest.mark.whole
