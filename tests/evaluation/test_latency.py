@@ -43,7 +43,7 @@ SQUARE = [512, 512]
 
 @pytest.fixture
 def as_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experts without padding, as of a single thread, and whole views and attention, as on a GPU."""
+    """Experts without padding, as of a single thread; views and attention whole, as on a GPU."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(MolmoEngine, "_received", lambda *_: None)
     monkeypatch.setattr(attention, "_KEYS", 0)

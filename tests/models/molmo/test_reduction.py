@@ -64,6 +64,10 @@ def test_every_method_is_here() -> None:
     assert served == {*settings.METHODS} - {"none"}
 
 
+def assert_rounded_alike(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
 def assert_same_bits(actual: torch.Tensor, expected: torch.Tensor) -> None:
     assert torch.equal(actual, expected)
 
@@ -75,7 +79,7 @@ def assert_same_bits(actual: torch.Tensor, expected: torch.Tensor) -> None:
 )
 def test_keeping_all_is_none_bit_by_bit(kind: str, method: str, how: dict[str, Any]) -> None:
     """But for rounding where the encoder is looked at, and so computes tokens that nobody reads."""
-    equal = torch.testing.assert_close if method in LOOKS_AT_ENCODER else assert_same_bits
+    equal = assert_rounded_alike if method in LOOKS_AT_ENCODER else assert_same_bits
     model, inputs = small_engine(kind), prompt(LENGTHS)
     plain = prefilled(model, inputs, settings.NoReduction())
     same = prefilled(model, inputs, METHODS[method](**how))
