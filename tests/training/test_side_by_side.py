@@ -63,6 +63,15 @@ def test_gradients_are_those_of_all_at_once(layers: nn.ModuleDict, rows: int) ->
     }
 
 
+def test_parameters_that_share_a_gradient_have_it_once() -> None:
+    first, second = (nn.Parameter(torch.zeros(())) for _ in range(2))
+    inputs = (torch.arange(1.0, 7.0),)
+    in_parts(
+        lambda part: part[0] * (first + second), inputs, [first, second], SideBySide()
+    ).sum().backward()
+    assert first.grad == second.grad == 21
+
+
 def test_threads_compute_in_the_callers_modes(layers: nn.ModuleDict) -> None:
     seen = []
 

@@ -88,6 +88,5 @@ class _Parts(Function):
 
 def _sum(of_parts: Sequence[Tensor | None]) -> Tensor | None:
     given = [of_part for of_part in of_parts if of_part is not None]
-    for of_part in given[1:]:
-        given[0] += of_part
-    return given[0] if given else None
+    # Not in place: parameters that are added have the same gradient, in the same memory.
+    return sum(given[1:], start=given[0]) if given else None
