@@ -389,7 +389,6 @@ def test_blocks_that_are_left_out(family: tuple[str, Path], tmp_path: Path) -> N
 
 
 @pytest.mark.whole
-@pytest.mark.whole
 def test_what_a_checkpoint_does_to_its_answers_is_left_out(tmp_path: Path) -> None:
     """Greedy is greedy: a penalty of the checkpoint's would change answers and confidences."""
     checkpoints.qwen3_vl(tmp_path)

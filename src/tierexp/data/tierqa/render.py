@@ -54,9 +54,8 @@ def render(scene: Scene) -> NDArray[np.uint8]:
     """
     canvas = _background(scene.background, scene.height, scene.width)
     for shape in scene.shapes:
-        side = _whole(shape.box)[2] - _whole(shape.box)[0]
         with _part(canvas, shape.box) as part:
-            part.paste(PALETTE[shape.color], (0, 0), _shape_mask(shape.kind, side))
+            part.paste(PALETTE[shape.color], (0, 0), _shape_mask(shape.kind, part.width))
     for plate in scene.plates:
         with _part(canvas, plate.box) as part:
             _draw_plate(part, plate)
