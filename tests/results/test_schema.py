@@ -274,3 +274,23 @@ def test_what_lies_beside_fields_is_numbers_alone(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"content_kept":', '"content_kept":"0.5","x":'))
     with pytest.raises(DataError, match=r"0\.content_kept: '0\.5' is no number"):
         load_results(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [("content_kept", "half", "is no number"), ("accuracy", "half", "valid number")],
+)
+def test_of_many_samples_the_damaged_one_is_named(
+    tmp_path: Path, field: str, value: str, words: str
+) -> None:
+    many = [dataclasses.replace(LANDSCAPE, sample_id=str(number)) for number in range(300)]
+    path = tmp_path / "r.json"
+    write_results(results_of(*many), path)
+    assert [sample.sample_id for sample in load_results(path).per_sample_results] == [
+        str(number) for number in range(300)
+    ]
+    content = json.loads(path.read_text())
+    content["per_sample_results"][290][field] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=rf"290\.{field}: .*{words}"):
+        load_results(path)

@@ -30,6 +30,8 @@ fields; they are checked here, and need not be by pydantic (`UNCHECKED`)."""
 UNCHECKED = GetPydanticSchema(lambda _kind, _handler: any_schema())
 _NUMBERS = frozenset({int, float, type(None)})
 _PLAIN = _NUMBERS | {str, bool}
+_AT_ONCE = 128
+"""Dictionaries that are decoded at a time."""
 
 
 def encode(value: Any) -> Any:
@@ -97,36 +99,49 @@ def decode(kind: type[Record], values: dict[str, Any]) -> Record:
     return decode_many(kind, [values])[0]
 
 
-def decode_many(kind: type[Record], entries: Iterable[dict[str, Any]]) -> list[Record]:
+def decode_many(kind: type[Record], entries: list[dict[str, Any]]) -> list[Record]:
     """What `encode` has made dictionaries of, in their order.
 
     Args:
         kind: The data class of all of them.
-        entries: See `decode`, with the same errors.
+        entries: See `decode`, with the same errors; the list is emptied.
     """
+    records: list[Record] = []
     names, beside = _layout(kind)
-    given = list(entries)
-    if beside is not None:
-        known = frozenset(names)
-        keys: tuple[str, ...] = ()
-        others: list[str] = []
-        for values in given:
-            if tuple(values) != keys:  # those of one file are alike
-                keys = tuple(values)
-                others = [name for name in keys if name not in known]
-            pop = values.pop
-            values[beside] = {name: pop(name) for name in others}
-        _refuse_others(beside, given)
-    try:
-        records: list[Record] = _adapter(kind).validate_python(given)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"] if len(given) > 1 else first["loc"][1:]))
-        raise ValueError(f"{where}: {first['msg']}") from None
+    single = len(entries) == 1
+    entries.reverse()
+    while entries:
+        # Some at a time: they are gone, and their memory is used again, before the next are read.
+        given = entries[: -_AT_ONCE - 1 : -1]
+        del entries[-_AT_ONCE:]
+        first = len(records)
+        if beside is not None:
+            _set_aside(beside, names, given)
+            _refuse_others(beside, given, first)
+        try:
+            records += _adapter(kind).validate_python(given)
+        except ValidationError as error:
+            told = error.errors(include_url=False, include_input=False)[0]
+            place, *where = told["loc"]
+            parts = where if single else [first + int(place), *where]
+            raise ValueError(f"{'.'.join(map(str, parts))}: {told['msg']}") from None
     return records
 
 
-def _refuse_others(beside: str, given: Iterable[Mapping[str, Any]]) -> None:
+def _set_aside(beside: str, names: Iterable[str], given: Iterable[dict[str, Any]]) -> None:
+    """In dictionaries, put what is none of the fields of these names into the field `beside`."""
+    known = frozenset(names)
+    keys: tuple[str, ...] = ()
+    others: list[str] = []
+    for values in given:
+        if tuple(values) != keys:  # those of one file are alike
+            keys = tuple(values)
+            others = [name for name in keys if name not in known]
+        pop = values.pop
+        values[beside] = {name: pop(name) for name in others}
+
+
+def _refuse_others(beside: str, given: Iterable[Mapping[str, Any]], first: int) -> None:
     """Refuse what lies beside fields and is no number or None. pydantic would take a third of the
     time in which a results file is read to make sure of that.
 
@@ -135,7 +150,7 @@ def _refuse_others(beside: str, given: Iterable[Mapping[str, Any]]) -> None:
     """
     if _NUMBERS.issuperset(map(type, chain.from_iterable(row[beside].values() for row in given))):
         return
-    for place, row in enumerate(given):
+    for place, row in enumerate(given, first):
         for name, value in row[beside].items():
             if type(value) not in _NUMBERS:
                 raise ValueError(f"{place}.{name}: {value!r:.60} is no number")
