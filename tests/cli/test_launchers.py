@@ -357,7 +357,7 @@ def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_defect_of_a_launcher_is_no_mistake_of_the_user(
     error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def launch(self: object, *_: object) -> None:
+    def launch(self: object, *_: object, **__: object) -> None:
         raise error(f"cannot pickle {self}")
 
     name = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"

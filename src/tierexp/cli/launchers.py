@@ -14,6 +14,7 @@ from traceback import walk_tb
 
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from omegaconf.errors import OmegaConfBaseException
 
 EXTRAS = {
@@ -37,8 +38,9 @@ def accept_plugin_defaults() -> None:
 
 
 def is_launchers_defect(error: Exception, arguments: Sequence[str]) -> bool:
-    """Whether an exception before the first run is no mistake of the user's: a launcher raised it
-    that has been told nothing on the command line. What it composes has been composed before.
+    """Whether an exception before the first run is no mistake of the user's: a launcher or sweeper
+    raised it that has been told nothing on the command line. What it composes has been composed
+    before.
 
     Args:
         error: Whatever Hydra or the launcher raised.
@@ -49,7 +51,7 @@ def is_launchers_defect(error: Exception, arguments: Sequence[str]) -> bool:
     if any(argument.lstrip("+~").startswith("hydra.") for argument in arguments):
         return False
     frames = (frame for frame, _ in walk_tb(error.__traceback__))
-    return any(isinstance(frame.f_locals.get("self"), Launcher) for frame in frames)
+    return any(isinstance(frame.f_locals.get("self"), Launcher | Sweeper) for frame in frames)
 
 
 def describe_launcher_error(error: Exception) -> str | None:
