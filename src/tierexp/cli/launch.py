@@ -24,7 +24,11 @@ from yaml import YAMLError
 
 from tierexp.cli.begin import command
 from tierexp.cli.help import help_text
-from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
+from tierexp.cli.launchers import (
+    accept_plugin_defaults,
+    describe_launcher_error,
+    is_launchers_defect,
+)
 from tierexp.cli.multirun import INTERRUPTED, Job, Outcome, Runs
 from tierexp.cli.sweep import Check
 from tierexp.config.arguments import own_config_dir, prepare
@@ -124,7 +128,7 @@ def _explained(runs: Runs, config_name: str) -> Iterator[None]:
                     raise
                 refuse(path_trouble(error))  # a folder in which there can be none, as in /proc
     except _OF_COMPOSITION as error:
-        if runs.begun:
+        if runs.begun or is_launchers_defect(error, sys.argv[1:]):
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
     except (ImportError, RuntimeError) as error:

@@ -70,8 +70,8 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
         raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
     preprocessing = read_preprocessing(config, source)
     check_trainer(resolved(config.trainer))
-    dataset = read_dataset(config, source)
     loader = LoaderSettings.from_config(config)
+    dataset = read_dataset(config, source)
     refuse_overwriting([file], flag("overwrite", config.overwrite))
 
     from tierexp.data.datamodule import TierDataModule
