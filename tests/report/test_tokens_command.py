@@ -135,7 +135,7 @@ def test_a_tier_of_ones_own(tmp_path: Path) -> None:
         (["9999999999x5"], "sides of 1 to 2147483647 pixels"),
         (["5x5", "--family", "nobody"], "family='nobody' is not possible: one of aria"),
         (["5x5", "--tier", "native"], "--tier='native' is not possible"),
-        (["5x5", "--tier", "huge"], "tier='huge' is not possible"),
+        (["5x5", "--tier", "huge"], "--tier='huge' is not possible"),
         (["5x5", "--json", "--csv"], "not allowed with argument"),
         (["5x5", "--bogus"], "unrecognized arguments: --bogus"),
         (["5x5", "6x6", "--draw", "a.png"], "one photo or size at a time"),

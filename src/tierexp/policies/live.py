@@ -282,7 +282,7 @@ def operating_point(name: str) -> OperatingPoint:
     tier, *settings = name.split()
     written = (setting.partition("=") for setting in settings)
     knobs = {key: _value(text) for key, _, text in written}
-    point = OperatingPoint(name, load_tier(tier), knobs)
+    point = OperatingPoint(name, load_tier(tier, key="policy.points"), knobs)
     reduction_of(point)
     return point
 

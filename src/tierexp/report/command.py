@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tierexp.config.refusal import OneLineParser, refuse, refusing
+from tierexp.results.files import runs_in
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     given = parser.parse_args(arguments)
     folder: Path = given.folder
+    if not runs_in(folder):  # said before matplotlib is imported
+        there = folder.is_dir()
+        refuse(f"{folder} {'has no results files in or below it' if there else 'is not a folder'}")
     try:
         from tierexp.report.page import write_report
     except ModuleNotFoundError as error:
