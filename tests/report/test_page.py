@@ -186,7 +186,10 @@ def test_what_is_no_sweep_is_told_before_figures_are_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tierexp.report.page", None)  # importing it would fail
-    for path, words in ((tmp_path, "has no results files"), (tmp_path / "no", "is not a folder")):
+    left = tmp_path / "run" / "interrupted_x_tier-low.json"
+    left.parent.mkdir()
+    left.touch()
+    for path, words in ((tmp_path, f"{left}: resume=true"), (tmp_path / "no", "is not a folder")):
         with pytest.raises(SystemExit):
             main([str(path)])
         assert words in capsys.readouterr().err

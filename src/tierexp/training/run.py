@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.logger_settings import check_logger
 from tierexp.config.settings import flat
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
@@ -27,7 +28,6 @@ from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.tokenizer import IMAGE_TOKENS
 from tierexp.models.molmo.tokenizer_training import BYTES, train_tokenizer
-from tierexp.report.logger_settings import check_logger
 from tierexp.runtime.trainer_settings import check_trainer
 from tierexp.tiers.files import load_tier
 from tierexp.training.recipe import Recipe
