@@ -130,7 +130,7 @@ def test_a_tier_of_ones_own(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         ([], "the following arguments are required: PHOTO_OR_SIZE"),
-        (["640"], "PHOTO_OR_SIZE='640' is not possible: an image file, or a size"),
+        (["640"], "PHOTO_OR_SIZE='640' is not possible: an existing image file, or a size"),
         (["0x5"], "sides of 1 to 2147483647 pixels"),
         (["9999999999x5"], "sides of 1 to 2147483647 pixels"),
         (["5x5", "--family", "nobody"], "family='nobody' is not possible: one of aria"),
