@@ -31,7 +31,7 @@ from tierexp.cli.launchers import (
 )
 from tierexp.cli.multirun import INTERRUPTED, Job, Outcome, Runs
 from tierexp.cli.sweep import Check
-from tierexp.config.arguments import own_config_dir, prepare
+from tierexp.config.arguments import as_value, own_config_dir, prepare
 from tierexp.config.location import config_dir
 from tierexp.config.overrides import describe_composition_error
 from tierexp.config.refusal import path_trouble, refuse, refusing
@@ -148,7 +148,7 @@ def _resuming(written: Sequence[str], folder: Path) -> str:
     kept = [word for word in written if word.partition("=")[0] not in _OF_FOLDER]
     script = Path(sys.argv[0])
     begin = f"python {script.name}" if script.suffix == ".py" else script.name
-    return f"{begin} {shlex.join([*kept, f'output_dir={folder}', 'resume=true'])}"
+    return f"{begin} {shlex.join([*kept, f'output_dir={as_value(str(folder))}', 'resume=true'])}"
 
 
 def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:

@@ -21,6 +21,7 @@ from tierexp.config.build import (
     unknown_key,
 )
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.logger_settings import check_logger
 from tierexp.config.written import varies
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.plan import readable_sizes
@@ -39,7 +40,6 @@ from tierexp.models.knobs.reduction.settings import (
 from tierexp.models.knobs.source import read_source
 from tierexp.models.protocol import ModelSource
 from tierexp.policies.live import LivePolicy
-from tierexp.report.logger_settings import check_logger
 from tierexp.results.columns import Columns, read_columns
 from tierexp.results.latency import LatencySettings
 from tierexp.results.metrics import BUILT_IN, AnyMetric

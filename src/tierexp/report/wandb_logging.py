@@ -20,9 +20,9 @@ from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from typing_extensions import override
 
+from tierexp.config.logger_settings import Mode, check_wandb
 from tierexp.errors import ConfigError
 from tierexp.report.lean_wandb import lean_start
-from tierexp.report.logger_settings import Mode, check_wandb
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
 from tierexp.report.wandb_settings import refuse_run_id, wandb_mode
 from tierexp.results.metrics import Metric

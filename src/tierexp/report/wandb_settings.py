@@ -18,8 +18,8 @@ from wandb.errors import AuthenticationError
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib import wbauth
 
+from tierexp.config.logger_settings import OLDER_NAMES, WandbMode
 from tierexp.errors import ConfigError
-from tierexp.report.logger_settings import OLDER_NAMES, WandbMode
 
 
 def own_settings() -> wandb.Settings:

@@ -117,6 +117,13 @@ def model_free_results(folder: Path) -> list[Path]:
     return [file for file in finished_results(folder) if is_model_free(file)]
 
 
+def without_results(folder: Path) -> str:
+    """What to say of a folder in or below which nothing was finished."""
+    left = sorted(folder.rglob("interrupted_*_tier-*.json"))
+    hint = f", but {left[0]}: resume=true goes on with that run" if left else ""
+    return f"{folder} has no results files in or below it{hint}"
+
+
 def is_model_free(file: Path) -> bool:
     """Whether a results file is, by its name, of a run without a model."""
     return file.stem.endswith("_model-none")
