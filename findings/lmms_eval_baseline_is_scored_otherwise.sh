@@ -6,9 +6,9 @@
 # What happens: the score of the run at hand is the task's own, the judge's for MM-Vet and ActivityNet-QA; that of the
 #   samples is worked out anew, as whether the answer *is* the gold text. MM-Vet with a judge's mean of 0.75 is 75 points
 #   above itself, p of 0.0000, and the baseline is reported as 0. ActivityNet-QA, whose judge gives 0 to 5, is 375 points
-#   above itself. VideoMME, for which it was made, agrees. DocVQA, POPE, ChartQA and whatever has no field named "score"
-#   is left out, with a word in the debug log alone.
-# Who is hurt: whoever shows with it that fewer tokens lose nothing: any run beats any baseline, significantly.
+#   above itself. VideoMME, for which it was made, agrees. DocVQA, ChartQA and whatever has no field whose name
+#   ends in "score" is left out, with a word in the debug log alone.
+# Who is hurt: whoever shows with it that fewer tokens lose nothing: with a judge any run beats any baseline.
 # The block that compares, out of a file that imports all of the framework; samples of the fields that the tasks log.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from tests.support.command_line import TESTS, assert_refused, run_eval, run_on_fakes
 from tests.support.fakes import DEFECT
 from tierexp.cli.launch import launch
-from tierexp.config.arguments import expand_home, spell_out_token_targets
+from tierexp.config.arguments import as_value, expand_home, spell_out_token_targets
 from tierexp.errors import ConfigError
 
 ROOT = TESTS.parent
@@ -253,3 +254,9 @@ def test_a_mistake_in_a_process_of_its_own(tmp_path: Path) -> None:
         "error: threshold.value=-1 is not possible: a finite number >= 0, or null for no limit\n"
     )
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("folder", ["/a/b c", "/a/é", "/a/x (1), y=[z]", "/a/it's", "/a/3.5"])
+def test_the_command_that_goes_on_names_its_folder_as_hydra_reads_it(folder: str) -> None:
+    written = f"output_dir={as_value(folder)}"
+    assert OverridesParser.create().parse_override(written).value() == folder

@@ -353,6 +353,25 @@ def test_ray_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert outcome.err == "error: this launcher needs ray: pip install 'tierexp[ray]'\n"
 
 
+@pytest.mark.parametrize("error", [TypeError, ValueError])
+def test_a_defect_of_a_launcher_is_no_mistake_of_the_user(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(self: object, *_: object, **__: object) -> None:
+        raise error(f"cannot pickle {self}")
+
+    name = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+    monkeypatch.setattr(Plugins.instance().class_name_to_class[name], "launch", launch)
+    with pytest.raises(error, match="cannot pickle"):
+        run_command(end, "eval", *TIERS, f"output_dir={tmp_path}")
+
+
+def test_a_value_that_a_launcher_refuses_is_one_line(tmp_path: Path) -> None:
+    joblib = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=0")
+    outcome = run_command(end, "eval", *TIERS, *joblib, f"output_dir={tmp_path}")
+    assert (outcome.code, outcome.err) == (2, "error: n_jobs == 0 in Parallel has no meaning\n")
+
+
 @pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local", "submitit_slurm"])
 def test_an_unknown_key_of_a_launcher(launcher: str, tmp_path: Path) -> None:
     outcome = run_eval(

@@ -385,6 +385,18 @@ WRONG_VALUES: list[tuple[str, str]] = [
     ("resume=1", "resume=1"),
     ("overwrite=maybe", "true or false"),
     ("overwrite=true resume=true", "overwrite"),
+    # W&B's.
+    ("logger.mode=sometimes", "one of auto, online"),
+    ("run_name=", "logger.name=''"),
+    ("logger.project=a/b", "logger.project='a/b'"),
+    ("logger.project=''", "logger.project=''"),
+    (f"logger.project={'p' * 129}", "at most 128 characters"),
+    ("logger.tags=tiers", "a list of texts, such as"),
+    ("logger.tags=[1]", "logger.tags=1"),
+    (f"logger.tags=[{'t' * 65}]", "at most 64 characters"),
+    ("logger.entity=3", "logger.entity=3"),
+    ("logger.notes=[a]", "logger.notes=['a']"),
+    ("logger.mode=dryrun data.max_samples=0", "data.max_samples=0"),
     # Objects.
     ("tier._target_=builtins.dict", "tier._target_='builtins.dict'"),
     ("model._target_=builtins.dict", "model._target_='builtins.dict'"),

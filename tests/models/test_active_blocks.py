@@ -203,3 +203,10 @@ def test_the_command_writes_what_the_knob_reads(tmp_path: Path) -> None:
     assert scored.blocks(4) == (max(range(4), key=scores.__getitem__),)
     refused = run_command(measure_block_importance, "block_importance", *arguments, "+logger=none")
     assert refused.code == 2
+
+
+def test_no_model_has_no_blocks(tmp_path: Path) -> None:
+    arguments = ("model=none", f"output_dir={tmp_path}")
+    refused = run_command(measure_block_importance, "block_importance", *arguments)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "model='none' is not possible: a Molmo" in refused.err

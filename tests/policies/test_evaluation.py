@@ -124,7 +124,7 @@ def test_mistakes_are_one_line_before_anything_runs(folder: Path) -> None:
     assert_refused(run_eval("policy=router", *QUIET), ["policy.file", "fit_policy.py"])
     assert_refused(run_eval("policy=oracle", *QUIET), ["policy", "replay.py"])
     other = run_eval("policy=router", f"policy.file={folder / 'cascade.json'}", *QUIET)
-    assert_refused(other, ["policy=cascade"])
+    assert_refused(other, [f"policy.file='{folder / 'cascade.json'}'", "policy=cascade"])
     nothing = run_eval("policy=router", f"policy.file={folder / 'none.json'}", *QUIET)
     assert_refused(nothing, ["policy.file", "none.json", "there is none"])
     unit = evaluated(folder, "router", "policy.unit=latency_ms", "overwrite=true")

@@ -255,11 +255,12 @@ def test_a_run_is_told_where_it_differs_from_the_fitting(files: Path, unseen: Sw
     checkpoint = {name: {"weights": "w", "checkpoint": "one"} for name in same.points}
     at_one = replace(policy.file, fitted_on=replace(policy.file.fitted_on, inputs=checkpoint))
     elsewhere = {name: {"weights": "moved", "checkpoint": "one"} for name in same.points}
-    assert matched(at_one, "router", replace(same, inputs=elsewhere), "policy.file", False) == ()
+    named = ("policy.file", "mine.json")
+    assert matched(at_one, "router", replace(same, inputs=elsewhere), named, False) == ()
     other = replace(same, inputs={name: {"checkpoint": "two"} for name in same.points})
     with pytest.raises(ConfigError, match="other weights of the model tiny; policy"):
-        matched(at_one, "router", other, "policy.file", False)
-    assert matched(at_one, "router", other, "policy.file", True) == (
+        matched(at_one, "router", other, named, False)
+    assert matched(at_one, "router", other, named, True) == (
         "fitted for other weights of the model tiny",
     )
     seen = replace(same, inputs=sweep(images=FITTED_ON).inputs)

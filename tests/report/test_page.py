@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -179,6 +180,19 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         err = capsys.readouterr().err
         assert err.count("\n") == 1
         assert str(path) in err
+
+
+def test_what_is_no_sweep_is_told_before_figures_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tierexp.report.page", None)  # importing it would fail
+    left = tmp_path / "run" / "interrupted_x_tier-low.json"
+    left.parent.mkdir()
+    left.touch()
+    for path, words in ((tmp_path, f"{left}: resume=true"), (tmp_path / "no", "is not a folder")):
+        with pytest.raises(SystemExit):
+            main([str(path)])
+        assert words in capsys.readouterr().err
 
 
 @pytest.mark.whole

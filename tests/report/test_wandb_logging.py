@@ -429,14 +429,6 @@ def test_environment_and_configuration_name_a_run(
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("logger.project=a/b", "logger.project='a/b'"),
-        ("logger.project=''", "logger.project=''"),
-        (f"logger.project={'p' * 129}", "at most 128 characters"),
-        ("logger.tags=tiers", "a list of texts, such as"),
-        ("logger.tags=[1]", "logger.tags=1"),
-        (f"logger.tags=[{'t' * 65}]", "at most 64 characters"),
-        ("logger.entity=3", "logger.entity=3"),
-        ("logger.notes=[a]", "logger.notes=['a']"),
         ("logger.mode=never", "one of auto, online, offline, shared, disabled"),
         ("logger.table_samples=-1", "logger.table_samples=-1"),
     ],

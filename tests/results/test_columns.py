@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -35,6 +36,8 @@ SAMPLES = [
     dataclasses.replace(LANDSCAPE, latency=LATENCY, earlier_passes=(EARLIER,), point="high"),
     dataclasses.replace(SQUARE, prediction="", is_parsed=False, chance=0.25),
 ]
+
+OTHER = LANDSCAPE.prediction[::-1]
 
 
 def stored(tmp_path: Path) -> tuple[EvaluationResults, Path]:
@@ -68,7 +71,7 @@ def test_another_process_writes_them_or_says_why_not(
     folder = tmp_path / "é"
     results, path = stored(folder)
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")  # the other's
-    text, columns = path.read_bytes(), columns_file(path).read_bytes()
+    text = path.read_bytes()
     for damage in (False, True):
         columns_file(path).unlink()
         if damage:
@@ -84,7 +87,9 @@ def test_another_process_writes_them_or_says_why_not(
             write_results(results, path, lines)
             writer.belong_to(path)
         assert path.read_bytes() == text
-        assert damage or columns_file(path).read_bytes() == columns
+        read = load_results(path).per_sample_results
+        assert isinstance(read, tuple if damage else StoredSamples)
+        assert tuple(read) == results.per_sample_results
         assert sorted(f.name for f in folder.iterdir()) == [path.name, columns_file(path).name]
 
 
@@ -121,24 +126,33 @@ def test_pandas_reads_them(tmp_path: Path) -> None:
     assert json.loads(frame["earlier_passes"][0])[0]["prediction"] == "né"
 
 
-@pytest.mark.parametrize("what", ["sample", "head", "damaged"])
+@pytest.mark.parametrize("what", ["sample", "as long", "head", "damaged"])
 def test_columns_of_another_file_are_not_read(tmp_path: Path, what: str) -> None:
     _, path = stored(tmp_path)
     if what == "damaged":
         columns_file(path).write_bytes(b"PAR1")
     else:
         text = path.read_text(encoding="utf-8")
-        path.write_text(
-            text.replace('"prediction":""', '"prediction":"a"')
-            if what == "sample"
-            else text.replace(f'"num_samples": {len(SAMPLES)}', '"num_samples": 7'),
-            encoding="utf-8",
-        )
+        before, after = {
+            "sample": ('"prediction":""', '"prediction":"a"'),
+            "as long": (f'"prediction":"{LANDSCAPE.prediction}"', f'"prediction":"{OTHER}"'),
+            "head": (f'"num_samples": {len(SAMPLES)}', '"num_samples": 7'),
+        }[what]
+        assert before in text
+        path.write_text(text.replace(before, after), encoding="utf-8")
     read = load_results(path)
     assert isinstance(read.per_sample_results, tuple)
-    assert (read.per_sample_results[1].prediction, read.num_samples) == {
-        "sample": ("a", 2), "head": ("", 7), "damaged": ("", 2)
+    first, second = (sample.prediction for sample in read.per_sample_results)
+    assert (first, second, read.num_samples) == {
+        "sample": (LANDSCAPE.prediction, "a", 2), "as long": (OTHER, "", 2),
+        "head": (LANDSCAPE.prediction, "", 7), "damaged": (LANDSCAPE.prediction, "", 2),
     }[what]  # fmt: skip
+
+
+def test_a_copy_keeps_its_columns_though_it_has_another_date(tmp_path: Path) -> None:
+    _, path = stored(tmp_path)
+    os.utime(path, (1, 1))
+    assert isinstance(load_results(path).per_sample_results, StoredSamples)
 
 
 def test_large_runs_have_them_unless_they_are_not_wanted() -> None:

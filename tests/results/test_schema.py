@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.support.results import FACTS, KNOBS, LANDSCAPE, PROVENANCE, SQUARE, r
 from tierexp.errors import DataError, MachineError
 from tierexp.results.aggregate import aggregate
 from tierexp.results.codec import encode, json_line
-from tierexp.results.files import load_results, write_results
+from tierexp.results.files import load_results, write_results, write_text
 from tierexp.results.intervals import wilson_interval
 from tierexp.results.metrics import Number, SharedColumns
 from tierexp.results.schema import SCHEMA_VERSION, Failure
@@ -149,6 +150,45 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     monkeypatch.undo()
     assert load_results(path) == results_of(LANDSCAPE)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_has_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+    path, others = tmp_path / "r[1].json", {"other.json", ".r[1].json.part", ".rx.json.part-a"}
+    for name in (*others, ".r[1].json.part-killed"):
+        (tmp_path / name).touch()
+    with (tmp_path / ".r[1].json.part-living").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_text("{}", path)
+        left = {each.name for each in tmp_path.iterdir()}
+        assert left == {path.name, ".r[1].json.part-living", *others}
+
+
+def test_writers_of_the_same_file_leave_one_another_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.json"
+
+    def meanwhile(_: object) -> None:
+        monkeypatch.undo()
+        write_text("second", path)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_text("first", path)  # begun before, done after
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("first", [path])
+
+
+def test_a_file_that_is_taken_for_left_before_it_is_held_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.json"
+
+    def too_late(*_: object) -> None:
+        monkeypatch.undo()
+        next(tmp_path.glob(".r.json.part-*")).unlink()
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    write_text("text", path)
+    assert (path.read_text(), list(tmp_path.iterdir())) == ("text", [path])
 
 
 def test_results_are_as_readable_as_any_file(tmp_path: Path) -> None:

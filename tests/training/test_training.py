@@ -501,6 +501,7 @@ def one_phase(others: str) -> str:
         (one_phase("tiers: [low], shares: [1], questions_per_task: 0"), "questions_per_task"),
         ("recipe.phases=many", "recipe.phases"),
         ("recipe.warmup=1.5", "recipe.warmup"),
+        ("trainer.devices=0", r"trainer\.devices=0"),
         ("recipe.dense_weight=true", "recipe.dense_weight"),
         ("resume=maybe", "resume"),
         ("seed=-1", "seed"),

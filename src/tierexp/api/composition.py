@@ -108,11 +108,12 @@ def model_and_resize(
         TierexpError: See there.
     """
     options = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
+    options.remove("none")  # it answers nothing
     chosen, beside = str(model), dict(settings)
-    if chosen not in options or chosen == "none":
+    if chosen not in options:
         folder = Path(model).expanduser()
         if not (folder / "config.json").is_file():
-            allowed = f"one of {', '.join(options)} (not none), or a checkpoint's folder"
+            allowed = f"one of {', '.join(options)}, or a checkpoint's folder"
             raise ConfigError("model", str(model), allowed)
         chosen, beside = _option_for(folder), {"checkpoint": folder, **beside}
     overrides = as_overrides({f"model.{key}": value for key, value in beside.items()})

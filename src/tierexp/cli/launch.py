@@ -24,10 +24,14 @@ from yaml import YAMLError
 
 from tierexp.cli.begin import command
 from tierexp.cli.help import help_text
-from tierexp.cli.launchers import accept_plugin_defaults, describe_launcher_error
+from tierexp.cli.launchers import (
+    accept_plugin_defaults,
+    describe_launcher_error,
+    is_launchers_defect,
+)
 from tierexp.cli.multirun import INTERRUPTED, Job, Outcome, Runs
 from tierexp.cli.sweep import Check
-from tierexp.config.arguments import own_config_dir, prepare
+from tierexp.config.arguments import as_value, own_config_dir, prepare
 from tierexp.config.location import config_dir
 from tierexp.config.overrides import describe_composition_error
 from tierexp.config.refusal import path_trouble, refuse, refusing
@@ -124,7 +128,7 @@ def _explained(runs: Runs, config_name: str) -> Iterator[None]:
                     raise
                 refuse(path_trouble(error))  # a folder in which there can be none, as in /proc
     except _OF_COMPOSITION as error:
-        if runs.begun:
+        if runs.begun or is_launchers_defect(error, sys.argv[1:]):
             raise
         refuse(describe_composition_error(error, config_name, sys.argv[1:]))
     except (ImportError, RuntimeError) as error:
@@ -144,7 +148,7 @@ def _resuming(written: Sequence[str], folder: Path) -> str:
     kept = [word for word in written if word.partition("=")[0] not in _OF_FOLDER]
     script = Path(sys.argv[0])
     begin = f"python {script.name}" if script.suffix == ".py" else script.name
-    return f"{begin} {shlex.join([*kept, f'output_dir={folder}', 'resume=true'])}"
+    return f"{begin} {shlex.join([*kept, f'output_dir={as_value(str(folder))}', 'resume=true'])}"
 
 
 def _exit_unless_done(outcomes: Sequence[Outcome]) -> None:

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from subprocess import CalledProcessError
+from traceback import walk_tb
+
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from omegaconf.errors import OmegaConfBaseException
 
 EXTRAS = {
     "hydra_joblib_launcher": "joblib",
@@ -28,6 +35,23 @@ def accept_plugin_defaults() -> None:
     without that merge they are the same.
     """
     warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore")
+
+
+def is_launchers_defect(error: Exception, arguments: Sequence[str]) -> bool:
+    """Whether an exception before the first run is no mistake of the user's: a launcher or sweeper
+    raised it that has been told nothing on the command line. What it composes has been composed
+    before.
+
+    Args:
+        error: Whatever Hydra or the launcher raised.
+        arguments: Arguments of the command line.
+    """
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return False
+    if any(argument.lstrip("+~").startswith("hydra.") for argument in arguments):
+        return False
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(isinstance(frame.f_locals.get("self"), Launcher | Sweeper) for frame in frames)
 
 
 def describe_launcher_error(error: Exception) -> str | None:

@@ -22,7 +22,7 @@ OVERRIDE = re.compile(r"~|\+{0,2}\w[\w/.@:$-]*=")
 """How an override begins; what does not is an option of Hydra or the value of one."""
 TOKEN_TARGETS = "vision_tokens_list"
 _HOME = re.compile(r"(?<=[=,\[:])~[^,\[\]{}:'\"]*")
-_PLAIN = re.compile(r"[\w/\-+.$%*@?|\\ ]*")
+_PLAIN = re.compile(r"[\w/\-+.$%*@?|\\ ]*", re.ASCII)
 """What Hydra takes without quotes."""
 _MOST_DIGITS = 1000
 _DEEPEST = 40
@@ -58,8 +58,18 @@ def name_positional(arguments: Sequence[str], key: str) -> list[str]:
     first, *rest = [*arguments, ""]
     if not first or first.startswith("-") or OVERRIDE.match(first):
         return list(arguments)
-    quoted = first.replace("\\", "\\\\").replace("'", "\\'")
-    return [f"{key}='{quoted}'", *rest[:-1]]
+    return [f"{key}={quoted(first)}", *rest[:-1]]
+
+
+def quoted(text: str) -> str:
+    """A text as the value of an override, between quotes."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def as_value(path: str) -> str:
+    """A path as the value of an override, between quotes where Hydra needs them."""
+    return path if _PLAIN.fullmatch(path) else quoted(path)
 
 
 def prepare(arguments: Sequence[str]) -> list[str]:
@@ -97,10 +107,9 @@ def expand_home(argument: str) -> str:
 
     def written_out(match: re.Match[str]) -> str:
         try:
-            path = str(Path(match[0]).expanduser())
+            return as_value(str(Path(match[0]).expanduser()))
         except RuntimeError as error:
             raise ConfigError(argument.partition("=")[0], match[0], f"a path ({error})") from None
-        return path if _PLAIN.fullmatch(path) else f"'{path}'"
 
     return _HOME.sub(written_out, argument)
 

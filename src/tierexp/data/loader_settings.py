@@ -7,9 +7,10 @@ from typing import get_args
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import resolved
+from tierexp.config.build import has_target, resolved
 from tierexp.config.checks import choice, whole_number
 from tierexp.data.sample import OnError
+from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError
 
 MAX_BATCH_SIZE = 4096
@@ -54,8 +55,13 @@ class LoaderSettings:
             config: As composed.
 
         Raises:
-            ConfigError: A value that cannot work, or one that is missing.
+            ConfigError: Sizes without images, a value that cannot work, or one that is missing.
         """
+        if has_target(config, "data", read_sizes):
+            allowed = (
+                "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
+            )
+            raise ConfigError("data", "sizes", allowed)
         data = resolved(config.data)
         for name in cls.names():
             if name not in data:

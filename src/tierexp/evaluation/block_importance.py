@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from tierexp.config.build import blueprint, refuse_unknown_keys, resolved
+from tierexp.config.build import blueprint, has_target, refuse_unknown_keys, resolved
 from tierexp.config.checks import MAX_SEED, flag, refuse_overwriting, whole_number
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.errors import ConfigError
@@ -23,6 +23,7 @@ from tierexp.errors.machine import writing
 from tierexp.evaluation.setup import read_dataset
 from tierexp.imaging.preprocessing import read_preprocessing
 from tierexp.models.knobs.source import read_source
+from tierexp.models.none import NoModel
 from tierexp.models.protocol import LoadsMeasurable, ModelSource
 from tierexp.runtime.trainer_settings import check_trainer
 
@@ -64,14 +65,17 @@ def measure_block_importance(config: DictConfig, output_dir: Path) -> None:
     """
     refuse_unknown_keys(config, KEYS)
     seed = whole_number("seed", config.seed, 0, MAX_SEED)
+    allowed = "a Molmo: the blocks of others are not measured"
+    if has_target(config, "model", NoModel):
+        raise ConfigError("model", "none", allowed)
     source: ModelSource = read_source(config, kind=ModelSource)
     file = output_dir / FILE_NAME
     if not isinstance(source, LoadsMeasurable):
-        raise ConfigError("model", source.name, "a Molmo: the blocks of others are not measured")
+        raise ConfigError("model", source.name, allowed)
     preprocessing = read_preprocessing(config, source)
     check_trainer(resolved(config.trainer))
-    dataset = read_dataset(config, source)
     loader = LoaderSettings.from_config(config)
+    dataset = read_dataset(config, source)
     refuse_overwriting([file], flag("overwrite", config.overwrite))
 
     from tierexp.data.datamodule import TierDataModule

@@ -21,11 +21,11 @@ from tierexp.config.build import (
     unknown_key,
 )
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.logger_settings import check_logger
 from tierexp.config.written import varies
 from tierexp.data.loader_settings import LoaderSettings
 from tierexp.data.plan import readable_sizes
 from tierexp.data.sample import QuestionDataset
-from tierexp.data.sizes import read_sizes
 from tierexp.errors import ConfigError, DataError
 from tierexp.evaluation.policy_budget import check_policy
 from tierexp.imaging.preprocessing import Preprocessing, read_preprocessing
@@ -130,7 +130,7 @@ def read_setup(
     columns = read_columns(resolved(config)["results"])
     latency = build(config, "latency")
     check_trainer(resolved(config.trainer))
-    _refuse_sizes_alone(config)
+    check_logger(resolved(config)["logger"])
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings):
         _refuse_fixed_length(latency, source)
@@ -220,10 +220,9 @@ def read_dataset(
         known: Data sets that are open already; this one is added.
 
     Raises:
-        ConfigError: Sizes without images, or a value that cannot work.
+        ConfigError: A value that cannot work.
         DataError: The data file is malformed, names a missing image, or has no samples.
     """
-    _refuse_sizes_alone(config)
     known = {} if known is None else known
     of_loader = LoaderSettings.names()
     # A family has its own way of asking.
@@ -236,12 +235,6 @@ def read_dataset(
     if len(dataset) == 0:
         raise DataError(f"data set {dataset.name} has no samples: there is nothing to evaluate")
     return dataset
-
-
-def _refuse_sizes_alone(config: DictConfig) -> None:
-    if has_target(config, "data", read_sizes):
-        allowed = "images for a model to see, such as tierqa or folder; sizes suffice to model=none"
-        raise ConfigError("data", "sizes", allowed)
 
 
 def _refuse_long_names(dataset: str, tier: str) -> None:

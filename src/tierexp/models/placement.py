@@ -26,8 +26,12 @@ def check_devices(wanted: object) -> None:
     Raises:
         ConfigError: Neither a number from 1 on nor `auto`.
     """
-    if wanted != "auto":
+    if wanted == "auto":
+        return
+    try:
         whole_number("model.devices", wanted, 1)
+    except ConfigError as error:
+        raise ConfigError(error.key, wanted, f"{error.allowed}, or auto") from None
 
 
 def devices_from(wanted: Devices, first: torch.device) -> tuple[torch.device, ...]:

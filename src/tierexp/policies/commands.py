@@ -182,7 +182,8 @@ def _policy(
     if file is None or not isinstance(settings, FittedSettings):
         return Oracle(), ()
     target = target_of(sweep)
-    notes = matched(file, settings.name, target, "policy.file", settings.other_data)
+    named = ("policy.file", settings.file)
+    notes = matched(file, settings.name, target, named, settings.other_data)
     seed = settings.random_state if isinstance(settings, MixtureSettings) else 0
     return policy_of(file, sweep, seed), notes
 
@@ -203,7 +204,7 @@ def _against(file: object, sweep: Sweep, settings: PolicySettings) -> tuple[Poli
     where = policy_path("against", file)
     other = read_policy(where)
     anyway = isinstance(settings, FittedSettings) and settings.other_data
-    matched(other, other.policy, target_of(sweep), "against", anyway)
+    matched(other, other.policy, target_of(sweep), ("against", str(file)), anyway)
     return policy_of(other, sweep), f"{other.policy} ({where.name})"
 
 

@@ -80,7 +80,7 @@ class LivePolicy:
         file = read_policy(self.settings.path)
         if file.policy != self.name:
             allowed = f"the file holds a policy {file.policy}: policy={file.policy}"
-            raise ConfigError("policy.file", self.name, allowed)
+            raise ConfigError("policy.file", self.settings.file, allowed)
         if self.settings.points is not None and set(self.settings.points) != set(file.points):
             allowed = f"the points it was fitted for, {', '.join(file.points)}"
             raise ConfigError("policy.points", list(self.settings.points), allowed)
@@ -191,8 +191,8 @@ class LivePolicy:
         """
         if self._by_hand is not None or not isinstance(self.settings, FittedSettings):
             return ()
-        anyway = self.settings.other_data
-        return matched(self.file, self.name, target, "policy.file", anyway)
+        named, anyway = ("policy.file", self.settings.file), self.settings.other_data
+        return matched(self.file, self.name, target, named, anyway)
 
     def again(self, sample: SampleView, answers: Sequence[PointAnswer]) -> int | None:  # noqa: ARG002
         """The number of the point to ask next, see `tierexp.tiers.policy.Policy`.
@@ -282,7 +282,7 @@ def operating_point(name: str) -> OperatingPoint:
     tier, *settings = name.split()
     written = (setting.partition("=") for setting in settings)
     knobs = {key: _value(text) for key, _, text in written}
-    point = OperatingPoint(name, load_tier(tier), knobs)
+    point = OperatingPoint(name, load_tier(tier, key="policy.points"), knobs)
     reduction_of(point)
     return point
 

@@ -178,14 +178,16 @@ def target_of(sweep: Sweep) -> Target:
     )
 
 
-def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool) -> tuple[str, ...]:
+def matched(
+    file: PolicyFile, name: str, target: Target, named: tuple[str, object], anyway: bool
+) -> tuple[str, ...]:
     """Refuse a policy that belongs elsewhere; say where it was fitted on something else.
 
     Args:
         file: The policy.
         name: That it was asked for by.
         target: It is to decide on.
-        key: Key of the configuration that named the file.
+        named: Key of the configuration that named the file, and its value.
         anyway: Go on where the model, its weights or the data set are others.
 
     Returns:
@@ -197,10 +199,11 @@ def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool)
     """
     on = file.fitted_on
     if file.policy != name:
-        raise ConfigError(key, name, f"the file holds a policy {file.policy}: policy={file.policy}")
+        raise ConfigError(*named, f"the file holds a policy {file.policy}: policy={file.policy}")
     if file.points != target.points:
-        allowed = f"the points it was fitted for, {', '.join(file.points)}: policy.points=[...]"
-        raise ConfigError(key, ", ".join(target.points), allowed)
+        fitted, asked = (", ".join(points) for points in (file.points, target.points))
+        allowed = f"the points it was fitted for, {fitted}, not {asked}: policy.points=[...]"
+        raise ConfigError(*named, allowed)
     said = []
     if on.model != target.model:
         said.append(f"fitted for the model {on.model}, {target.called} of {target.model}")
@@ -209,7 +212,7 @@ def matched(file: PolicyFile, name: str, target: Target, key: str, anyway: bool)
     if _differ(on.inputs, target, "checkpoint"):
         said.append(f"fitted for other weights of the model {on.model}")
     if said and not anyway:
-        raise ConfigError(key, name, f"{said[0]}; policy.other_data=true goes on all the same")
+        raise ConfigError(*named, f"{said[0]}; policy.other_data=true goes on all the same")
     # Results without it tell only where the files lay, and when they were last changed.
     told = all("checkpoint" in of[p] for p in target.points for of in (on.inputs, target.inputs))
     if not told and _differ(on.inputs, target, "weights"):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tierexp.config.refusal import OneLineParser, refuse, refusing
+from tierexp.results.files import finished_results, runs_in, without_results
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     given = parser.parse_args(arguments)
     folder: Path = given.folder
+    if not any(map(finished_results, runs_in(folder))):  # said before matplotlib is imported
+        refuse(without_results(folder) if folder.is_dir() else f"{folder} is not a folder")
     try:
         from tierexp.report.page import write_report
     except ModuleNotFoundError as error:

@@ -17,7 +17,7 @@ from tierexp.report.compared import (
     compared_older,
 )
 from tierexp.report.comparison import FILE_NAME, compare, compared_below
-from tierexp.results.files import is_model_free, load_results
+from tierexp.results.files import is_model_free, load_results, without_results
 from tierexp.results.model_free import load_model_free_results
 from tierexp.results.older import EXPECTED, PATTERN, read_older_results
 
@@ -84,4 +84,4 @@ def _runs(path: Path) -> Iterator[ComparedRun]:
     for file in older_files:
         yield compared_older(read_older_results(file))
     if not found and not older_files:
-        raise DataError(f"{path} has no results files in or below it")
+        raise DataError(without_results(path))

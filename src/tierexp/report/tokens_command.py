@@ -86,7 +86,7 @@ def _families(names: Sequence[str] | None) -> dict[str, Preset]:
 
 
 def _tier(name: str) -> Tier:
-    tier = load_tier(name)
+    tier = load_tier(name, key="--tier")
     if not isinstance(tier, Tier):
         raise ConfigError("--tier", name, "a tier; every family's own rule is shown anyway")
     return tier
@@ -97,7 +97,7 @@ def _size(given: str) -> Size:
     written = _SIZE.fullmatch(given)
     if written is None:
         if not Path(given).is_file():
-            expected = "an image file, or a size such as 640x480 (width x height)"
+            expected = "an existing image file, or a size such as 640x480 (width x height)"
             raise ConfigError("PHOTO_OR_SIZE", given, expected)
         return read_image_size(Path(given))
     width, height = int(written[1]), int(written[2])

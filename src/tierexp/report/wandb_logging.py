@@ -20,19 +20,12 @@ from hydra.types import RunMode
 from lightning.pytorch.loggers import WandbLogger
 from typing_extensions import override
 
-from tierexp.config.checks import text, whole_number
+from tierexp.config.logger_settings import Mode, check_wandb
 from tierexp.errors import ConfigError
 from tierexp.report.lean_wandb import lean_start
 from tierexp.report.sample_table import SampleRow, SampleTableLogger
-from tierexp.report.wandb_settings import Mode, refuse_run_id, wandb_mode
+from tierexp.report.wandb_settings import refuse_run_id, wandb_mode
 from tierexp.results.metrics import Metric
-
-_MOST_SAMPLES = 1000
-"""Each is drawn and uploaded."""
-_NO_PROJECT = re.compile(r"[/\\#?%:]")
-_LONGEST_PROJECT = 128
-_LONGEST_TAG = 64
-"""Characters, by W&B's rules."""
 
 
 class TierWandbLogger(WandbLogger, SampleTableLogger):
@@ -69,15 +62,12 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
         notes: str | None = None,
         job_type: str | None = None,
     ) -> None:
-        self.table_samples = whole_number("logger.table_samples", table_samples, 0, _MOST_SAMPLES)
-        _check_project(project)
         labels = {
             "name": name, "group": group, "entity": entity, "job_type": job_type, "notes": notes
         }  # fmt: skip
-        for key, label in labels.items():
-            if label is not None:
-                text(f"logger.{key}", label)
-        checked_tags = _tags(tags)
+        shown = {"project": project, "mode": mode, "table_samples": table_samples, "tags": tags}
+        check_wandb(shown | labels)
+        self.table_samples = table_samples
         started_in = wandb_mode(mode)
         if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
             refuse_run_id("in a multirun, whose runs would be written over one another")
@@ -85,7 +75,7 @@ class TierWandbLogger(WandbLogger, SampleTableLogger):
             with lean_start(offline=started_in in ("offline", "disabled")):
                 run = wandb.init(
                     dir=save_dir, project=project, name=name, group=group, entity=entity,
-                    job_type=job_type, notes=notes, tags=checked_tags, mode=started_in,
+                    job_type=job_type, notes=notes, tags=tags, mode=started_in,
                     # Without git: the address of a remote may hold a token. The commit is in the
                     # results file, which is an artifact of the run.
                     settings=wandb.Settings(silent=True, console="off", disable_git=True),
@@ -195,21 +185,3 @@ def _keep_movable(run: wandb.Run, folder: Path) -> None:
         return log_artifact(artifact, *args, **kwargs)
 
     run.log_artifact = named_from_folder  # type: ignore[method-assign,assignment]
-
-
-def _check_project(project: object) -> None:
-    name = text("logger.project", project)
-    if len(name) > _LONGEST_PROJECT or _NO_PROJECT.search(name):
-        allowed = f"at most {_LONGEST_PROJECT} characters, none of them / \\ # ? % :"
-        raise ConfigError("logger.project", name, allowed)
-
-
-def _tags(tags: object) -> list[str] | None:
-    if tags is None:
-        return None
-    if not isinstance(tags, list | tuple):
-        raise ConfigError("logger.tags", tags, "a list of texts, such as [tiers,first]")
-    for tag in tags:
-        if len(text("logger.tags", tag)) > _LONGEST_TAG:
-            raise ConfigError("logger.tags", tag, f"tags of at most {_LONGEST_TAG} characters")
-    return list(tags)

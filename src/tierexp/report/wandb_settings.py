@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
+from typing import get_args
 
 import wandb
 from pydantic import ValidationError
@@ -18,13 +18,8 @@ from wandb.errors import AuthenticationError
 from wandb.sdk import wandb_setup
 from wandb.sdk.lib import wbauth
 
+from tierexp.config.logger_settings import OLDER_NAMES, WandbMode
 from tierexp.errors import ConfigError
-
-WandbMode = Literal["online", "offline", "shared", "disabled"]
-Mode = Literal["auto"] | WandbMode
-
-_OLDER_NAMES = {"run": "online", "dryrun": "offline"}
-"""Modes that W&B still takes under the names they had."""
 
 
 def own_settings() -> wandb.Settings:
@@ -64,7 +59,7 @@ def wandb_mode(mode: str) -> WandbMode:
         key = "WANDB_MODE" if "WANDB_MODE" in os.environ else "mode in W&B's settings"
         asked = str(settings.mode)
     known: dict[str, WandbMode] = {name: name for name in get_args(WandbMode)}
-    found = known.get(_OLDER_NAMES.get(asked, asked))
+    found = known.get(OLDER_NAMES.get(asked, asked))
     if found is None:
         raise ConfigError(key, asked, f"one of auto, {', '.join(known)}")
     if found in ("online", "shared") and not logged_in():

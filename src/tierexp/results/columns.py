@@ -56,6 +56,8 @@ _METRICS = "metrics"
 _SAMPLES = b'  "per_sample_results"'
 """How the line begins that the samples follow, a line each."""
 _JSON = b"json"
+_DIGEST, _MODIFIED, _BYTES, _COUNT = b"sha256", b"modified", b"bytes", b"samples"
+"""What a file of columns says of the one it belongs to."""
 
 
 def columns_file(results_file: Path) -> Path:
@@ -272,9 +274,7 @@ def stored_samples(results_file: Path) -> StoredSamples | None:
         file = parquet.ParquetFile(path, memory_map=True)
     except (ArrowInvalid, OSError):
         return None
-    said = file.metadata.metadata or {}
-    count = file.metadata.num_rows
-    if any(said.get(key) != value for key, value in _said_of(results_file, count).items()):
+    if not _belong(file.metadata, results_file):
         return None
     return StoredSamples(file, path)
 
@@ -346,18 +346,35 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
-    """What columns say of the file that they belong to, and that says whether they still do."""
-    head = hashlib.sha256()
-    with results_file.open("rb") as file:
-        for line in file:
-            if line.startswith(_SAMPLES):
-                break
-            head.update(line)
+    """What columns say of the file that they belong to."""
+    found = results_file.stat()
     return {
-        b"results": head.hexdigest().encode(),
-        b"bytes": str(results_file.stat().st_size).encode(),
-        b"samples": str(count).encode(),
+        _DIGEST: _digest(results_file),
+        _MODIFIED: str(found.st_mtime_ns).encode(),
+        _BYTES: str(found.st_size).encode(),
+        _COUNT: str(count).encode(),
     }
+
+
+def _belong(columns: Any, results_file: Path) -> bool:
+    """Whether columns are those of a file as it is now, which is read through only where it has
+    another date, as a copy has: 215 MiB in 0.15 s of CPU.
+
+    Args:
+        columns: Their `pyarrow.parquet.FileMetaData`.
+        results_file: The file.
+    """
+    said, found = columns.metadata or {}, results_file.stat()
+    sizes = {_BYTES: found.st_size, _COUNT: columns.num_rows}
+    if any(said.get(key) != str(value).encode() for key, value in sizes.items()):
+        return False
+    unchanged = said.get(_MODIFIED) == str(found.st_mtime_ns).encode()
+    return unchanged or said.get(_DIGEST) == _digest(results_file)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()
 
 
 def _hints() -> dict[str, Any]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import gc
+import glob
 import json
 import os
 import shutil
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 _SAMPLES = "per_sample_results"
 _LINES = ".samples."
+_PART = ".part-"
 _AT_ONCE = 2**20
 _BEFORE = 4
 """The schema version that is still read: its samples have no utilization, its runs no metrics."""
@@ -112,6 +115,13 @@ def complete_results(folder: Path) -> list[Path]:
 def model_free_results(folder: Path) -> list[Path]:
     """The results files of a folder, not below, of runs without a model."""
     return [file for file in finished_results(folder) if is_model_free(file)]
+
+
+def without_results(folder: Path) -> str:
+    """What to say of a folder in or below which nothing was finished."""
+    left = sorted(folder.rglob("interrupted_*_tier-*.json"))
+    hint = f", but {left[0]}: resume=true goes on with that run" if left else ""
+    return f"{folder} has no results files in or below it{hint}"
 
 
 def is_model_free(file: Path) -> bool:
@@ -260,20 +270,41 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which takes the place of `path` once it is complete."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _remove_left(path)
+        file, temporary = _held_beside(path)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp is private to the user; results are to be read like any other file.
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(path)
+                # mkstemp is private to the user; results are to be read like any other file.
+                umask = os.umask(0)
+                os.umask(umask)
+                temporary.chmod(0o666 & ~umask)
+                temporary.replace(path)  # while it is held
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+
+
+def _held_beside(path: Path) -> tuple[IO[bytes], Path]:
+    """A new file beside another one, held as long as it is open."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_PART}")
+        file = os.fdopen(descriptor, "wb")
+        with contextlib.suppress(OSError):  # on a file system without locks nobody removes it
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return file, Path(name)
+        file.close()  # somebody took it for left before it was held
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what writers of a file have left that were killed: the system let go of it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}{_PART}*"):
+        with contextlib.suppress(OSError), left.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 @contextmanager

@@ -24,13 +24,16 @@ def shipped_tiers() -> dict[str, Path]:
     return {path.stem: path for path in sorted((config_dir() / "tier").glob("*.yaml"))}
 
 
-def load_tier(name_or_path: str | Path, geometry: CropGeometry = CropGeometry()) -> CropRule:
+def load_tier(
+    name_or_path: str | Path, geometry: CropGeometry = CropGeometry(), *, key: str = "tier"
+) -> CropRule:
     """A tier or baseline of `conf/tier`, or of a YAML file of one's own.
 
     Args:
         name_or_path: `low`, `medium`, `fixed_720`, `native` ..., one of the folder that the command
             line names by `--config-dir`, or a path that ends in `.yaml`.
         geometry: What the crops of a fixed count cost.
+        key: Where the name stands, for the complaint about one that there is not.
 
     Raises:
         ConfigError: There is no such tier or file, or its numbers cannot work.
@@ -45,7 +48,7 @@ def load_tier(name_or_path: str | Path, geometry: CropGeometry = CropGeometry())
     path = known.get(str(name_or_path), Path(name_or_path))
     if path.suffix != ".yaml" or not path.is_file():
         allowed = f"one of {', '.join(known)}, or the path of a .yaml file"
-        raise ConfigError("tier", str(name_or_path), allowed)
+        raise ConfigError(key, str(name_or_path), allowed)
     tier = OmegaConf.create({"tier": _composed(path)})
     rule: CropRule = build(tier, "tier", kind=CropRule, geometry=geometry)
     return rule
@@ -89,7 +92,7 @@ def read_points(values: object, geometry: CropGeometry) -> tuple[OperatingPoint,
         name = settings.pop("tier", None)
         if not isinstance(name, str):
             raise ConfigError("policy.points", value, allowed)
-        tier = load_tier(name, geometry)
+        tier = load_tier(name, geometry, key="policy.points")
         label = " ".join([tier.name, *(f"{key}={settings[key]}" for key in settings)])
         points.append(OperatingPoint(label, tier, settings))
     names = [point.name for point in points]

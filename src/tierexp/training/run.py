@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from tierexp.config.build import build, refuse_unknown_keys, resolved, unknown_key
 from tierexp.config.checks import MAX_SEED, flag, whole_number
+from tierexp.config.logger_settings import check_logger
 from tierexp.config.settings import flat
 from tierexp.data.tierqa.generator import generate_scene
 from tierexp.data.tierqa.questions import questions_for
@@ -27,6 +28,7 @@ from tierexp.models.checkpoint_files import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS
 from tierexp.models.molmo.config import MolmoConfig
 from tierexp.models.molmo.tokenizer import IMAGE_TOKENS
 from tierexp.models.molmo.tokenizer_training import BYTES, train_tokenizer
+from tierexp.runtime.trainer_settings import check_trainer
 from tierexp.tiers.files import load_tier
 from tierexp.training.recipe import Recipe
 from tierexp.training.taught_heads import QUARTERS, TAUGHT_PER_BLOCK
@@ -58,7 +60,10 @@ def train(config: DictConfig, output_dir: Path) -> None:
     resume = flag("resume", config.resume)
     recipe: Recipe = build(config, "recipe")
     resize: Resize = build(config, "resize")
-    tiers = {name: load_tier(name) for phase in recipe.phases for name in phase.tiers}
+    named = [name for phase in recipe.phases for name in phase.tiers]
+    tiers = {name: load_tier(name, key="recipe.phases.tiers") for name in named}
+    check_trainer(resolved(config.trainer))
+    check_logger(resolved(config.logger))
     architecture = _architecture(resolved(config.architecture))
     folder, state = output_dir / "checkpoint", output_dir / "training_states" / "last.ckpt"
     saved, weights = state.is_file(), (folder / WEIGHTS_FILE).is_file()

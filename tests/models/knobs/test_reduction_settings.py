@@ -65,7 +65,7 @@ def test_a_share_asks_for_no_sizes() -> None:
         (["reduction=merge", "reduction.keep=1.1"], ["reduction.keep=1.1", "at most 1"]),
         (["reduction=merge", "reduction.keep=half"], ["reduction.keep='half'"]),
         (["reduction=merge", "reduction.tokens=0"], ["reduction.tokens=0"]),
-        (["reduction=merge", "reduction.match=lo"], ["'lo'", "low, medium"]),
+        (["reduction=merge", "reduction.match=lo"], ["reduction.match='lo'", "low, medium"]),
         (["reduction=merge", "reduction.tokens=9999"], ["reduction.tokens=9999", "at most"]),
         (["reduction=merge", "reduction.match=high"], ["reduction.match='high'", "at most"]),
         (["reduction=none", "reduction.keep=0.5"], ["reduction.keep=0.5", "reduction=none"]),

@@ -65,7 +65,7 @@ class Reduction:
         if self.tokens is not None:
             whole_number("reduction.tokens", self.tokens, 1)
         if self.match is not None:
-            load_tier(self.match)
+            load_tier(self.match, key="reduction.match")
 
     @property
     def label(self) -> str:
