@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import gc
 import glob
 import json
@@ -293,7 +292,7 @@ def _held_beside(path: Path) -> tuple[IO[bytes], Path]:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_PART}")
         file = os.fdopen(descriptor, "wb")
         with contextlib.suppress(OSError):  # on a file system without locks nobody removes it
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _hold(file, wait=True)
         if Path(name).exists():
             return file, Path(name)
         file.close()  # somebody took it for left before it was held
@@ -303,8 +302,21 @@ def _remove_left(path: Path) -> None:
     """Remove what writers of a file have left that were killed: the system let go of it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}{_PART}*"):
         with contextlib.suppress(OSError), left.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hold(file, wait=False)
             left.unlink()
+
+
+def _hold(file: IO[bytes], wait: bool) -> None:
+    """Lock a file until it is closed; where somebody else holds it, wait for them.
+
+    Raises:
+        OSError: They are not waited for, or the file system, or Windows, has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError as error:
+        raise OSError(str(error)) from error
+    fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
