@@ -24,6 +24,7 @@ from tierexp.policies.features import GROUPS
 from tierexp.policies.fitting import fit_policy
 from tierexp.policies.images import scaled_down
 from tierexp.policies.policy_file import (
+    PointKnobs,
     Target,
     matched,
     policy_of,
@@ -222,8 +223,9 @@ def test_the_router_in_the_box_fits_the_model_and_the_benchmark_in_the_box(
     assert names == ("fixed_288", "low", "medium", "fixed_1440", "high")
     inputs = {name: {"weights": "wherever it lies", "samples": "others"} for name in names}
     target = Target(
-        names, "tierqa", {"_target_": "tierexp.data.tierqa.TierQA"}, "tiny", inputs, "this run is"
-    )
+        names, "tierqa", {"_target_": "tierexp.data.tierqa.TierQA"}, "tiny", inputs, "this run is",
+        (PointKnobs(top_k=2, num_active_blocks=4),) * 5,
+    )  # fmt: skip
     assert policy.differs(target) == ()
     own = {"checkpoint": MolmoCheckpoint(str(IN_THE_BOX)).checkpoint_digest}
     assert policy.differs(replace(target, inputs=dict.fromkeys(names, own))) == ()
@@ -249,7 +251,11 @@ def test_a_run_is_told_where_it_differs_from_the_fitting(files: Path, unseen: Sw
     data = replace(same, data={"_target_": "photos"}, dataset="photos")
     with pytest.raises(ConfigError, match="data set tierqa_validation, these results are of pho"):
         policy.differs(data)
-    assert [len(forced.differs(target)) for target in (model, data)] == [1, 1]
+    one_expert = replace(same.knobs[1], top_k=1)
+    knobs = replace(same, knobs=(same.knobs[0], one_expert, *same.knobs[2:]))
+    with pytest.raises(ConfigError, match=r"with top_k=2 num.*, these results are of top_k=1 num"):
+        policy.differs(knobs)
+    assert [len(forced.differs(target)) for target in (model, data, knobs)] == [1, 1, 1]
     weights = replace(same, inputs={name: {"weights": "other"} for name in same.points})
     assert "weights of another digest" in policy.differs(weights)[0]
     checkpoint = {name: {"weights": "w", "checkpoint": "one"} for name in same.points}

@@ -19,11 +19,11 @@ from tierexp.data.views import DatasetView
 from tierexp.models.protocol import ModelSource
 from tierexp.policies.costs import answer_cost
 from tierexp.policies.live import LivePolicy
-from tierexp.policies.policy_file import Target, data_identity
+from tierexp.policies.policy_file import PointKnobs, Target, data_identity
 from tierexp.results.intervals import mean_interval
 from tierexp.results.policy_record import PolicyRecord
 from tierexp.results.provenance import checkpoint_of, digest_inputs
-from tierexp.results.schema import EvaluationResults
+from tierexp.results.schema import EvaluationResults, whole
 from tierexp.tiers.policy import Policy
 
 _TIMED = ("flops", "latency_ms")
@@ -33,6 +33,7 @@ def check_policy(
     policy: Policy,
     dataset: QuestionDataset,
     source: ModelSource,
+    at_points: Sequence[ModelSource],
     settings: Mapping[str, Any],
     timed: bool,
 ) -> tuple[str, ...]:
@@ -42,6 +43,7 @@ def check_policy(
         policy: Policy of the run.
         dataset: Read for questions and sizes; no image is opened.
         source: Source of the model.
+        at_points: The same as its knobs are at the policy's points.
         settings: The configuration, resolved.
         timed: Whether latency is measured.
 
@@ -59,13 +61,18 @@ def check_policy(
         digests["checkpoint"] = checkpoint
     target = Target(
         names, dataset.name, data_identity(settings, dataset.name), source.name,
-        dict.fromkeys(names, digests), "this run is",
+        dict.fromkeys(names, digests), "this run is", tuple(map(_knobs, at_points)),
     )  # fmt: skip
     said = list(policy.differs(target))
     policy.budget(_views(dataset))
     if policy.settings.unit in _TIMED and not timed:
         said.append("nobody measures whether its budget is kept: latency=on does")
     return tuple(said)
+
+
+def _knobs(source: ModelSource) -> PointKnobs:
+    values = source.knob_values
+    return PointKnobs(whole(values, "top_k") or 1, whole(values, "num_active_blocks") or 1)
 
 
 def with_spending(

@@ -146,10 +146,12 @@ def read_setup(
     points = _points(policy, source, reduction, dataset, preprocessing)
     settings = resolved(config)
     timed = isinstance(latency, LatencySettings)
-    notes = [f"policy: {n}" for n in check_policy(policy, dataset, source, settings, timed)]
+    at_points = tuple(source for source, _ in points)
+    said = check_policy(policy, dataset, source, at_points, settings, timed)
+    notes = [f"policy: {line}" for line in said]
     notes += _unknown_data(source, dataset.name)
     return EvaluationSetup(
-        preprocessing, policy, tuple(source for source, _ in points), loader, dataset, source, seed,
+        preprocessing, policy, at_points, loader, dataset, source, seed,
         settings=settings,
         trainer=blueprint(config, "trainer"),
         logger=blueprint(config, "logger"),

@@ -35,9 +35,9 @@ from tierexp.policies.policy_file import (
     Estimate,
     FittedName,
     FittedOn,
-    PointKnobs,
     PolicyFile,
     data_identity,
+    knobs_of,
 )
 from tierexp.policies.router import RouterParameters
 from tierexp.policies.static import mixture_hull, point_figures
@@ -82,13 +82,9 @@ def fit_policy(
         estimates = {unit: _estimates(sweep, unit, chances) for unit in sweep.costs}
     if name == "cascade":
         chains = {str(unit): fit_chains(sweep, unit) for unit in sweep.costs}
-    knobs = tuple(
-        PointKnobs(int(top_k), int(blocks))
-        for top_k, blocks in zip(sweep.top_k, sweep.num_active_blocks, strict=True)
-    )
     file = PolicyFile(
         SCHEMA_VERSION, KIND, name, sweep.points, point_figures(sweep), _fitted_on(sweep, timed),
-        estimates, errors, knobs, router, chains,
+        estimates, errors, knobs_of(sweep), router, chains,
     )  # fmt: skip
     return file, chances
 

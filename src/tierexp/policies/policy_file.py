@@ -69,6 +69,9 @@ class PointKnobs:
     top_k: int
     num_active_blocks: int
 
+    def __str__(self) -> str:
+        return f"top_k={self.top_k} num_active_blocks={self.num_active_blocks}"
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -160,6 +163,7 @@ class Target:
         model: Name of the model; None where older results do not say.
         inputs: By point: digests as in `FittedOn`, where they are known.
         called: What it is, in a complaint.
+        knobs: Of the points, in their order.
     """
 
     points: tuple[str, ...]
@@ -168,14 +172,22 @@ class Target:
     model: str | None
     inputs: Mapping[str, Mapping[str, str]]
     called: str
+    knobs: tuple[PointKnobs, ...]
 
 
 def target_of(sweep: Sweep) -> Target:
     """A sweep, as something to decide on."""
     identity = data_identity(sweep.config, sweep.dataset)
     return Target(
-        sweep.points, sweep.dataset, identity, sweep.model, sweep.inputs, "these results are"
-    )
+        sweep.points, sweep.dataset, identity, sweep.model, sweep.inputs, "these results are",
+        knobs_of(sweep),
+    )  # fmt: skip
+
+
+def knobs_of(sweep: Sweep) -> tuple[PointKnobs, ...]:
+    """Knobs of a sweep's points, in their order."""
+    pairs = zip(sweep.top_k, sweep.num_active_blocks, strict=True)
+    return tuple(PointKnobs(int(top_k), int(blocks)) for top_k, blocks in pairs)
 
 
 def matched(
@@ -188,14 +200,14 @@ def matched(
         name: That it was asked for by.
         target: It is to decide on.
         named: Key of the configuration that named the file, and its value.
-        anyway: Go on where the model, its weights or the data set are others.
+        anyway: Go on where the model, its weights, its knobs or the data set are others.
 
     Returns:
         Lines to say; none where everything is as in the fitting.
 
     Raises:
-        ConfigError: It is another policy, of other points, or another model's, other weights' or
-            another data set's and `anyway` is false.
+        ConfigError: It is another policy, of other points, or another model's, other weights',
+            other knobs' or another data set's and `anyway` is false.
     """
     on = file.fitted_on
     if file.policy != name:
@@ -211,6 +223,7 @@ def matched(
         said.append(f"fitted on the data set {on.dataset}, {target.called} of {target.dataset}")
     if _differ(on.inputs, target, "checkpoint"):
         said.append(f"fitted for other weights of the model {on.model}")
+    said += _other_knobs(file, target)
     if said and not anyway:
         raise ConfigError(*named, f"{said[0]}; policy.other_data=true goes on all the same")
     # Results without it tell only where the files lay, and when they were last changed.
@@ -263,3 +276,11 @@ def policy_from(
     if file.router is None:
         raise DataError(f"the file holds nothing of its policy {file.policy}")
     return Router(file.router, images)
+
+
+def _other_knobs(file: PolicyFile, target: Target) -> list[str]:
+    """A line about the first point whose knobs are not those of the fitting."""
+    for point, fitted, asked in zip(file.points, file.knobs, target.knobs, strict=True):
+        if fitted != asked:
+            return [f"fitted for {point} with {fitted}, {target.called} of {asked}"]
+    return []

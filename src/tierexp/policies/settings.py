@@ -55,7 +55,8 @@ class FittedSettings(PolicySettings):
 
     Args:
         file: That `fit_policy.py` wrote.
-        other_data: Go on where it was fitted for another model, other weights or another data set.
+        other_data: Go on where it was fitted for another model, other weights, other knobs or
+            another data set.
     """
 
     file: str | None = None
