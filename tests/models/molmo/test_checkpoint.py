@@ -45,6 +45,8 @@ def test_writing_a_released_checkpoint_gives_its_tensors_back(name: str, tmp_pat
     source = copytree(GOLDEN / name, tmp_path / "source")
     model = MolmoCheckpoint(str(write_tokenizer(source, 320))).load(CPU).network
     save_checkpoint(model, tmp_path / "copy", torch.float32)
+    modes = {file.stat().st_mode for file in (tmp_path / "copy").iterdir()}
+    assert len(modes) == 1  # whoever may read the configuration may read the weights
     original = load_file(source / "model.safetensors")
     copy = load_file(tmp_path / "copy" / "model.safetensors")
     assert copy.keys() == original.keys()

@@ -150,7 +150,10 @@ def write_weights(model: Molmo, file: Path, dtype: torch.dtype) -> None:
         tensor.name: tensor.part_of(state[tensor.target]).to("cpu", dtype, copy=True).contiguous()
         for tensor in released_tensors(model.config)
     }
+    file.touch()
+    mode = file.stat().st_mode
     save_file(tensors, file, metadata={"format": "pt"})
+    file.chmod(mode)  # safetensors puts a file in its place that its owner alone can read
 
 
 def _refuse_differences(
