@@ -113,7 +113,7 @@ def test_an_interrupted_run_goes_on_to_the_same_results(
         (["policy=doubt", "policy.points=[]"], ["policy.points", "a list of tiers"]),
         (["policy=doubt", "policy.points=low"], ["policy.points", "a list of tiers"]),
         (["policy=doubt", "policy.points=[low,low]"], ["policy.points=low", "once"]),
-        (["policy=doubt", "policy.points=[lower]"], ["tier=lower", "one of"]),
+        (["policy=doubt", "policy.points=[lower]"], ["policy.points=lower", "one of"]),
         (["policy=dout"], ["policy=dout", "static"]),
     ],
 )
