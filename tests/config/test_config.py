@@ -248,7 +248,8 @@ def test_an_installed_wheel_brings_its_configuration(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     script = (
-        "from tierexp.tiers.files import checkout, config_dir, load_tier\n"
+        "from tierexp.config.location import checkout, config_dir\n"
+        "from tierexp.tiers.files import load_tier\n"
         "import tierexp\n"
         f"assert tierexp.__file__.startswith({str(tmp_path)!r}), tierexp.__file__\n"
         "assert checkout() is None and config_dir().is_relative_to(tierexp.__path__[0])\n"
