@@ -127,10 +127,11 @@ def read_setup(
     for point in policy.points:
         preprocessing.check(point.tier)
     _validation_settings(config)
-    columns = read_columns(resolved(config)["results"])
+    written = resolved(config)
+    columns = read_columns(written["results"])
     latency = build(config, "latency")
-    check_trainer(resolved(config.trainer))
-    check_logger(resolved(config)["logger"])
+    check_trainer(written["trainer"])
+    check_logger(written["logger"])
     loader = LoaderSettings.from_config(config)
     if isinstance(latency, LatencySettings):
         _refuse_fixed_length(latency, source)

@@ -238,6 +238,14 @@ def matched(
     return tuple(said)
 
 
+def _other_knobs(file: PolicyFile, target: Target) -> list[str]:
+    """A line about the first point whose knobs are not those of the fitting."""
+    for point, fitted, asked in zip(file.points, file.knobs, target.knobs, strict=True):
+        if fitted != asked:
+            return [f"fitted for {point} with {fitted}, {target.called} of {asked}"]
+    return []
+
+
 def _differ(inputs: Mapping[str, Mapping[str, str]], target: Target, key: str) -> bool:
     """Whether a digest of some point is known on both sides and is another."""
     pairs = [(inputs.get(p, {}).get(key), target.inputs[p].get(key)) for p in target.points]
@@ -276,11 +284,3 @@ def policy_from(
     if file.router is None:
         raise DataError(f"the file holds nothing of its policy {file.policy}")
     return Router(file.router, images)
-
-
-def _other_knobs(file: PolicyFile, target: Target) -> list[str]:
-    """A line about the first point whose knobs are not those of the fitting."""
-    for point, fitted, asked in zip(file.points, file.knobs, target.knobs, strict=True):
-        if fitted != asked:
-            return [f"fitted for {point} with {fitted}, {target.called} of {asked}"]
-    return []

@@ -347,9 +347,13 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _said_of(results_file: Path, count: int) -> dict[bytes, bytes]:
     """What columns say of the file that they belong to."""
+    return {_DIGEST: _digest(results_file), **_at_hand(results_file, count)}
+
+
+def _at_hand(results_file: Path, count: int) -> dict[bytes, bytes]:
+    """The same without reading the file."""
     found = results_file.stat()
     return {
-        _DIGEST: _digest(results_file),
         _MODIFIED: str(found.st_mtime_ns).encode(),
         _BYTES: str(found.st_size).encode(),
         _COUNT: str(count).encode(),
@@ -364,12 +368,10 @@ def _belong(columns: Any, results_file: Path) -> bool:
         columns: Their `pyarrow.parquet.FileMetaData`.
         results_file: The file.
     """
-    said, found = columns.metadata or {}, results_file.stat()
-    sizes = {_BYTES: found.st_size, _COUNT: columns.num_rows}
-    if any(said.get(key) != str(value).encode() for key, value in sizes.items()):
-        return False
-    unchanged = said.get(_MODIFIED) == str(found.st_mtime_ns).encode()
-    return unchanged or said.get(_DIGEST) == _digest(results_file)
+    said = columns.metadata or {}
+    at_hand = _at_hand(results_file, columns.num_rows)
+    others = {key for key, value in at_hand.items() if said.get(key) != value}
+    return not others or (others == {_MODIFIED} and said.get(_DIGEST) == _digest(results_file))
 
 
 def _digest(path: Path) -> bytes:

@@ -4,8 +4,7 @@ In: a configuration, crops, tokens and knobs. Out: floating-point operations of 
 as torch's own counter counts: matrix products only, two for a multiplication and its addition, and
 attention in full, also where a causal mask hides half of it, of which a CPU leaves out some, and
 views in full, also the tokens that a neighbouring crop gives, which a CPU leaves out of the last
-block. What a CPU's experts are
-padded to (`experts.turns`) is not counted. Imports no torch.
+block. What a CPU's experts are padded to (`experts.turns`) is not counted. Imports no torch.
 """
 
 from __future__ import annotations
